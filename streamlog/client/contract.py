@@ -1,0 +1,324 @@
+"""The contract between an application and a log, wherever the log lives.
+
+The embedded transport (`embedded.py`) meets it in the process; the Kafka transport will meet it
+over the wire. `processors` and `connectors` know nothing else of the log.
+
+Offsets are exclusive next offsets throughout: a committed offset, a position and an end offset
+are all "the next one to read".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+    from types import TracebackType
+    from typing import Self
+    from uuid import UUID
+
+Isolation = Literal["read_committed", "read_uncommitted"]
+OffsetReset = Literal["earliest", "latest", "error"]
+Headers = list[tuple[str, bytes | None]]
+
+
+class TopicPartition(NamedTuple):
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TopicDescription:
+    """A topic: its id, partition count and the configurations that were set on it."""
+
+    name: str
+    topic_id: UUID
+    partitions: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupMetadata:
+    """What a transaction needs to commit offsets for a group and be fenced by it (KIP-447)."""
+
+    group_id: str
+    generation_id: int = -1
+    member_id: str = ""
+    group_instance_id: str | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """One record as a consumer sees it; `key` and `value` are what the deserializers return."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: Any
+    value: Any
+    headers: Headers = field(default_factory=list[tuple[str, bytes | None]])
+
+
+@dataclass(slots=True)
+class FetchedColumns:
+    """A run of records of one partition as parallel lists of equal length.
+
+    `keys` and `values` are bytes or None, `timestamps` milliseconds, `offsets` ascending.
+    `headers` is None when no record of the run has any, else one list a record.
+    `next_offset` is where to read on: it lies behind control records and aborted data, so it may
+    move although the lists are empty.
+    """
+
+    topic: str
+    partition: int
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    timestamps: list[int]
+    offsets: list[int]
+    headers: list[Headers] | None
+    next_offset: int
+
+
+class SendHandle(Protocol):
+    """A record on its way. `result` waits until it is durable."""
+
+    def result(self, timeout: float | None = None) -> tuple[int, int]:
+        """(partition, offset) once the record is durable; raises what the write raised."""
+        ...
+
+    def done(self) -> bool: ...
+
+
+class Producer(Protocol):
+    """Writes records. Usable from any thread."""
+
+    def send(
+        self,
+        topic: str,
+        key: Any = None,
+        value: Any = None,
+        *,
+        partition: int | None = None,
+        timestamp: int | None = None,
+        headers: Headers | None = None,
+    ) -> SendHandle:
+        """Queues one record; batches leave with the next flush window.
+
+        Key and value go through the producer's serializers. Without `partition`, the key's
+        murmur2 hash chooses it, and records without a key stick to a partition a batch (KIP-794).
+        """
+        ...
+
+    def send_columns(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None] | None,
+        values: Sequence[bytes | None],
+        *,
+        timestamps: Sequence[int] | None = None,
+        headers: Sequence[Headers] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Appends many records at once, already encoded; they are in the log on return.
+
+        They are durable after the next `flush` or `commit_transaction`. Lists have equal length.
+        `keys` None means no keys; `timestamps` None means now; `partition` None scatters by key.
+        """
+        ...
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Returns when everything sent before is durable; raises the first error."""
+        ...
+
+    def begin_transaction(self) -> None: ...
+
+    def send_offsets_to_transaction(
+        self, offsets: Mapping[TopicPartition, int], group: GroupMetadata
+    ) -> None:
+        """Commits consumed offsets with this transaction (KIP-98, KIP-447)."""
+        ...
+
+    def commit_transaction(self, timeout: float | None = None) -> None:
+        """Commits; on return the transaction is durable. Readers see it a flush window later."""
+        ...
+
+    def commit_transaction_async(self) -> Future[None]:
+        """Starts the commit and returns at once; the future ends when it is durable."""
+        ...
+
+    def abort_transaction(self) -> None: ...
+
+    def close(self) -> None:
+        """Aborts an open transaction, flushes and releases the transactional id."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Consumer(Protocol):
+    """Reads records. One thread at a time, except `wakeup`."""
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Replaces the assignment; positions of kept partitions stay."""
+        ...
+
+    def assignment(self) -> list[TopicPartition]: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    def seek_to_time(self, partition: TopicPartition, timestamp: int) -> None:
+        """To the first record with a timestamp at or after `timestamp`, else to the end."""
+        ...
+
+    def position(self, partition: TopicPartition) -> int: ...
+
+    def poll(self, timeout: float = 0.0, max_records: int = 500) -> list[Record]: ...
+
+    def poll_columns(
+        self,
+        timeout: float = 0.0,
+        *,
+        max_bytes: int = 1 << 20,
+        partitions: Sequence[TopicPartition] | None = None,
+    ) -> list[FetchedColumns]:
+        """Reads on in every assigned partition (or only in `partitions`), about `max_bytes` each.
+
+        Returns only partitions whose position moved. Waits up to `timeout` seconds for the first.
+        """
+        ...
+
+    def on_available(self, callback: Callable[[], None] | None) -> None:
+        """`callback` runs, in any thread, when an assigned partition may have more to read."""
+        ...
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None: ...
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None: ...
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's committed offsets, stable: waits for a predecessor's open transaction."""
+        ...
+
+    def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
+        """Commits the positions (or `offsets`), durably."""
+        ...
+
+    def group_metadata(self) -> GroupMetadata: ...
+
+    def wakeup(self) -> None:
+        """Makes a waiting `poll` return; from any thread."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Log(Protocol):
+    """A log: topics, producers, consumers. Usable from any thread."""
+
+    def create_topic(
+        self,
+        name: str,
+        partitions: int = 1,
+        *,
+        config: Mapping[str, str] | None = None,
+        exist_ok: bool = False,
+    ) -> TopicDescription:
+        """Creates a topic.
+
+        Raises `TopicExistsError`, or with `exist_ok` only a `PartitionCountError` where the
+        topic that exists has another number of partitions.
+        """
+        ...
+
+    def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]: ...
+
+    def topic(self, name: str) -> TopicDescription:
+        """Raises `UnknownTopicError`."""
+        ...
+
+    def producer(
+        self,
+        *,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int = 60_000,
+        key: Any = None,
+        value: Any = None,
+        compression: str = "none",
+        batch_size: int = 1 << 18,
+    ) -> Producer:
+        """A producer; `key` and `value` are serdes (`str`, `int`, a class, a `Serde`).
+
+        Without them, keys and values are bytes, str (as UTF-8) or None. A `transactional_id`
+        fences every earlier producer of that id; one that a live target of this process holds
+        is refused with `TransactionalIdInUseError`.
+        """
+        ...
+
+    def consumer(
+        self,
+        *topics: str,
+        group: str | None = None,
+        isolation: Isolation = "read_committed",
+        start: OffsetReset = "earliest",
+        key: Any = None,
+        value: Any = None,
+        auto_commit: bool = True,
+    ) -> Consumer:
+        """A consumer, subscribed to `topics` if any are given (else `assign`).
+
+        With a `group`, it starts at the committed offsets and, with `auto_commit`, commits what
+        the caller has taken before the next poll and on close.
+        """
+        ...
+
+    def beginning_offsets(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, int]: ...
+
+    def end_offsets(
+        self,
+        partitions: Iterable[TopicPartition],
+        *,
+        isolation: Isolation = "read_committed",
+    ) -> dict[TopicPartition, int]:
+        """High watermarks, or last stable offsets where `isolation` is read_committed."""
+        ...
+
+    def committed_offsets(self, group: str) -> dict[TopicPartition, int]:
+        """All committed offsets of a group."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

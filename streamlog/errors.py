@@ -1,0 +1,376 @@
+"""Every error that `streamlog` raises on purpose.
+
+Errors carry fields and build their message from them. A caller's misuse is a `ValueError` or
+`TypeError`; a bug of ours is an `AssertionError`; everything that the world does (bytes, disk,
+another process) is here:
+
+    StreamlogError
+    ├── CorruptRecordError          bytes that are no valid record batch
+    ├── UnsupportedCompressionError
+    ├── SerializationError          a value that a serde cannot write or read
+    ├── StorageError                the directory on disk
+    │   ├── CorruptLogError         a file below its recovery point is damaged
+    │   ├── DirectoryLockedError    another process owns the directory
+    │   ├── FormatVersionError      a directory of a newer format
+    │   ├── DirectoryAccessError    read-only or unreadable directory
+    │   ├── DiskFullError           ENOSPC: nothing acknowledged is lost
+    │   ├── SyncFailedError         a failed fsync: writes stop until the log is reopened
+    │   └── LogClosedError
+    ├── TopicError
+    │   ├── UnknownTopicError, UnknownPartitionError, TopicExistsError, InvalidTopicError
+    │   ├── PartitionCountError     a topic exists with another number of partitions
+    │   └── InvalidConfigError      unknown or refused configuration
+    ├── RecordTooLargeError
+    ├── OffsetOutOfRangeError
+    ├── ProducerError
+    │   ├── OutOfOrderSequenceError, InvalidProducerEpochError, ProducerFencedError
+    │   ├── InvalidTransactionStateError, ConcurrentTransactionsError, TransactionAbortedError
+    │   └── TransactionalIdInUseError   a second live owner of a transactional id
+    ├── GroupError
+    │   └── IllegalGenerationError, UnknownMemberError
+    └── MissingExtraError           an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest known name, or the empty string."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+class StreamlogError(Exception):
+    """Base of every error of the package."""
+
+
+class CorruptRecordError(StreamlogError):
+    """Bytes that are not a valid v2 record batch (Kafka's CORRUPT_MESSAGE)."""
+
+    def __init__(self, reason: str, *, position: int = 0) -> None:
+        self.reason = reason
+        self.position = position
+        super().__init__(f"corrupt record batch at byte {position}: {reason}")
+
+
+class UnsupportedCompressionError(StreamlogError):
+    """A batch names a codec that v2 does not define."""
+
+    def __init__(self, codec: int) -> None:
+        self.codec = codec
+        super().__init__(f"unknown compression codec {codec} (v2 batches know 0 to 4)")
+
+
+class SerializationError(StreamlogError):
+    """A value could not be written or read by a serde; `index` is its place in the column."""
+
+    def __init__(self, serde: str, reason: str, *, index: int = 0) -> None:
+        self.serde = serde
+        self.reason = reason
+        self.index = index
+        super().__init__(f"serde {serde}: {reason}")
+
+
+class StorageError(StreamlogError):
+    """Something about the directory or its files."""
+
+    def __init__(self, path: str | PathLike[str], message: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {message}")
+
+
+class CorruptLogError(StorageError):
+    """A file that should be whole is damaged; nothing was changed on disk."""
+
+    def __init__(self, path: str | PathLike[str], position: int, reason: str) -> None:
+        self.position = position
+        self.reason = reason
+        super().__init__(
+            path,
+            f"corrupt at byte {position}: {reason}; nothing was changed, run `streamlog fsck` on a "
+            "copy of the directory to see what can be saved",
+        )
+
+
+class DirectoryLockedError(StorageError):
+    """Another process owns the log directory."""
+
+    def __init__(self, path: str | PathLike[str], pid: int | None) -> None:
+        self.pid = pid
+        owner = f"process {pid}" if pid is not None else "another process"
+        super().__init__(
+            path,
+            f"the log is open in {owner}; a directory has one writing owner. Stop that process, "
+            "or run both targets in one `streamlog run`; `streamlog topics`, `info` and "
+            "`consume` read beside it",
+        )
+
+
+class FormatVersionError(StorageError):
+    """The directory was written by a newer format than this version reads."""
+
+    def __init__(
+        self, path: str | PathLike[str], found: int, supported: int, written_by: str
+    ) -> None:
+        self.found = found
+        self.supported = supported
+        self.written_by = written_by
+        super().__init__(
+            path,
+            f"directory format {found} was written by streamlog {written_by}; this version reads "
+            f"up to format {supported}: upgrade streamlog",
+        )
+
+
+class DirectoryAccessError(StorageError):
+    """The directory cannot be created, read or written."""
+
+
+class DiskFullError(StorageError):
+    """The file system has no room; everything acknowledged before is safe."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(
+            path,
+            "no space left on the device; everything acknowledged so far is safe. Free some "
+            "space and open the log again",
+        )
+
+
+class SyncFailedError(StorageError):
+    """An fsync failed, so the fate of recent writes is unknown; writing stops until reopened."""
+
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            path,
+            f"fsync failed ({reason}); unacknowledged writes are lost or unknown, and no more are "
+            "taken. Check the disk, then close the log and open it again",
+        )
+
+
+class LogClosedError(StorageError):
+    """The log was closed."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(path, "the log is closed")
+
+
+class TopicError(StreamlogError):
+    """Something about a topic; `topic` names it."""
+
+    def __init__(self, topic: str, message: str) -> None:
+        self.topic = topic
+        super().__init__(message)
+
+
+class UnknownTopicError(TopicError):
+    """No such topic (Kafka's UNKNOWN_TOPIC_OR_PARTITION)."""
+
+    def __init__(self, topic: str, known: Iterable[str] = ()) -> None:
+        super().__init__(topic, f"unknown topic {topic!r}{did_you_mean(topic, known)}")
+
+
+class UnknownPartitionError(TopicError):
+    """The topic has no such partition."""
+
+    def __init__(self, topic: str, partition: int, partitions: int) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        super().__init__(
+            topic, f"topic {topic!r} has partitions 0 to {partitions - 1}, not {partition}"
+        )
+
+
+class TopicExistsError(TopicError):
+    """The topic exists already (Kafka's TOPIC_ALREADY_EXISTS)."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic, f"topic {topic!r} exists already")
+
+
+class InvalidTopicError(TopicError):
+    """The name is not one that Kafka allows (INVALID_TOPIC_EXCEPTION)."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(topic, f"invalid topic name {topic!r}: {reason}")
+
+
+class PartitionCountError(TopicError):
+    """A topic exists with another number of partitions than is asked for."""
+
+    def __init__(self, topic: str, *, found: int, wanted: int) -> None:
+        self.found = found
+        self.wanted = wanted
+        super().__init__(
+            topic,
+            f"topic {topic!r} has {found} partitions, but {wanted} are asked for: ask for {found}, "
+            "or use another topic name",
+        )
+
+
+class InvalidConfigError(TopicError):
+    """A topic configuration that is unknown, wrong or not supported (INVALID_CONFIG)."""
+
+    def __init__(self, topic: str, key: str, reason: str) -> None:
+        self.key = key
+        self.reason = reason
+        super().__init__(topic, f"topic {topic!r}: configuration {key!r}: {reason}")
+
+
+class RecordTooLargeError(StreamlogError):
+    """A record or batch is over `max.message.bytes` (Kafka's MESSAGE_TOO_LARGE)."""
+
+    def __init__(self, topic: str, partition: int, *, size_bytes: int, limit_bytes: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"{topic}-{partition}: a batch of {size_bytes} bytes is over max.message.bytes = "
+            f"{limit_bytes}; raise the topic's max.message.bytes or send smaller records"
+        )
+
+
+class OffsetOutOfRangeError(StreamlogError):
+    """The offset is below the log's start or above its end (Kafka's OFFSET_OUT_OF_RANGE)."""
+
+    def __init__(self, topic: str, partition: int, offset: int, *, start: int, end: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.start = start
+        self.end = end
+        super().__init__(f"{topic}-{partition}: offset {offset} is outside [{start}, {end}]")
+
+
+class ProducerError(StreamlogError):
+    """Something about a producer's identity, sequence or transaction."""
+
+
+class OutOfOrderSequenceError(ProducerError):
+    """A gap in an idempotent producer's sequence (OUT_OF_ORDER_SEQUENCE_NUMBER)."""
+
+    def __init__(
+        self, topic: str, partition: int, producer_id: int, *, expected: int, found: int
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.producer_id = producer_id
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"{topic}-{partition}: producer {producer_id} sent sequence {found}, expected {expected}"
+        )
+
+
+class InvalidProducerEpochError(ProducerError):
+    """A batch of an old producer epoch (INVALID_PRODUCER_EPOCH)."""
+
+    def __init__(
+        self, topic: str, partition: int, producer_id: int, *, current: int, found: int
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.producer_id = producer_id
+        self.current = current
+        self.found = found
+        super().__init__(
+            f"{topic}-{partition}: producer {producer_id} has epoch {current}, the batch says {found}"
+        )
+
+
+class ProducerFencedError(ProducerError):
+    """A newer producer took over this transactional id (PRODUCER_FENCED)."""
+
+    def __init__(self, transactional_id: str, *, current: int, found: int) -> None:
+        self.transactional_id = transactional_id
+        self.current = current
+        self.found = found
+        super().__init__(
+            f"transactional id {transactional_id!r}: epoch {found} is fenced by epoch {current}"
+        )
+
+
+class InvalidTransactionStateError(ProducerError):
+    """The call does not fit the transaction's state (INVALID_TXN_STATE)."""
+
+    def __init__(self, transactional_id: str, state: str, attempted: str) -> None:
+        self.transactional_id = transactional_id
+        self.state = state
+        self.attempted = attempted
+        super().__init__(
+            f"transactional id {transactional_id!r} is in state {state}: cannot {attempted}"
+        )
+
+
+class ConcurrentTransactionsError(ProducerError):
+    """The previous transaction is still being completed (CONCURRENT_TRANSACTIONS); try again."""
+
+    def __init__(self, transactional_id: str) -> None:
+        self.transactional_id = transactional_id
+        super().__init__(
+            f"transactional id {transactional_id!r}: its last transaction is being completed"
+        )
+
+
+class TransactionAbortedError(ProducerError):
+    """The transaction was aborted, by a timeout or an earlier error; abort and begin again."""
+
+    def __init__(self, transactional_id: str, reason: str) -> None:
+        self.transactional_id = transactional_id
+        self.reason = reason
+        super().__init__(f"transactional id {transactional_id!r}: transaction aborted: {reason}")
+
+
+class TransactionalIdInUseError(ProducerError):
+    """Another live producer of this process uses the transactional id."""
+
+    def __init__(self, transactional_id: str) -> None:
+        self.transactional_id = transactional_id
+        super().__init__(
+            f"transactional id {transactional_id!r} is in use by another live target of this "
+            "process: give each application and connector a name of its own"
+        )
+
+
+class GroupError(StreamlogError):
+    """Something about a consumer group; `group` names it."""
+
+    def __init__(self, group: str, message: str) -> None:
+        self.group = group
+        super().__init__(f"group {group!r}: {message}")
+
+
+class IllegalGenerationError(GroupError):
+    """The member commits for a generation that has ended (ILLEGAL_GENERATION)."""
+
+    def __init__(self, group: str, *, current: int, found: int) -> None:
+        self.current = current
+        self.found = found
+        super().__init__(group, f"generation {found} has ended, the current one is {current}")
+
+
+class UnknownMemberError(GroupError):
+    """The group has no such member (UNKNOWN_MEMBER_ID)."""
+
+    def __init__(self, group: str, member_id: str) -> None:
+        self.member_id = member_id
+        super().__init__(group, f"no member {member_id!r}")
+
+
+class MissingExtraError(StreamlogError, ImportError):
+    """An optional dependency is missing; the message says which extra to install."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature = feature
+        self.extra = extra
+        super().__init__(f"{feature} needs an extra: pip install 'streamlog[{extra}]'")

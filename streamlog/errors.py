@@ -28,6 +28,7 @@ another process) is here:
     │   └── TransactionalIdInUseError   a second live owner of a transactional id
     ├── GroupError
     │   └── IllegalGenerationError, UnknownMemberError
+    ├── TargetError                 an argument of `streamlog run` that names no target
     └── MissingExtraError           an optional dependency is not installed
 """
 
@@ -365,6 +366,14 @@ class UnknownMemberError(GroupError):
     def __init__(self, group: str, member_id: str) -> None:
         self.member_id = member_id
         super().__init__(group, f"no member {member_id!r}")
+
+
+class TargetError(StreamlogError):
+    """An argument of `streamlog run` that cannot be loaded or run; `target` is as written."""
+
+    def __init__(self, target: str, message: str) -> None:
+        self.target = target
+        super().__init__(f"{target}: {message}")
 
 
 class MissingExtraError(StreamlogError, ImportError):

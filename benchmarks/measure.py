@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What the command line asked for. `scale` multiplies the amount of work (1.0: the full amount)."""
+    """What the command line asked for; `scale` multiplies the amount of work."""
 
     json: bool
     runs: int
@@ -69,7 +69,7 @@ def median(runs: int, measure_once: Callable[[], float]) -> float:
 
 
 @contextmanager
-def stopwatch() -> Iterator[Callable[[], float]]:
+def stopwatch() -> Generator[Callable[[], float]]:
     """`with stopwatch() as seconds: ...`; `seconds()` is the time of the block, or so far in it."""
     started = time.perf_counter()
     ended: list[float] = []

@@ -1,0 +1,1 @@
+"""State: a cache over a byte store, whose write-ahead log is a changelog topic."""

@@ -1,0 +1,346 @@
+"""A keyed store in four layers: cache, `committing`, `committed`, byte store (compiled).
+
+    entries      decoded values; what operators read and write          dropped by an abort
+    committing   what the last flush encoded; its transaction is open   dropped by an abort
+    committed    committed, and not yet in the byte store               written by a checkpoint
+    byte store   committed up to its recorded position
+
+Reads go down the layers. A flush encodes the dirty entries once, into `committing`, which is also
+what goes to the changelog, and clears their marks there and not at the commit: a write that
+happens while the commit is being synced marks its entry again. An entry that is not dirty can
+leave the cache at any time, since the layers below it know its value.
+"""
+
+from __future__ import annotations
+
+import struct
+from heapq import merge
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mypy_extensions import i64
+
+    from processors.state.byte_store import ByteStore
+    from processors.state.position import Position
+    from streamlog.client.contract import TopicPartition
+    from streamlog.serdes import Serde
+
+NO_TIMESTAMP: Final = -1
+ENTRY_OVERHEAD_BYTES: Final = 320
+DEFAULT_CACHE_BYTES: Final = 32 << 20
+
+_TIMESTAMP: Final = struct.Struct(">q")
+
+
+def pack_value(value: bytes, timestamp: int) -> bytes:
+    """A value as the byte store holds it: timestamp (8 bytes, big endian), then the value."""
+    return _TIMESTAMP.pack(timestamp) + value
+
+
+def unpack_timestamp(data: bytes) -> int:
+    return int.from_bytes(data[:8], "big", signed=True)
+
+
+class Entry:
+    """One key's decoded value. `value` is None where the key is absent.
+
+    Whoever changes `value` or `timestamp` calls `KeyValueState.mark` unless `dirty` is set.
+    """
+
+    __slots__ = ("dirty", "generation", "key", "key_bytes", "timestamp", "value")
+
+    def __init__(self, key: Any, key_bytes: bytes, value: Any, timestamp: i64) -> None:
+        self.key: Any = key
+        self.key_bytes: bytes = key_bytes
+        self.value: Any = value
+        self.timestamp: i64 = timestamp
+        self.dirty: bool = False
+        self.generation: i64 = 0
+
+
+class KeyValueState:
+    """The keyed store of one task. Owned by one thread.
+
+    `entries` is keyed by the key itself where equal keys have equal bytes (`exact_keys` of the
+    serde), else by the key's bytes: 1, True and 1.0 are equal in Python and three keys here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key_serde: Serde[Any],
+        value_serde: Serde[Any],
+        store: ByteStore,
+        changelog: TopicPartition | None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        self.name: str = name
+        self.key_serde: Any = key_serde
+        self.value_serde: Any = value_serde
+        self.store: Any = store
+        self.changelog: Any = changelog
+        self.cache_bytes: i64 = cache_bytes
+        self.exact_keys: bool = key_serde.exact_keys
+        self.entries: dict[Any, Entry] = {}
+        self.dirty: list[Entry] = []
+        self.committing: dict[bytes, tuple[Any, int]] = {}
+        self.committed: dict[bytes, tuple[Any, int]] = {}
+        self.committed_bytes: i64 = 0
+        self._keys: list[bytes] = []
+        self._values: list[Any] = []
+        self._timestamps: list[int] = []
+        self._generation: i64 = 1
+        self._entry_bytes: i64 = ENTRY_OVERHEAD_BYTES
+
+    # Reading and writing.
+
+    def entry(self, key: Any) -> Entry:
+        """The entry of a key, loaded through the layers; with value None where it is absent."""
+        if self.exact_keys:
+            found = self.entries.get(key)
+            if found is not None:
+                return found
+            key_bytes: bytes = self.key_serde.serialize(key)
+            return self._load(key, key, key_bytes)
+        key_bytes = self.key_serde.serialize(key)
+        found = self.entries.get(key_bytes)
+        return found if found is not None else self._load(key_bytes, key, key_bytes)
+
+    def lookup(self, keys: list[Any]) -> list[Entry]:
+        """The entries of a column of keys, all misses loaded with one read of the byte store."""
+        self.prefetch(keys)
+        if self.exact_keys:
+            entries = self.entries
+            return [entries[key] for key in keys]
+        return [self.entry(key) for key in keys]
+
+    def prefetch(self, keys: list[Any]) -> None:
+        """Loads the keys of a column that are not cached, with one read of the byte store."""
+        column = keys if self.exact_keys else self.key_serde.serialize_column(keys)
+        missing: dict[Any, Any] = {}
+        entries = self.entries
+        for index in range(len(column)):
+            if column[index] not in entries:
+                missing[column[index]] = keys[index]
+        if missing:
+            self._load_many(list(missing), list(missing.values()))
+
+    def mark(self, entry: Entry) -> None:
+        """Notes that an entry was changed; once between two flushes."""
+        if not entry.dirty:
+            entry.dirty = True
+            self.dirty.append(entry)
+
+    def get(self, key: Any) -> Any:
+        """The value, or None."""
+        return self.entry(key).value
+
+    def put(self, key: Any, value: Any, timestamp: i64) -> None:
+        entry = self.entry(key)
+        entry.value = value
+        entry.timestamp = timestamp
+        self.mark(entry)
+
+    def delete(self, key: Any, timestamp: i64) -> None:
+        self.put(key, None, timestamp)
+
+    def items(self, *, committed: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Key and value in the order of the key bytes; `committed` leaves out what is not yet."""
+        for key, value, _ in self.rows(committed=committed):
+            yield key, value
+
+    def rows(self, *, committed: bool = False) -> Iterator[tuple[Any, Any, int]]:
+        """Key, value and timestamp in the order of the key bytes."""
+        overlay: dict[bytes, tuple[Any, int]] = dict(self.committed)
+        if not committed:
+            overlay.update(self.committing)
+            for entry in self.dirty:
+                encoded = None if entry.value is None else self.value_serde.serialize(entry.value)
+                overlay[entry.key_bytes] = (encoded, entry.timestamp)
+        last: Any = None
+        for key_bytes, layer, data in merge(
+            _above(overlay), _stored(self.store.range()), key=_row_order
+        ):
+            if key_bytes == last:
+                continue
+            last = key_bytes
+            row = data if layer == 0 else _stored_row(data)
+            if row[0] is not None:
+                key = self.key_serde.deserialize(key_bytes)
+                yield key, self.value_serde.deserialize(row[0]), row[1]
+
+    # The commit.
+
+    def flush(self) -> list[Entry]:
+        """Encodes the dirty entries into `committing` and returns them in first-dirty order.
+
+        Raises what the serde raises; nothing has changed then.
+        """
+        dirty = self.dirty
+        if not dirty:
+            return dirty
+        keys = [entry.key_bytes for entry in dirty]
+        timestamps: list[int] = [entry.timestamp for entry in dirty]
+        values: list[Any] = self.value_serde.serialize_column([entry.value for entry in dirty])
+        self.dirty = []
+        generation = self._generation
+        for entry in dirty:
+            entry.dirty = False
+            entry.generation = generation
+        rows = zip(values, timestamps, strict=True)
+        self.committing.update(zip(keys, rows, strict=True))
+        self._keys += keys
+        self._values += values
+        self._timestamps += timestamps
+        self._weigh(keys, values)
+        return dirty
+
+    def committing_records(self) -> tuple[list[bytes], list[Any], list[int]]:
+        """The changelog's columns of this commit: keys, values (None deletes), timestamps."""
+        return self._keys, self._values, self._timestamps
+
+    def on_committed(self) -> None:
+        """The transaction of the last flushes is durable."""
+        if self.committed:
+            self.committed.update(self.committing)
+        else:
+            self.committed = self.committing
+        self._end_commit()
+
+    def on_aborted(self) -> None:
+        """The transaction will never be: forgets everything since the last commit."""
+        self.entries = {}
+        self.dirty = []
+        self._end_commit()
+
+    def _end_commit(self) -> None:
+        self.committing = {}
+        self._keys = []
+        self._values = []
+        self._timestamps = []
+        self._generation += 1
+        self.committed_bytes = len(self.committed) * self._entry_bytes
+
+    def checkpoint(self, position: Position | None) -> None:
+        """Writes what is committed to the byte store, with the position that it reflects."""
+        self.store.write(self.checkpoint_items(), position)
+        self.on_checkpoint()
+
+    def checkpoint_items(self) -> Iterable[tuple[bytes, bytes | None]]:
+        """What a checkpoint writes, when the caller writes several stores in one batch."""
+        pack = _TIMESTAMP.pack
+        return [
+            (key, None if row[0] is None else pack(row[1]) + row[0])
+            for key, row in self.committed.items()
+        ]
+
+    def on_checkpoint(self) -> None:
+        """What is committed is in the byte store now."""
+        self.committed = {}
+        self.committed_bytes = 0
+
+    # Memory.
+
+    def cached_bytes(self) -> int:
+        """What the cache takes, estimated from the sizes of what was encoded last."""
+        return len(self.entries) * self._entry_bytes
+
+    def is_full(self) -> bool:
+        """Whether only a commit can make room: what is dirty fills half of the bound."""
+        return len(self.dirty) * self._entry_bytes * 2 > self.cache_bytes
+
+    def trim(self) -> int:
+        """Evicts clean entries where the cache is over its bound; returns how many.
+
+        Called between chunks. It goes down to three quarters, so that the next chunks do not
+        pay again, and takes first what no flush since the last commit but one has written.
+        """
+        limit = self.cache_bytes // self._entry_bytes
+        before = len(self.entries)
+        if before <= limit:
+            return 0
+        excess = before - limit * 3 // 4
+        self._evict(excess, self._generation - 1)
+        if len(self.entries) > limit:
+            self._evict(len(self.entries) - limit * 3 // 4, self._generation + 1)
+        return before - len(self.entries)
+
+    def _evict(self, count: i64, before: i64) -> None:
+        leaving: list[Any] = []
+        for key, entry in self.entries.items():
+            if not entry.dirty and entry.generation < before:
+                leaving.append(key)
+                if len(leaving) >= count:
+                    break
+        for key in leaving:
+            del self.entries[key]
+
+    def _weigh(self, keys: list[bytes], values: list[Any]) -> None:
+        size: i64 = 0
+        for index in range(len(keys)):
+            size += len(keys[index])
+            if values[index] is not None:
+                size += len(values[index])
+        # A decoded value takes about three times the bytes of its encoding.
+        self._entry_bytes = ENTRY_OVERHEAD_BYTES + 3 * size // len(keys)
+
+    # Loading.
+
+    def _load(self, cache_key: Any, key: Any, key_bytes: bytes) -> Entry:
+        row = self.committing.get(key_bytes)
+        if row is None:
+            row = self.committed.get(key_bytes)
+        if row is None:
+            row = _stored_row(self.store.get_many([key_bytes])[0])
+        value = None if row[0] is None else self.value_serde.deserialize(row[0])
+        entry = Entry(key, key_bytes, value, row[1])
+        self.entries[cache_key] = entry
+        return entry
+
+    def _load_many(self, cache_keys: list[Any], keys: list[Any]) -> None:
+        encoded: list[bytes] = (
+            self.key_serde.serialize_column(keys) if self.exact_keys else cache_keys
+        )
+        rows: list[Any] = []
+        below: list[bytes] = []
+        for key_bytes in encoded:
+            row = self.committing.get(key_bytes)
+            if row is None:
+                row = self.committed.get(key_bytes)
+            if row is None:
+                below.append(key_bytes)
+            rows.append(row)
+        stored: list[Any] = self.store.get_many(below) if below else []
+        taken = 0
+        for index in range(len(rows)):
+            if rows[index] is None:
+                rows[index] = _stored_row(stored[taken])
+                taken += 1
+        values: list[Any] = self.value_serde.deserialize_column([row[0] for row in rows])
+        entries = self.entries
+        for index in range(len(rows)):
+            entries[cache_keys[index]] = Entry(
+                keys[index], encoded[index], values[index], rows[index][1]
+            )
+
+
+def _above(overlay: dict[bytes, tuple[Any, int]]) -> Iterator[tuple[bytes, int, Any]]:
+    for key in sorted(overlay):
+        yield key, 0, overlay[key]
+
+
+def _stored(rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, int, Any]]:
+    for key, data in rows:
+        yield key, 1, data
+
+
+def _row_order(row: tuple[bytes, int, Any]) -> tuple[bytes, int]:
+    return row[0], row[1]
+
+
+def _stored_row(data: Any) -> tuple[Any, int]:
+    if data is None:
+        return None, NO_TIMESTAMP
+    return data[8:], unpack_timestamp(data)

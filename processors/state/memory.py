@@ -1,0 +1,46 @@
+"""A byte store in memory: for the test driver, and for stores that live as long as a process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from processors.state.position import Position
+
+
+class MemoryStore:
+    """Meets `ByteStore` with a dict. Sorted only when a range is asked for."""
+
+    def __init__(self) -> None:
+        self._data: dict[bytes, bytes] = {}
+        self._position: Position | None = None
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return list(map(self._data.get, keys))
+
+    def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Position | None) -> None:
+        for key, value in items:
+            if value is None:
+                self._data.pop(key, None)
+            else:
+                self._data[key] = value
+        self._position = position
+
+    def range(
+        self, start: bytes | None = None, end: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        low = b"" if start is None else start
+        for key in sorted(self._data):
+            if key >= low and (end is None or key < end):
+                yield key, self._data[key]
+
+    def position(self) -> Position | None:
+        return self._position
+
+    def flush(self) -> None:
+        """Nothing to do: this store does not outlive the process."""
+
+    def close(self) -> None:
+        self._data.clear()

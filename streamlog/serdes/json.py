@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, Final, is_typeddict
+from typing import TYPE_CHECKING, Any, Final, cast, is_typeddict
 
 import msgspec
 
@@ -79,6 +79,8 @@ def _instances_of(kind: object) -> type:
     """
     if is_typeddict(kind):
         return dict
-    if isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or is_dataclass(kind)):
-        return kind
+    if isinstance(kind, type):
+        record = cast("type[Any]", kind)  # what isinstance leaves is partly unknown to pyright
+        if issubclass(record, msgspec.Struct) or is_dataclass(record):
+            return record
     return object

@@ -1,0 +1,1 @@
+"""Connectors: data into a streamlog log and out of it."""

@@ -1,0 +1,1 @@
+"""Stream processing with exactly-once state on a streamlog log."""

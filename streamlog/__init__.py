@@ -1,0 +1,1 @@
+"""Kafka's log in a Python process."""

@@ -1,0 +1,258 @@
+"""Whole batches: columns to bytes and back.
+
+A column is a list with one entry a record: keys and values bytes or None, timestamps milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from streamlog.errors import CorruptRecordError
+from streamlog.record.checksum import crc32c
+from streamlog.record.compression import MAX_DECOMPRESSED_BYTES, compress, decompress
+from streamlog.record.header import (
+    CODEC_MASK,
+    CRC_START,
+    HEADER_SIZE,
+    LENGTH_OVERHEAD,
+    LOG_APPEND_TIME_BIT,
+    MAGIC,
+    NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    TRANSACTIONAL_BIT,
+    BatchHeader,
+    Codec,
+    TimestampType,
+    check_batch,
+    read_header,
+    read_whole,
+)
+from streamlog.record.kernel import Headers, decode_records, encode_records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+MAX_BATCH_LENGTH: Final = (1 << 31) - 1
+
+HEADER_TO_CRC: Final = Struct(">qiibI")
+HEADER_BEHIND_CRC: Final = Struct(">hiqqqhii")
+BASE_OFFSET: Final = Struct(">q")
+LEADER_EPOCH: Final = Struct(">i")
+CRC: Final = Struct(">I")
+CRC_AT: Final = 17
+ATTRIBUTES: Final = Struct(">h")
+ATTRIBUTES_AT: Final = 21
+MAX_TIMESTAMP: Final = Struct(">q")
+MAX_TIMESTAMP_AT: Final = 35
+
+
+@dataclass(slots=True)
+class Columns:
+    """Records as parallel lists of equal length.
+
+    `headers` is None while no record has any. Not for two threads at a time.
+    """
+
+    keys: list[bytes | None] = field(default_factory=list[bytes | None])
+    values: list[bytes | None] = field(default_factory=list[bytes | None])
+    timestamps: list[int] = field(default_factory=list[int])
+    offsets: list[int] = field(default_factory=list[int])
+    headers: list[Headers] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def truncate(self, length: int) -> None:
+        """Drops everything behind the first `length` records."""
+        for column in (self.keys, self.values, self.timestamps, self.offsets):
+            del column[length:]
+        if self.headers is not None:
+            del self.headers[length:]
+
+
+def encode_batch(
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    timestamps: Sequence[int],
+    headers: Sequence[Headers] | None = None,
+    *,
+    base_offset: int = 0,
+    codec: Codec = Codec.NONE,
+    producer_id: int = NO_PRODUCER_ID,
+    producer_epoch: int = NO_PRODUCER_EPOCH,
+    base_sequence: int = NO_SEQUENCE,
+    transactional: bool = False,
+    timestamp_type: TimestampType = TimestampType.CREATE_TIME,
+    partition_leader_epoch: int = 0,
+    compression_level: int | None = None,
+) -> bytearray:
+    """One batch of all records, with consecutive offsets from `base_offset`.
+
+    Uncompressed it is, byte for byte, what Kafka's Java client writes. Raises `ValueError` for
+    columns of unequal length, for no records, and for a timestamp below -1 or of 64 bits.
+    """
+    attributes = int(codec)
+    if transactional:
+        attributes |= TRANSACTIONAL_BIT
+    if timestamp_type:
+        attributes |= LOG_APPEND_TIME_BIT
+    return assemble_batch(
+        as_list(keys),
+        as_list(values),
+        as_list(timestamps),
+        None if headers is None else as_list(headers),
+        attributes=attributes,
+        base_offset=base_offset,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+        partition_leader_epoch=partition_leader_epoch,
+        compression_level=compression_level,
+    )
+
+
+def assemble_batch(
+    keys: list[bytes | None],
+    values: list[bytes | None],
+    timestamps: list[int],
+    headers: list[Headers] | None,
+    *,
+    attributes: int,
+    base_offset: int,
+    producer_id: int,
+    producer_epoch: int,
+    base_sequence: int,
+    partition_leader_epoch: int,
+    compression_level: int | None = None,
+) -> bytearray:
+    """`encode_batch` for attributes of any kind, those of control batches too."""
+    count = len(keys)
+    if not count == len(values) == len(timestamps) == (count if headers is None else len(headers)):
+        raise ValueError("columns of unequal length")
+    if not count:
+        raise ValueError("a batch has at least one record")
+    parts = [b""]
+    try:
+        max_timestamp = encode_records(keys, values, timestamps, headers, parts)
+    except OverflowError:  # the compiled kernel's name for a number of more than 64 bits
+        raise ValueError("a timestamp is no 64-bit number") from None
+    codec = attributes & CODEC_MASK
+    if codec:
+        parts[1:] = [compress(Codec(codec), b"".join(parts), compression_level)]
+    parts[0] = HEADER_BEHIND_CRC.pack(
+        attributes,
+        count - 1,
+        timestamps[0],
+        max_timestamp,
+        producer_id,
+        producer_epoch,
+        base_sequence,
+        count,
+    )
+    body = b"".join(parts)
+    length = len(body) + CRC_START - LENGTH_OVERHEAD
+    if length > MAX_BATCH_LENGTH:
+        raise ValueError(f"a batch of {length} bytes; the format ends at {MAX_BATCH_LENGTH}")
+    batch = bytearray(
+        HEADER_TO_CRC.pack(base_offset, length, partition_leader_epoch, MAGIC, crc32c(body))
+    )
+    batch += body
+    return batch
+
+
+def patch_batch(
+    batch: bytearray,
+    base_offset: int,
+    partition_leader_epoch: int,
+    *,
+    append_time: int | None = None,
+) -> None:
+    """Gives a batch its place in a log, in place.
+
+    With `append_time` every record has that timestamp, whatever it was written with, and the CRC
+    is computed again; offset and epoch lie outside the CRC.
+    """
+    BASE_OFFSET.pack_into(batch, 0, base_offset)
+    LEADER_EPOCH.pack_into(batch, LENGTH_OVERHEAD, partition_leader_epoch)
+    if append_time is None:
+        return
+    header = read_header(batch)
+    ATTRIBUTES.pack_into(batch, ATTRIBUTES_AT, header.attributes | LOG_APPEND_TIME_BIT)
+    MAX_TIMESTAMP.pack_into(batch, MAX_TIMESTAMP_AT, append_time)
+    CRC.pack_into(batch, CRC_AT, crc32c(batch, CRC_START, header.size_bytes))
+
+
+def decode_batch(
+    buffer: bytes | bytearray | memoryview,
+    position: int,
+    columns: Columns,
+    *,
+    min_offset: int = 0,
+    verify: bool = True,
+    max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
+) -> int:
+    """Appends the records at or above `min_offset` of the batch at `position` to `columns`.
+
+    Returns the position behind the batch. Control batches append nothing: they tell readers which
+    transactions ended, see `read_control`. `verify` False leaves out the CRC, for bytes that were
+    checked before. Fastest on `bytes`; anything else is copied, a batch at a time.
+
+    Raises `CorruptRecordError`, or `UnsupportedCompressionError`; `columns` is then as before.
+    """
+    header = check_batch(buffer, position) if verify else read_whole(buffer, position)
+    end = position + header.size_bytes
+    if not header.is_control and header.next_offset > min_offset:
+        append_records(header, buffer, position, columns, min_offset, max_decompressed_bytes)
+    return end
+
+
+def append_records(
+    header: BatchHeader,
+    buffer: bytes | bytearray | memoryview,
+    position: int,
+    columns: Columns,
+    min_offset: int = 0,
+    max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
+) -> None:
+    """Appends the records of a batch whose header is known and which is all there."""
+    start, end = position + HEADER_SIZE, position + header.size_bytes
+    codec = header.codec
+    if codec or not isinstance(buffer, bytes):
+        buffer = bytes(memoryview(buffer)[start:end])
+        if codec:
+            buffer = decompress(codec, buffer, max_decompressed_bytes)
+        start, end = 0, len(buffer)
+    length = len(columns)
+    try:
+        columns.headers = decode_records(
+            buffer,
+            start,
+            end,
+            header.record_count,
+            header.last_offset_delta,
+            header.base_offset,
+            header.base_timestamp,
+            header.max_timestamp if header.timestamp_type else None,
+            min_offset,
+            columns.keys,
+            columns.values,
+            columns.timestamps,
+            columns.offsets,
+            columns.headers,
+        )
+    except IndexError:
+        columns.truncate(length)
+        raise CorruptRecordError("a record goes beyond the batch", position=position) from None
+    except CorruptRecordError:
+        columns.truncate(length)
+        raise
+
+
+def as_list(column: Sequence[T]) -> list[T]:
+    """The column as the list that the kernel wants; a list as it is."""
+    return column if isinstance(column, list) else list(column)

@@ -1,0 +1,32 @@
+"""CRC-32C, the checksum of record batches (and of Kafka's snapshot files)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import google_crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEP_BYTES: Final = 1 << 16
+
+# The library has no types.
+_value: Callable[[bytes], int] = google_crc32c.value  # pyright: ignore[reportUnknownMemberType]
+_extend: Callable[[int, bytes], int] = google_crc32c.extend  # pyright: ignore[reportUnknownMemberType]
+
+
+def crc32c(buffer: bytes | bytearray | memoryview, start: int = 0, end: int | None = None) -> int:
+    """The CRC-32C of `buffer[start:end]`.
+
+    The library takes nothing but bytes, so a part is copied, in steps that stay in the cache.
+    """
+    if end is None:
+        end = len(buffer)
+    if type(buffer) is bytes and start == 0 and end == len(buffer):
+        return _value(buffer)
+    view = memoryview(buffer)
+    crc = 0
+    for position in range(start, end, STEP_BYTES):
+        crc = _extend(crc, bytes(view[position : min(position + STEP_BYTES, end)]))
+    return crc

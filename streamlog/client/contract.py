@@ -10,36 +10,19 @@ are all "the next one to read".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+# At run time too, because users import these names from here.
+from streamlog.topic import Isolation, TopicDescription, TopicPartition  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
-    from uuid import UUID
 
-Isolation = Literal["read_committed", "read_uncommitted"]
 OffsetReset = Literal["earliest", "latest", "error"]
 Headers = list[tuple[str, bytes | None]]
-
-
-class TopicPartition(NamedTuple):
-    topic: str
-    partition: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}-{self.partition}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TopicDescription:
-    """A topic: its id, partition count and the configurations that were set on it."""
-
-    name: str
-    topic_id: UUID
-    partitions: int
-    config: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,1 +1,1 @@
-"""Connectors: data into a streamlog log and out of it."""
+"""Connectors: data into the log and out of it, exactly once, from a YAML file."""

@@ -1,0 +1,1 @@
+"""The runtime: rounds, exchange, commit, restore, the worker."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
+from typing import Literal
 
 KERNELS = (
     "streamlog.record.kernel",
@@ -22,23 +23,35 @@ KERNELS = (
 
 def compiled_modules() -> dict[str, bool]:
     """Whether each kernel, as the import system finds it here, is a compiled one."""
-    return {name: _is_compiled(name) for name in KERNELS}
+    origins = {name: _origin(name) for name in KERNELS}
+    suffixes = tuple(EXTENSION_SUFFIXES)
+    return {name: origin.endswith(suffixes) for name, origin in origins.items() if origin}
 
 
-def describe_kernels() -> str:
-    """`compiled`, `pure Python`, or which kernels are not compiled where it is mixed."""
+def kind() -> Literal["compiled", "pure", "mixed"]:
+    """Which kind runs. An installation is never `mixed`; a source tree with old binaries may be."""
+    found = set(compiled_modules().values())
+    if len(found) == 2:
+        return "mixed"
+    return "compiled" if found == {True} else "pure"
+
+
+def describe() -> str:
+    """The kind in words, such as `compiled (6 kernels)`."""
     modules = compiled_modules()
-    pure = [name for name, compiled in modules.items() if not compiled]
-    if not pure:
-        return f"compiled ({len(modules)} modules)"
-    if len(pure) == len(modules):
-        return "pure Python"
-    return f"partly compiled (pure Python: {', '.join(pure)})"
+    match kind():
+        case "compiled":
+            return f"compiled ({len(modules)} kernels)"
+        case "pure":
+            return "as pure Python"
+        case "mixed":
+            pure = [name for name, compiled in modules.items() if not compiled]
+            return f"partly compiled (pure Python: {', '.join(pure)})"
 
 
-def _is_compiled(name: str) -> bool:
+def _origin(name: str) -> str | None:
     try:
         spec = find_spec(name)
     except ModuleNotFoundError:  # its package
-        return False
-    return bool(spec and spec.origin and spec.origin.endswith(tuple(EXTENSION_SUFFIXES)))
+        return None
+    return spec.origin if spec else None

@@ -120,17 +120,27 @@ class SinkDocument:
     commit: Commit
 
 
+class ConfigurablePlugin(Protocol):
+    """What the reader asks of a plugin."""
+
+    @property
+    def config(self) -> type[Any] | None:
+        """Its configuration class; None: it takes none."""
+        ...
+
+    @property
+    def encoded(self) -> bool:
+        """Whether it writes bytes, so that the file may name no serdes for it."""
+        ...
+
+
 class PluginCatalog(Protocol):
     """What the reader asks of the registry."""
 
     def names(self, kind: Literal["source", "sink"]) -> Collection[str]: ...
 
-    def config_class(self, kind: Literal["source", "sink"], name: str) -> type[Any] | None:
-        """The plugin's configuration class, None if it has none.
-
-        Raises:
-            ConnectorError: the plugin cannot be loaded.
-        """
+    def plugin(self, kind: Literal["source", "sink"], name: str) -> ConfigurablePlugin:
+        """Raises `ConnectorError` where the plugin cannot be loaded."""
         ...
 
 
@@ -197,7 +207,7 @@ class _Document:
         plain = read_config(_Plain, _without(root, "source", "sink"), "", self._faults)
         if kind is None:
             return None
-        plugin = self._plugin(kind, root.fields[kind])
+        plugin = self._plugin(kind, root.fields[kind], root.fields.get("to"))
         self._require(root, _PARTNER[kind], kind)
         if isinstance(plain, Invalid) or plugin is None:
             return None
@@ -213,7 +223,7 @@ class _Document:
             case True, True:
                 message = "one file is one connector: give the sink a file of its own"
                 self._faults.add(root.key_places["sink"], "sink", message)
-                self._plugin("sink", root.fields["sink"])
+                self._plugin("sink", root.fields["sink"], None)
                 return "source"
             case True, False:
                 return "source"
@@ -231,7 +241,9 @@ class _Document:
                 message = f"a {kind} has '{name}:', not '{other}:'"
                 self._faults.add(root.key_places[other], other, message)
 
-    def _plugin(self, kind: Literal["source", "sink"], node: Node) -> PluginConfig | None:
+    def _plugin(
+        self, kind: Literal["source", "sink"], node: Node, to: Node | None
+    ) -> PluginConfig | None:
         if isinstance(node, Scalar) and not node.is_null:
             node = nodes.Mapping(node.place, {node.text: _nothing(node)}, {node.text: node.place})
         if not isinstance(node, nodes.Mapping) or len(node.fields) != 1:
@@ -241,11 +253,26 @@ class _Document:
             self._faults.add(node.place, kind, message)
             return None
         [(name, config)] = node.fields.items()
-        return self._configured(kind, name, node.key_places[name], config)
+        place = node.key_places[name]
+        plugin = self._find(kind, name, place)
+        if plugin is None:
+            return None
+        if plugin.encoded and isinstance(to, nodes.Mapping):
+            self._refuse_serdes(name, to)
+        if isinstance(config, Scalar) and config.is_null:
+            config = nodes.Mapping(place, {}, {})  # required fields are missed at the name
+        value = read_config(plugin.config or _NoConfig, config, join(kind, name), self._faults)
+        return None if value is INVALID else PluginConfig(name=name, config=value)
 
-    def _configured(
-        self, kind: Literal["source", "sink"], name: str, place: nodes.Place, node: Node
-    ) -> PluginConfig | None:
+    def _refuse_serdes(self, name: str, to: nodes.Mapping) -> None:
+        for field_name in ("key", "value"):
+            if field_name in to.fields:
+                message = f"the source {name!r} writes its own bytes; remove this field"
+                self._faults.add(to.key_places[field_name], f"to.{field_name}", message)
+
+    def _find(
+        self, kind: Literal["source", "sink"], name: str, place: nodes.Place
+    ) -> ConfigurablePlugin | None:
         path = join(kind, name)
         known = self._catalog.names(kind)
         if name not in known:
@@ -254,16 +281,10 @@ class _Document:
             self._faults.add(place, path, f"unknown {kind} {name!r}{near}; installed: {listed}")
             return None
         try:
-            config_class = self._catalog.config_class(kind, name)
+            return self._catalog.plugin(kind, name)
         except ConnectorError as error:
             self._faults.add(place, path, str(error))
             return None
-        if isinstance(node, Scalar) and node.is_null:
-            node = nodes.Mapping(place, {}, {})  # required fields are missed at the name
-        if config_class is None:
-            config_class = _NoConfig
-        config = read_config(config_class, node, path, self._faults)
-        return None if config is INVALID else PluginConfig(name=name, config=config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,5 @@
 """A connector's file: what it may say, and all its faults at once, each in its place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.config.document import SinkDocument, SourceDocument, read_document
-from connectors.config.faults import ConfigError
+from connectors.config.faults import ConfigError, Fault
 from connectors.config.scalars import DurationMs, SizeBytes
-from connectors.errors import ConnectorError, PluginError
+from connectors.errors import PluginError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +39,22 @@ class SlotConfig:
             yield "retries", "more than 10 are of no use"
 
 
+@dataclass
+class Shape:
+    config: type[Any] | None
+    encoded: bool
+
+
 class Catalog:
-    """One source, one sink without configuration, one that does not load."""
+    """Sources: an ordinary one, one that writes bytes, one that does not load. And one sink."""
 
     def names(self, kind: Literal["source", "sink"]) -> list[str]:
-        return {"source": ["slots", "broken"], "sink": ["null"]}[kind]
+        return {"source": ["slots", "bytes", "broken"], "sink": ["null"]}[kind]
 
-    def config_class(self, kind: Literal["source", "sink"], name: str) -> type[Any] | None:
+    def plugin(self, kind: Literal["source", "sink"], name: str) -> Shape:
         if name == "broken":
             raise PluginError(name, "needs an extra: pip install 'streamlog[slots]'")
-        return SlotConfig if name == "slots" else None
+        return Shape(SlotConfig if name == "slots" else None, name == "bytes")
 
 
 def read(tmp_path: Path, text: str, **environment: str) -> SourceDocument | SinkDocument:
@@ -152,7 +156,7 @@ def test_five_faults_are_five_reports_in_the_order_of_the_file(tmp_path: Path) -
           slots:
             slotname: s1
             tables: public.orders
-            poll_every: 5 parsecs
+            poll_every: 5 x
         to:
           topic: "${TOPIC}"
           create: {partitions: four}
@@ -161,10 +165,11 @@ def test_five_faults_are_five_reports_in_the_order_of_the_file(tmp_path: Path) -
         "4:5: source.slots.slot: is required",
         "4:5: source.slots.slotname: unknown field 'slotname' (did you mean 'slot'?)",
         "5:13: source.slots.tables: expected a list, got 'public.orders'; write [public.orders]",
-        "6:17: source.slots.poll_every: expected a duration such as 500ms, 5s or 10m, got"
-        " '5 parsecs'",
-        "8:11: to.topic: environment variable TOPIC is not set"
-        " (write ${TOPIC:-default} to give one)",
+        "6:17: source.slots.poll_every: expected a duration such as 500ms, 5s or 10m, got '5 x'",
+        (
+            "8:11: to.topic: environment variable TOPIC is not set"
+            " (write ${TOPIC:-default} to give one)"
+        ),
         "9:24: to.create.partitions: expected a whole number from 1 up, got 'four'",
     ]
 
@@ -192,8 +197,10 @@ def test_a_fault_shows_its_line_and_a_caret(tmp_path: Path) -> None:
         ("batch: 1XB", "7:12: source.slots.batch: expected a size such as 64KB or 1MB, got '1XB'"),
         (
             "mode: initail",
-            "7:11: source.slots.mode: expected one of initial, never, got 'initail'"
-            " (did you mean 'initial'?)",
+            (
+                "7:11: source.slots.mode: expected one of initial, never, got 'initail'"
+                " (did you mean 'initial'?)"
+            ),
         ),
         ("labels: [a]", "7:13: source.slots.labels: expected a mapping, got a list"),
         ("labels: {a: b}", "7:17: source.slots.labels.a: expected a whole number, got 'b'"),
@@ -235,6 +242,10 @@ def test_each_fault_names_its_place(tmp_path: Path, more: str, fault: str) -> No
         ("name: a\nsink: 'null'\nto: {topic: t}", "3:1: to: a sink has 'from:', not 'to:'"),
         ("name: a\nsnik: 'null'", "2:1: snik: unknown field 'snik' (did you mean 'sink'?)"),
         ("name: a\nsink: 'null'\nsource: 'x'", "2:1: sink: one file is one connector"),
+        (
+            "name: a\nto: {topic: t, value: int}\nsource: bytes",
+            "2:16: to.value: the source 'bytes'",
+        ),
         ("name: a\nerrors: {dead_letter: d}\nsink: 'null'", "2:23: errors.dead_letter: has no"),
         ("name: a\nto: {topic: t, value: jsn}\nsource: x", "2:23: to.value: expected one of str"),
     ],
@@ -247,7 +258,10 @@ def test_each_fault_of_the_whole_is_named(tmp_path: Path, text: str, fault: str)
 def test_an_unknown_plugin_gets_the_near_miss_and_the_list(tmp_path: Path) -> None:
     found = faults(tmp_path, "name: a\nsource: {slos: {}}\nto: {topic: t}")
     assert found == [
-        "2:10: source.slos: unknown source 'slos' (did you mean 'slots'?); installed: broken, slots"
+        (
+            "2:10: source.slos: unknown source 'slos' (did you mean 'slots'?);"
+            " installed: broken, bytes, slots"
+        )
     ]
 
 
@@ -275,8 +289,9 @@ def test_no_text_ends_in_a_traceback(text: str) -> None:
         def read_bytes(self) -> bytes:
             return text.encode()
 
+    faults: list[Fault] = []
     try:
         read_document(Memory("c.yaml"), Catalog(), {})
-    except ConnectorError as error:
-        assert isinstance(error, ConfigError)
-        assert all(fault.place >= (1, 1) for fault in error.faults)
+    except ConfigError as error:
+        faults = error.faults
+    assert all(fault.place >= (1, 1) for fault in faults)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sysconfig
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from connectors.config.interpolation import Interpolation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENVIRONMENT = {"USER": "ada", "EMPTY": "", "NESTED": "${USER}", "YAML": "a: [b"}
 

@@ -22,6 +22,8 @@ another process) is here:
     │   └── InvalidConfigError      unknown or refused configuration
     ├── RecordTooLargeError
     ├── OffsetOutOfRangeError
+    ├── NoOffsetError               no committed offset, and the consumer was told not to guess
+    ├── UnsupportedLogError         an address of a log that this version cannot open
     ├── ProducerError
     │   ├── OutOfOrderSequenceError, InvalidProducerEpochError, ProducerFencedError
     │   ├── InvalidTransactionStateError, ConcurrentTransactionsError, TransactionAbortedError
@@ -251,6 +253,26 @@ class OffsetOutOfRangeError(StreamlogError):
         self.start = start
         self.end = end
         super().__init__(f"{topic}-{partition}: offset {offset} is outside [{start}, {end}]")
+
+
+class NoOffsetError(StreamlogError):
+    """A partition has no committed offset and the consumer starts with `start="error"`."""
+
+    def __init__(self, topic: str, partition: int, group: str | None) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.group = group
+        whose = f"group {group!r} has no committed offset" if group else "the consumer has no group"
+        super().__init__(f"{topic}-{partition}: {whose}; seek, or start at 'earliest' or 'latest'")
+
+
+class UnsupportedLogError(StreamlogError):
+    """The address names a kind of log that this version does not open."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(f"cannot open {address!r}: {reason}")
 
 
 class ProducerError(StreamlogError):

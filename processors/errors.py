@@ -1,0 +1,158 @@
+"""Every error that `processors` raises on purpose.
+
+    StreamlogError
+    └── ProcessorsError
+        ├── TopologyError                 the graph as written cannot run
+        │   ├── CopartitionError          topics that must have equal partition counts have not
+        │   └── IncompatibleTopologyError the state on disk belongs to another graph
+        ├── StateError                    the stores on disk
+        │   └── CorruptStoreError         damaged; set aside and rebuilt from the changelog
+        ├── OffsetGapError                committed offsets are gone and state is there
+        └── RecordError                   one record could not be handled; names where it came from
+            ├── DeserializationError      its bytes, or a negative timestamp
+            ├── ProcessingError           the user's function raised
+            └── ProductionError           a result could not be written as bytes
+
+They are `StreamlogError`s, so that a command prints their message without a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamlog.errors import StreamlogError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class ProcessorsError(StreamlogError):
+    """Base of every error of the package."""
+
+
+class TopologyError(ProcessorsError):
+    """The graph as written cannot run; the message names the operator and the remedy."""
+
+
+class CopartitionError(TopologyError):
+    """Topics that meet in one operator with state have different numbers of partitions."""
+
+    def __init__(self, operator: str, partitions: Mapping[str, int]) -> None:
+        self.operator = operator
+        self.partitions = dict(partitions)
+        counts = ", ".join(f"{topic!r} has {count}" for topic, count in partitions.items())
+        super().__init__(
+            f"{operator}: the topics that meet here need equal partition counts, so that a key has "
+            f"one task: {counts}. Use group_by, which repartitions, instead of group_by_key, or "
+            "create the topics with equal counts"
+        )
+
+
+class IncompatibleTopologyError(TopologyError):
+    """The state on disk was written by a graph that this one cannot continue."""
+
+    def __init__(self, application: str, differences: Sequence[str]) -> None:
+        self.application = application
+        self.differences = list(differences)
+        listed = "\n".join(f"  {line}" for line in differences)
+        super().__init__(
+            f"application {application!r} has state of another topology:\n{listed}\n"
+            "Put the topology back, give the application a new name, or drop its state with "
+            f"`streamlog reset {application}`"
+        )
+
+
+class StateError(ProcessorsError):
+    """Something about the stores on disk."""
+
+
+class CorruptStoreError(StateError):
+    """A store's files are damaged: the worker sets them aside and rebuilds from the changelog."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: the state store is damaged: {reason}")
+
+
+class OffsetGapError(ProcessorsError):
+    """Partitions without a committed offset, though the application has run before.
+
+    Starting them at either end would count records twice or never, so that is the user's choice.
+    """
+
+    def __init__(self, application: str, partitions: Sequence[str]) -> None:
+        self.application = application
+        self.partitions = list(partitions)
+        super().__init__(
+            f"application {application!r} has state but no committed offset for "
+            f"{', '.join(partitions)}: choose with on_offset_gap='earliest' or 'latest', or begin "
+            f"anew with `streamlog reset {application}`"
+        )
+
+
+class RecordError(ProcessorsError):
+    """One record failed in one operator.
+
+    `topic`, `partition` and `offset` are those of the source record; `offset` is None where a
+    store's update failed on its way on, and then `topic` is the store's changelog.
+    """
+
+    what = "failed"
+
+    def __init__(
+        self,
+        operator: str,
+        error: BaseException,
+        *,
+        topic: str,
+        partition: int,
+        offset: int | None,
+        key: bytes | None,
+        hint: str = "",
+    ) -> None:
+        self.operator = operator
+        self.error = error
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.key = key
+        place = f"{topic}-{partition}" + ("" if offset is None else f" at offset {offset}")
+        super().__init__(
+            f"{operator}: {self.what} for the record of {place} with key {show_key(key)}: "
+            f"{type(error).__name__}: {error}{hint and f'; {hint}'}"
+        )
+
+
+class DeserializationError(RecordError):
+    """The record's bytes are not what the source's serde reads, or its timestamp is negative."""
+
+    what = "cannot be read"
+
+
+class ProcessingError(RecordError):
+    """The user's function raised; the original is `error` and `__cause__`."""
+
+    what = "the function raised"
+
+
+class ProductionError(RecordError):
+    """A key or value could not be written by the serde of a sink, exchange or store."""
+
+    what = "a result cannot be written"
+
+
+class InvalidTimestampError(ProcessorsError):
+    """A record without a timestamp, or with a negative one, has no place in stream time."""
+
+    def __init__(self, timestamp: int) -> None:
+        self.timestamp = timestamp
+        super().__init__(f"the timestamp is {timestamp}: negative or missing")
+
+
+def show_key(key: bytes | None) -> str:
+    """A record's key for a message: as text where it is text."""
+    if key is None:
+        return "null"
+    shown = repr(key)[1:] if key.isascii() and key.decode("ascii").isprintable() else repr(key)
+    return shown if len(shown) <= 80 else shown[:77] + "..."

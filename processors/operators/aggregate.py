@@ -1,0 +1,134 @@
+"""count, reduce, aggregate: one entry a key, updated row by row.
+
+Rows with a null key or value are skipped. A result's timestamp is the highest of the rows in it.
+A function that returns None deletes the entry and a tombstone goes on.
+
+`latest` holds results back until the commit and gives the last one per key, in the order in which
+the keys were first changed. `every` gives one result a row, in the place of the row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from processors.operators.chunk import Chunk, pick
+from processors.operators.handover import copier
+from processors.operators.kernel import Updates, count, fold
+from processors.operators.operator import Failures, Operator
+from streamlog.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from processors.state.cached import KeyValueState
+
+Emit = Literal["latest", "every"]
+
+
+class AggregateOperator(Operator):
+    """What count and fold share: emission."""
+
+    def __init__(self, path: str, state: KeyValueState, emit: Emit, changelog: str) -> None:
+        super().__init__(path)
+        self.state = state
+        self.emit: Emit = emit
+        self.changelog = changelog
+
+    def process(self, chunk: Chunk) -> Chunk:
+        updates = Updates()
+        self.update(chunk, updates if self.emit == "every" else None)
+        headers = chunk.headers and pick(chunk.headers, updates.indexes)
+        assert chunk.keys is not None
+        return Chunk(
+            pick(chunk.keys, updates.indexes),
+            updates.values,
+            updates.timestamps,
+            pick(chunk.tickets, updates.indexes),
+            headers,
+        )
+
+    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+        """Takes the rows into the state and notes what each made, where that is asked for."""
+        raise NotImplementedError
+
+    def flush(self, next_ticket: int) -> Chunk | None:
+        """Flushes the state; the changed entries go on where emission is `latest`."""
+        entries = self.state.flush()
+        if self.emit == "every" or not entries:
+            return None
+        serde = self.state.value_serde
+        values = [entry.value for entry in entries]
+        if not serde.immutable:
+            _, encoded, _ = self.state.committing_records()
+            values = serde.deserialize_column(encoded[-len(entries) :])
+        tickets = range(next_ticket, next_ticket + len(entries))
+        return Chunk(
+            [entry.key for entry in entries],
+            values,
+            [entry.timestamp for entry in entries],
+            tickets,
+        )
+
+
+class CountOperator(AggregateOperator):
+    """The number of rows a key."""
+
+    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+        assert chunk.keys is not None
+        count(self.state, chunk.keys, chunk.values, chunk.timestamps, updates)
+
+
+class FoldOperator(AggregateOperator):
+    """reduce and aggregate: `function(result so far, value)`.
+
+    Args:
+        initial: Makes the first `result so far`; None for reduce, where the first value of a key
+            is its first result.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        state: KeyValueState,
+        emit: Emit,
+        changelog: str,
+        function: Callable[[Any, Any], Any],
+        initial: Callable[[], Any] | None,
+        failures: Failures,
+    ) -> None:
+        super().__init__(path, state, emit, changelog)
+        self.function = function
+        self.initial = initial
+        self.failures = failures
+        self._copy = copier(state.value_serde)
+
+    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+        assert chunk.keys is not None
+        assert chunk.values is not None
+        step = self._step(chunk.tickets)
+        fold(self.state, step, chunk.keys, chunk.values, chunk.timestamps, updates)
+
+    def _step(self, tickets: Sequence[int]) -> Callable[[Any, Any, int], Any]:
+        """One update under the error policy: (value to keep, value to emit), None if it failed.
+
+        What the function returns is copied, as it may hold the row's value. Where a failure is
+        survived, it works on a copy too: what it changed in place before it raised must not stay.
+        """
+        function, initial, copy = self.function, self.initial, self._copy
+        immutable = self.state.value_serde.immutable
+        shield = not immutable and self.failures.survives("processing")
+
+        def step(old: Any, value: Any, index: int) -> Any:
+            try:
+                if old is None:
+                    new = value if initial is None else function(initial(), value)
+                else:
+                    new = function(copy(old) if shield else old, value)
+                return (None, None) if new is None else (copy(new), new)
+            except SerializationError as error:
+                self.failures.report("production", self.path, tickets[index], error)
+            except Exception as error:
+                self.failures.report("processing", self.path, tickets[index], error)
+            return None
+
+        return step

@@ -1,0 +1,80 @@
+"""Values that change hands: what a receiver gets is what it would have read from the topic.
+
+Between tasks, into a store and out of it, a value must not stay shared with who had it before, or
+a later change in place is seen on the other side; and a value that its serde refuses must be
+refused here, as the topic would. So mutable values are copied by a round trip through their serde;
+immutable ones are only checked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streamlog.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from processors.operators.guard import OnFailure
+    from streamlog.serdes import Serde
+
+_NONE_TYPE = type(None)
+
+
+def copier(serde: Serde[Any]) -> Callable[[Any], Any]:
+    """A function that gives the value that a store may keep; raises `SerializationError`."""
+    serialize, deserialize = serde.serialize, serde.deserialize
+    if not serde.immutable:
+        return lambda value: deserialize(serialize(value))
+
+    def check(value: Any) -> Any:
+        read = deserialize(serialize(value))
+        return value if type(read) is type(value) else read
+
+    return check
+
+
+def hand_over(serde: Serde[Any], column: list[Any], encoded: Sequence[bytes | None]) -> list[Any]:
+    """The column that a receiver gets, where `encoded` is what `serde` made of `column`."""
+    if serde.immutable:
+        types = set(map(type, column)) - {_NONE_TYPE}
+        sample = next((data for data in encoded if data is not None), None)
+        if sample is None or types == {type(serde.deserialize(sample))}:
+            return column
+    return serde.deserialize_column(encoded)
+
+
+def serialize_rows(
+    serde: Serde[Any], column: Sequence[Any], on_failure: OnFailure
+) -> tuple[list[bytes | None], list[int]]:
+    """The column as bytes and the indexes that failed, which `on_failure` was told of."""
+    return _convert(serde.serialize_column, serde.serialize, column, on_failure)
+
+
+def deserialize_rows(
+    serde: Serde[Any], column: Sequence[bytes | None], on_failure: OnFailure
+) -> tuple[list[Any], list[int]]:
+    """The column as values and the indexes that failed, which `on_failure` was told of."""
+    return _convert(serde.deserialize_column, serde.deserialize, column, on_failure)
+
+
+def _convert(
+    whole: Callable[[Any], list[Any]],
+    one: Callable[[Any], Any],
+    column: Sequence[Any],
+    on_failure: OnFailure,
+) -> tuple[list[Any], list[int]]:
+    """All at once where nothing fails; else row by row (serdes are pure: twice does no harm)."""
+    try:
+        return whole(column), []
+    except SerializationError:
+        pass
+    converted: list[Any] = []
+    failed: list[int] = []
+    for index, item in enumerate(column):
+        try:
+            converted.append(None if item is None else one(item))
+        except SerializationError as error:
+            on_failure(index, error)
+            failed.append(index)
+    return converted, failed

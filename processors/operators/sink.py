@@ -1,0 +1,68 @@
+"""Where rows become bytes: the end of a sub-topology that leads to a topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.handover import serialize_rows
+from processors.operators.operator import Failures, Operator, reporter
+
+if TYPE_CHECKING:
+    from streamlog.serdes import Serde
+
+
+class Outbox(Protocol):
+    """Takes rows of bytes that are bound for a topic."""
+
+    def add(self, topic: str, rows: Chunk) -> None: ...
+
+
+class Encoder:
+    """Keys and values to bytes, under the production policy. Rows that fail are left out.
+
+    Args:
+        remedy: The call that chose the serdes, as the user wrote it (`to('counts')`).
+    """
+
+    def __init__(
+        self, path: str, key: Serde[Any], value: Serde[Any], failures: Failures, remedy: str
+    ) -> None:
+        self.path = path
+        self.key = key
+        self.value = value
+        self.failures = failures
+        self.key_hint = f"keys are written as {key.name}; {remedy} takes another serde as key="
+        self._value_hint = (
+            f"values are written as {value.name}; {remedy} takes another serde as value="
+        )
+
+    def encode_keys(self, chunk: Chunk) -> tuple[Chunk, list[bytes | None]]:
+        """The rows whose key can be written, and their keys as bytes."""
+        assert chunk.keys is not None
+        report = reporter(self.failures, "production", self.path, chunk.tickets, self.key_hint)
+        keys, failed = serialize_rows(self.key, chunk.keys, report)
+        return (chunk.without(failed) if failed else chunk), keys
+
+    def encode_values(self, chunk: Chunk) -> tuple[Chunk, list[bytes | None]]:
+        """The rows whose value can be written, and their values as bytes."""
+        assert chunk.values is not None
+        report = reporter(self.failures, "production", self.path, chunk.tickets, self._value_hint)
+        values, failed = serialize_rows(self.value, chunk.values, report)
+        return (chunk.without(failed) if failed else chunk), values
+
+
+class SinkOperator(Operator):
+    """Writes its rows to a topic, with the open transaction."""
+
+    def __init__(self, path: str, topic: str, encoder: Encoder, outbox: Outbox) -> None:
+        super().__init__(path)
+        self.topic = topic
+        self.encoder = encoder
+        self.outbox = outbox
+
+    def process(self, chunk: Chunk) -> Chunk:
+        chunk, keys = self.encoder.encode_keys(chunk)
+        chunk, values = self.encoder.encode_values(chunk.with_keys(keys))
+        self.outbox.add(self.topic, chunk.with_values(values))
+        return EMPTY

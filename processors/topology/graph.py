@@ -1,0 +1,192 @@
+"""The graph: what the user wrote, as nodes that know their parents.
+
+A node is found by its path: the name that the user gave, or the parent's path and the operator's
+kind (`lines.flat_map.group_by.count`). No counter is in a path, so an operator that is added
+elsewhere renames nothing. Two stateless nodes of one parent may have one path in the user's eyes;
+they are told apart by a suffix (`lines.map~2`), and nothing that has state or a topic of its own
+may stand below such a suffix: there the user must name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from processors.errors import TopologyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlog.serdes import Serde
+
+Emit = Literal["latest", "every"]
+
+_AMBIGUOUS = "~"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Node:
+    """One operator as written. Compared by identity. `kind` is its name in paths and drawings."""
+
+    kind: ClassVar[str]
+    path: str
+    parents: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SourceNode(Node):
+    """A topic that is read."""
+
+    kind = "source"
+    topic: str
+    key: Serde[Any]
+    value: Serde[Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FunctionNode(Node):
+    """A function of the value."""
+
+    function: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapNode(FunctionNode):
+    kind = "map"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapKeyNode(FunctionNode):
+    kind = "map_key"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FilterNode(FunctionNode):
+    kind = "filter"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FlatMapNode(FunctionNode):
+    kind = "flat_map"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ItemsNode(Node):
+    kind = "items"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecordsNode(Node):
+    kind = "records"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MergeNode(Node):
+    kind = "merge"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GroupNode(Node):
+    """Where aggregates need all rows of a key in one task.
+
+    It becomes an exchange where the key was changed since the rows were last partitioned, and
+    vanishes where it was not.
+    """
+
+    kind = "group_by"
+    key: Serde[Any]
+    value: Serde[Any]
+    partitions: int | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KeyedNode(Node):
+    """An aggregate: one entry a key, in a store that has the node's path as its name."""
+
+    key: Serde[Any]
+    value: Serde[Any]
+    emit: Emit = "latest"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CountNode(KeyedNode):
+    kind = "count"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReduceNode(KeyedNode):
+    kind = "reduce"
+    function: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AggregateNode(KeyedNode):
+    kind = "aggregate"
+    initial: Callable[[], Any]
+    function: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SinkNode(Node):
+    """A topic that is written."""
+
+    kind = "to"
+    topic: str
+    key: Serde[Any]
+    value: Serde[Any]
+    partitions: int | None = None
+
+
+class Graph:
+    """All nodes of one application, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._paths: set[str] = set()
+
+    def add(self, node: Node) -> None:
+        assert node.path not in self._paths
+        assert all(parent in self.nodes for parent in node.parents)
+        self._paths.add(node.path)
+        self.nodes.append(node)
+
+    def source(self, topic: str) -> SourceNode | None:
+        """The node that reads a topic."""
+        for node in self.nodes:
+            if isinstance(node, SourceNode) and node.topic == topic:
+                return node
+        return None
+
+    def stateless_path(self, parent: str, kind: str, name: str | None) -> str:
+        """The path of a new node without state; unique by a suffix where the user gave no name."""
+        path = self._check_name(name) if name is not None else f"{parent}.{kind}"
+        if path not in self._paths:
+            return path
+        if name is not None:
+            raise TopologyError(f"two operators are named {name!r}: names are unique")
+        number = 2
+        while f"{path}{_AMBIGUOUS}{number}" in self._paths:
+            number += 1
+        return f"{path}{_AMBIGUOUS}{number}"
+
+    def stable_path(self, parent: str, kind: str, name: str | None) -> str:
+        """The path of a new node that owns a store or topic; it must not depend on a suffix."""
+        path = self._check_name(name) if name is not None else f"{parent}.{kind}"
+        if path in self._paths and name is not None:
+            raise TopologyError(f"two operators are named {name!r}: names are unique")
+        if path in self._paths or _AMBIGUOUS in path:
+            raise TopologyError(
+                f"{kind} at {path!r}: another operator has this path, so that what it keeps could "
+                f'not be found again by it; name it: {kind}(..., name="...")'
+            )
+        return path
+
+    def _check_name(self, name: str) -> str:
+        if not name or not all(letter.isalnum() or letter in "._-" for letter in name):
+            raise ValueError(
+                f"operator name {name!r}: names are letters, digits, '.', '_' and '-', as they "
+                "become part of topic names"
+            )
+        if not name.isascii():
+            raise ValueError(f"operator name {name!r}: only ASCII, as it becomes part of a topic")
+        return name

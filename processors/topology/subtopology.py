@@ -1,0 +1,167 @@
+"""The compiled graph: sub-topologies, cut where rows change tasks.
+
+    lines ─ flat_map ─ key ─┤ exchange ├─ count ─ to
+    └── sub-topology 0 ──┘               └─ 1 ──┘
+
+A sub-topology is what hangs together when the exchanges are cut out. It runs as tasks, one a
+partition; one without state has nothing to keep apart and runs once for all its partitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from processors.topology.columns import Reads, choose_columns
+from processors.topology.exchange import choose_exchanges, effective_parents
+from processors.topology.graph import GroupNode, KeyedNode, SinkNode, SourceNode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from processors.topology.graph import Graph, Node
+
+Entry = SourceNode | GroupNode
+"""Where rows come into a sub-topology: a topic, or the receiving end of an exchange."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SubTopology:
+    """Nodes that run together. Its name is the path of the first of its entries.
+
+    Attributes:
+        entries: Where rows come in.
+        nodes: All others in an order in which parents come first, sending ends of exchanges
+            included.
+    """
+
+    index: int
+    name: str
+    entries: tuple[Entry, ...]
+    nodes: tuple[Node, ...]
+
+    @property
+    def stores(self) -> tuple[KeyedNode, ...]:
+        return tuple(node for node in self.nodes if isinstance(node, KeyedNode))
+
+    @property
+    def sources(self) -> tuple[SourceNode, ...]:
+        return tuple(entry for entry in self.entries if isinstance(entry, SourceNode))
+
+    @property
+    def sinks(self) -> tuple[SinkNode, ...]:
+        return tuple(node for node in self.nodes if isinstance(node, SinkNode))
+
+    @property
+    def receives(self) -> tuple[GroupNode, ...]:
+        """The exchanges that it receives from."""
+        return tuple(entry for entry in self.entries if isinstance(entry, GroupNode))
+
+    @property
+    def sends(self) -> tuple[GroupNode, ...]:
+        """The exchanges that it sends to."""
+        return tuple(node for node in self.nodes if isinstance(node, GroupNode))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Topology:
+    """A compiled graph.
+
+    Attributes:
+        subtopologies: In topological order: an exchange leads to a later one.
+        parents, children: The edges, with groupings that need no exchange left out.
+        reads: What is read of each node's rows; for an exchange, what it must carry.
+    """
+
+    application: str
+    subtopologies: tuple[SubTopology, ...]
+    parents: Mapping[Node, tuple[Node, ...]]
+    children: Mapping[Node, tuple[Node, ...]]
+    reads: Mapping[Node, Reads]
+
+    @property
+    def sources(self) -> list[SourceNode]:
+        return [source for sub in self.subtopologies for source in sub.sources]
+
+    @property
+    def sinks(self) -> list[SinkNode]:
+        return [sink for sub in self.subtopologies for sink in sub.sinks]
+
+    @property
+    def exchanges(self) -> list[GroupNode]:
+        return [node for sub in self.subtopologies for node in sub.receives]
+
+    def changelog_topic(self, store: str) -> str:
+        return f"{self.application}-{store}-changelog"
+
+    def repartition_topic(self, exchange: GroupNode) -> str:
+        return f"{self.application}-{exchange.path}-repartition"
+
+
+def compile_graph(graph: Graph, application: str) -> Topology:
+    """Applies the rewrite rules and cuts the graph."""
+    exchanges = choose_exchanges(graph)
+    nodes = [node for node in graph.nodes if not isinstance(node, GroupNode) or node in exchanges]
+    parents = {node: effective_parents(node, exchanges) for node in nodes}
+    children = {node: tuple(other for other in nodes if node in parents[other]) for node in nodes}
+    return Topology(
+        application=application,
+        subtopologies=_cut(nodes, parents),
+        parents=parents,
+        children=children,
+        reads=choose_columns(nodes, children),
+    )
+
+
+def _cut(
+    nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]]
+) -> tuple[SubTopology, ...]:
+    """Components in topological order, those without order among them as they were written."""
+    component = _components(nodes, parents)
+    upstream = {
+        number: {component[node.parents[0]] for node in nodes if _enters(node, number, component)}
+        for number in component.values()
+    }
+    order: list[int] = []
+    while len(order) < len(upstream):
+        order.append(
+            next(n for n in sorted(upstream) if n not in order and upstream[n] <= set(order))
+        )
+    return tuple(
+        _subtopology(index, number, nodes, component) for index, number in enumerate(order)
+    )
+
+
+def _enters(node: Node, number: int, component: Mapping[Node, int]) -> bool:
+    return isinstance(node, GroupNode) and component[node] == number
+
+
+def _components(nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]]) -> dict[Node, int]:
+    """The number of the component of every node: the place of its first node in the graph.
+
+    An exchange belongs to the component that receives.
+    """
+    component: dict[Node, int] = {}
+    for place, node in enumerate(nodes):
+        above = () if isinstance(node, GroupNode) else parents[node]
+        met = {component[parent] for parent in above}
+        number = min(met, default=place)
+        component[node] = number
+        for other, theirs in component.items():
+            if theirs in met:
+                component[other] = number
+    return component
+
+
+def _subtopology(
+    index: int, number: int, nodes: Sequence[Node], component: Mapping[Node, int]
+) -> SubTopology:
+    mine = [node for node in nodes if component[node] == number]
+    entries = tuple(node for node in mine if isinstance(node, SourceNode | GroupNode))
+    steps = [
+        node
+        for node in nodes
+        if (component[node] == number and node not in entries)
+        or (isinstance(node, GroupNode) and component[node.parents[0]] == number)
+    ]
+    return SubTopology(index=index, name=entries[0].path, entries=entries, nodes=tuple(steps))

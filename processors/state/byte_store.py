@@ -14,19 +14,6 @@ if TYPE_CHECKING:
     from processors.state.position import Position
 
 
-class StateError(Exception):
-    """Base of the errors of a store."""
-
-
-class CorruptStoreError(StateError):
-    """The store's files are damaged: set them aside and rebuild from the changelog."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path = path
-        self.reason = reason
-        super().__init__(f"{path}: the state store is damaged: {reason}")
-
-
 class ByteStore(Protocol):
     """Six methods over bytes. Owned by one thread."""
 

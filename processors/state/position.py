@@ -7,7 +7,7 @@
 | 8 | offset, the next changelog record to apply |
 | 4 | leader epoch |
 | 8 | wall time of the checkpoint, milliseconds |
-| 16 | boot id of the machine, zeros where it has none |
+| 16 | boot id of the machine where the log is not synced (`durability="os"`), else zeros |
 
 Big endian. The position is written in the same batch as the data that it describes.
 """

@@ -31,7 +31,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from processors.state.byte_store import CorruptStoreError, StateError
+from processors.errors import CorruptStoreError, StateError
 from processors.state.position import Position, decode_position
 
 if TYPE_CHECKING:

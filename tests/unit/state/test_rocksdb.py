@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 import processors
-from processors.state.byte_store import CorruptStoreError
+from processors.errors import CorruptStoreError
 from processors.state.position import Position
 from processors.state.rocksdb import BULK_ROWS, RocksDB, set_aside
 

@@ -1,0 +1,69 @@
+"""What of a changed topology is refused, and that the manifest is replaced whole."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import pytest
+
+from processors.errors import IncompatibleTopologyError, StateError
+from processors.runtime.manifest_file import (
+    check_manifest,
+    differences,
+    make_manifest,
+    read_manifest,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST = make_manifest(
+    "word-count",
+    sources={"lines": {"partitions": 4}},
+    exchanges={"words": {"partitions": 4}},
+    stores={"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}},
+)
+
+
+def test_the_same_topology_goes_on() -> None:
+    assert differences(MANIFEST, deepcopy(MANIFEST)) == []
+    check_manifest(None, MANIFEST)
+
+
+def test_every_difference_is_a_line_and_the_error_names_the_remedy() -> None:
+    new = deepcopy(MANIFEST)
+    new["stores"]["totals"] = new["stores"].pop("counts")
+    new["sources"]["lines"]["partitions"] = 8
+    assert differences(MANIFEST, new) == [
+        "~ source 'lines': partitions was 4, is 8",
+        "- store 'counts' (kind count, key str, value int, partitions 4)",
+        "+ store 'totals' (kind count, key str, value int, partitions 4)",
+    ]
+    with pytest.raises(IncompatibleTopologyError, match="streamlog reset word-count"):
+        check_manifest(MANIFEST, new)
+
+
+def test_without_stores_sources_may_come_and_go() -> None:
+    stateless = make_manifest("a", sources={"x": {"partitions": 1}}, exchanges={}, stores={})
+    other = make_manifest("a", sources={"y": {"partitions": 2}}, exchanges={}, stores={})
+    assert differences(stateless, other) == []
+
+
+def test_what_is_written_is_read_and_no_temporary_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "manifest.json"
+    assert read_manifest(path) is None
+    write_manifest(path, MANIFEST)
+    assert read_manifest(path) == MANIFEST
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 2}'])
+def test_a_damaged_or_newer_manifest_is_an_error_and_no_fresh_start(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(text)
+    with pytest.raises(StateError, match=r"manifest\.json"):
+        read_manifest(path)

@@ -1,0 +1,96 @@
+"""Committed offsets as the records of `__consumer_offsets` say. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamlog.coordination.offset_record import (
+    OffsetAndMetadata,
+    OffsetKey,
+    decode_key,
+    decode_offset,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streamlog.coordination.replay import KeyedRecord
+    from streamlog.topic import TopicPartition
+
+
+class StoredOffset(NamedTuple):
+    """A committed offset and where its record stands; None was deleted."""
+
+    record_offset: int
+    committed: OffsetAndMetadata | None
+
+
+class OffsetStore:
+    """Fed by records in the order of their partition; the highest record offset of a key wins.
+
+    An offset that was committed in a transaction is pending until that partition has the
+    transaction's marker. `home` is the number of the offsets partition: a transaction may end in
+    one and not yet in another. Not for two threads at a time.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[str, dict[TopicPartition, StoredOffset]] = {}
+        self._pending: dict[tuple[int, int], dict[OffsetKey, StoredOffset]] = {}
+
+    def load(self, records: Mapping[bytes, KeyedRecord]) -> None:
+        """Takes what a replay found decided; records of other kinds are passed over."""
+        for key, stored in _decode(records).items():
+            self.put(key, stored)
+
+    def load_pending(
+        self, home: int, producer_id: int, records: Mapping[bytes, KeyedRecord]
+    ) -> None:
+        """Takes what a replay found undecided."""
+        for key, stored in _decode(records).items():
+            self.put_pending(home, producer_id, key, stored)
+
+    def put(self, key: OffsetKey, stored: StoredOffset) -> None:
+        """A record outside of transactions."""
+        offsets = self._groups.setdefault(key.group, {})
+        known = offsets.get(key.partition)
+        if known is None or known.record_offset < stored.record_offset:
+            offsets[key.partition] = stored
+
+    def put_pending(
+        self, home: int, producer_id: int, key: OffsetKey, stored: StoredOffset
+    ) -> None:
+        """A record of an open transaction."""
+        self._pending.setdefault((home, producer_id), {})[key] = stored
+
+    def end_transaction(self, home: int, producer_id: int, *, commit: bool) -> None:
+        """A marker in the offsets partition `home`."""
+        for key, stored in self._pending.pop((home, producer_id), {}).items():
+            if commit:
+                self.put(key, stored)
+
+    def groups(self) -> list[str]:
+        """Groups with a committed offset."""
+        return sorted(group for group in self._groups if self.offsets(group))
+
+    def offsets(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What is committed and decided; an open transaction's offsets are not in it."""
+        return {
+            partition: stored.committed
+            for partition, stored in self._groups.get(group, {}).items()
+            if stored.committed is not None
+        }
+
+    def pending(self, group: str) -> set[TopicPartition]:
+        """Partitions whose offset an open transaction is about to change."""
+        return {
+            key.partition for keys in self._pending.values() for key in keys if key.group == group
+        }
+
+
+def _decode(records: Mapping[bytes, KeyedRecord]) -> dict[OffsetKey, StoredOffset]:
+    decoded: dict[OffsetKey, StoredOffset] = {}
+    for raw, (offset, value) in records.items():
+        key = decode_key(raw)
+        if isinstance(key, OffsetKey):
+            decoded[key] = StoredOffset(offset, None if value is None else decode_offset(value))
+    return decoded

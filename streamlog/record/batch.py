@@ -15,6 +15,7 @@ from streamlog.record.compression import MAX_DECOMPRESSED_BYTES, compress, decom
 from streamlog.record.header import (
     CODEC_MASK,
     CRC_START,
+    HEADER,
     HEADER_SIZE,
     LENGTH_OVERHEAD,
     LOG_APPEND_TIME_BIT,
@@ -39,8 +40,7 @@ T = TypeVar("T")
 
 MAX_BATCH_LENGTH: Final = (1 << 31) - 1
 
-HEADER_TO_CRC: Final = Struct(">qiibI")
-HEADER_BEHIND_CRC: Final = Struct(">hiqqqhii")
+NO_HEADER: Final = bytes(HEADER_SIZE)  # keeps the place until the rest is known
 BASE_OFFSET: Final = Struct(">q")
 LEADER_EPOCH: Final = Struct(">i")
 CRC: Final = Struct(">I")
@@ -136,15 +136,26 @@ def assemble_batch(
         raise ValueError("columns of unequal length")
     if not count:
         raise ValueError("a batch has at least one record")
-    parts = [b""]
+    parts = [NO_HEADER]
     try:
         max_timestamp = encode_records(keys, values, timestamps, headers, parts)
     except OverflowError:  # the compiled kernel's name for a number of more than 64 bits
         raise ValueError("a timestamp is no 64-bit number") from None
     codec = attributes & CODEC_MASK
     if codec:
-        parts[1:] = [compress(Codec(codec), b"".join(parts), compression_level)]
-    parts[0] = HEADER_BEHIND_CRC.pack(
+        parts[1:] = [compress(Codec(codec), b"".join(parts[1:]), compression_level)]
+    batch = bytearray().join(parts)
+    length = len(batch) - LENGTH_OVERHEAD
+    if length > MAX_BATCH_LENGTH:
+        raise ValueError(f"a batch of {length} bytes; the format ends at {MAX_BATCH_LENGTH}")
+    HEADER.pack_into(
+        batch,
+        0,
+        base_offset,
+        length,
+        partition_leader_epoch,
+        MAGIC,
+        0,  # the CRC, which is set below
         attributes,
         count - 1,
         timestamps[0],
@@ -154,14 +165,7 @@ def assemble_batch(
         base_sequence,
         count,
     )
-    body = b"".join(parts)
-    length = len(body) + CRC_START - LENGTH_OVERHEAD
-    if length > MAX_BATCH_LENGTH:
-        raise ValueError(f"a batch of {length} bytes; the format ends at {MAX_BATCH_LENGTH}")
-    batch = bytearray(
-        HEADER_TO_CRC.pack(base_offset, length, partition_leader_epoch, MAGIC, crc32c(body))
-    )
-    batch += body
+    CRC.pack_into(batch, CRC_AT, crc32c(batch, CRC_START))
     return batch
 
 
@@ -237,7 +241,6 @@ def append_records(
             header.last_offset_delta,
             header.base_offset,
             header.base_timestamp,
-            header.max_timestamp if header.timestamp_type else None,
             min_offset,
             columns.keys,
             columns.values,
@@ -245,6 +248,9 @@ def append_records(
             columns.offsets,
             columns.headers,
         )
+        if header.timestamp_type:
+            times = columns.timestamps
+            times[length:] = [header.max_timestamp] * (len(times) - length)
     except IndexError:
         columns.truncate(length)
         raise CorruptRecordError("a record goes beyond the batch", position=position) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import google_crc32c
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 STEP_BYTES: Final = 1 << 16
 
 # The library has no types.
-_value: Callable[[bytes], int] = google_crc32c.value  # pyright: ignore[reportUnknownMemberType]
-_extend: Callable[[int, bytes], int] = google_crc32c.extend  # pyright: ignore[reportUnknownMemberType]
+_value = cast("Callable[[bytes], int]", google_crc32c.value)  # pyright: ignore[reportUnknownMemberType]
+_extend = cast("Callable[[int, bytes], int]", google_crc32c.extend)  # pyright: ignore[reportUnknownMemberType]
 
 
 def crc32c(buffer: bytes | bytearray | memoryview, start: int = 0, end: int | None = None) -> int:

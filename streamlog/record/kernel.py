@@ -20,7 +20,7 @@ Pure functions: usable from any thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streamlog.errors import CorruptRecordError
 
@@ -29,30 +29,32 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, bytes | None]]
 
-VARINT_TABLE_SIZE: Final = 2048
-MIN_LONG: Final = -(1 << 63)
+TABLE_SIZE: Final = 8192  # the numbers from 0 whose varints have one or two bytes
 MAX_TIMESTAMP: Final = (1 << 63) - 2  # no difference to -1 overflows
+PLAIN_TIMESTAMP: Final = 1 << 62  # and no sum with a delta of 8 bytes
 
 
 def varint(number: int) -> bytes:
     """The zigzag varint of a signed number of at most 64 bits."""
-    rest = number << 1 if number >= 0 else (-number << 1) - 1
-    encoded: list[int] = []
-    while rest > 127:
-        encoded.append(rest & 127 | 128)
-        rest >>= 7
-    encoded.append(rest)
-    return bytes(encoded)
+    raw = number << 1 if number >= 0 else (-number << 1) - 1
+    packed = 0
+    size = 1
+    while raw > 127:
+        packed |= (raw & 127 | 128) << 8 * (size - 1)
+        raw >>= 7
+        size += 1
+    packed |= raw << 8 * (size - 1)
+    return packed.to_bytes(size, "little")
 
 
-VARINTS: Final = [varint(number) for number in range(VARINT_TABLE_SIZE)]
+VARINTS: Final = [varint(number) for number in range(TABLE_SIZE)]
 NULL: Final = varint(-1)
 
 
 def encode_records(
     keys: list[bytes | None],
     values: list[bytes | None],
-    timestamps: list[int],
+    timestamps: list[Any],
     headers: list[Headers] | None,
     parts: list[bytes],
 ) -> int:
@@ -66,58 +68,59 @@ def encode_records(
     base_timestamp: i64 = timestamps[0]
     max_timestamp: i64 = -1
     timestamp: i64 = -1
-    last_timestamp: i64 = -2
-    prefix = b"\x00\x00"  # attributes and timestamp delta
-    key_part = NULL
-    value_part = NULL
-    no_headers = b"\x00"
+    last_time: Any = None  # Any: a column of one repeated object is not converted again and again
+    last_key_size: i64 = -2
+    last_value_size: i64 = -2
+    key_size: i64 = 0
+    value_size: i64 = 0
+    size: i64 = 0
+    time_part = key_length = value_length = NULL
+    headers_part = b"\x00"
     while index < count:
-        timestamp = timestamps[index]
-        if timestamp != last_timestamp:
+        time = timestamps[index]
+        if time is not last_time:
+            last_time = time
+            timestamp = time
             if timestamp < -1 or timestamp > MAX_TIMESTAMP:
                 raise ValueError(f"timestamp {timestamp}")
             if timestamp > max_timestamp:
                 max_timestamp = timestamp
-            prefix = b"\x00" + varint(timestamp - base_timestamp)
-            last_timestamp = timestamp
-        offset = VARINTS[index] if index < VARINT_TABLE_SIZE else varint(index)
+            timestamp -= base_timestamp
+            time_part = VARINTS[timestamp] if 0 <= timestamp < TABLE_SIZE else varint(timestamp)
+        offset_part = VARINTS[index] if index < TABLE_SIZE else varint(index)
+        if headers is not None:
+            headers_part = encode_headers(headers[index])
+
         key = keys[index]
+        key_size = -1 if key is None else len(key)
+        if key_size != last_key_size:
+            last_key_size = key_size
+            key_length = VARINTS[key_size] if 0 <= key_size < TABLE_SIZE else varint(key_size)
         value = values[index]
-        headers_part = no_headers if headers is None else encode_headers(headers[index])
-        if key is None:
-            key_size, key_length, key_part = 0, NULL, b""
-        else:
-            key_part = key
-            key_size = len(key)
-            key_length = VARINTS[key_size] if key_size < VARINT_TABLE_SIZE else varint(key_size)
-        if value is None:
-            value_size, value_length, value_part = 0, NULL, b""
-        else:
-            value_part = value
-            value_size = len(value)
+        value_size = -1 if value is None else len(value)
+        if value_size != last_value_size:
+            last_value_size = value_size
             value_length = (
-                VARINTS[value_size] if value_size < VARINT_TABLE_SIZE else varint(value_size)
+                VARINTS[value_size] if 0 <= value_size < TABLE_SIZE else varint(value_size)
             )
-        size = (
-            len(prefix)
-            + len(offset)
-            + len(key_length)
-            + key_size
-            + len(value_length)
-            + value_size
-            + len(headers_part)
-        )
-        length = VARINTS[size] if size < VARINT_TABLE_SIZE else varint(size)
+        if key is None:
+            key, key_size = b"", 0
+        if value is None:
+            value, value_size = b"", 0
+
+        size = 1 + key_size + value_size + len(time_part) + len(offset_part)
+        size += len(key_length) + len(value_length) + len(headers_part)
+        length = VARINTS[size] if size < TABLE_SIZE else varint(size)
         parts.append(
-            b"%b%b%b%b%b%b%b%b"
+            b"%b\x00%b%b%b%b%b%b%b"
             % (
                 length,
-                prefix,
-                offset,
+                time_part,
+                offset_part,
                 key_length,
-                key_part,
+                key,
                 value_length,
-                value_part,
+                value,
                 headers_part,
             )
         )
@@ -140,28 +143,47 @@ def encode_headers(headers: Headers) -> bytes:
     return b"".join(parts)
 
 
-def read_varint(buffer: bytes, position: i64, max_bytes: i64) -> tuple[int, i64]:
-    """A zigzag varint of at most `max_bytes` (5 or 10) and the position behind it."""
-    result = 0
-    shift = 0
-    start = position
-    while True:
-        byte = buffer[position]
-        position += 1
-        result |= (byte & 127) << shift
+def packed_varint(buffer: bytes, position: i64, max_bytes: i64) -> i64:
+    """The varint at `position` before its zigzag is undone, times 16, plus the number of its bytes.
+
+    One number instead of two keeps the compiled loops free of tuples. 0 for more than `max_bytes`,
+    which are 5 for 32 bits; at most 8 fit.
+    """
+    raw: i64 = 0
+    size: i64 = 0
+    byte: i64 = 128
+    while byte > 127:
+        if size == max_bytes:
+            return 0
+        byte = buffer[position + size]
+        raw |= (byte & 127) << 7 * size
+        size += 1
+    return raw << 4 | size
+
+
+def read_varint(buffer: bytes, position: i64) -> tuple[i64, i64]:
+    """A zigzag varint of at most 5 bytes, and the position behind it."""
+    packed = packed_varint(buffer, position, 5)
+    if packed == 0:
+        raise CorruptRecordError("a varint is too long", position=position)
+    raw = packed >> 4
+    return raw >> 1 ^ -(raw & 1), position + (packed & 15)
+
+
+def read_varlong(buffer: bytes, position: int) -> tuple[int, int]:
+    """A zigzag varint of at most 10 bytes, and the position behind it."""
+    raw = 0
+    for size in range(10):
+        byte = buffer[position + size]
+        raw |= (byte & 127) << 7 * size
         if byte < 128:
-            break
-        shift += 7
-        if position - start == max_bytes:
-            raise CorruptRecordError("a varint is too long", position=start)
-    if result >> (32 if max_bytes == 5 else 64):
-        raise CorruptRecordError("a varint has too many bits", position=start)
-    return result >> 1 ^ -(result & 1), position
+            return raw >> 1 ^ -(raw & 1), position + size + 1
+    raise CorruptRecordError("a varint is too long", position=position)
 
 
 def wrap_long(number: int) -> int:
-    """The number modulo 2^64 in the range of a signed long: Java's addition."""
-    return ((number - MIN_LONG) & ((1 << 64) - 1)) + MIN_LONG
+    """The number modulo 2^64 in the range of a signed long: what Java's addition makes of it."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def decode_records(
@@ -171,8 +193,7 @@ def decode_records(
     record_count: i64,
     last_offset_delta: i64,
     base_offset: i64,
-    base_timestamp: int,
-    append_time: int | None,
+    base_timestamp: i64,
     min_offset: i64,
     keys: list[bytes | None],
     values: list[bytes | None],
@@ -183,126 +204,165 @@ def decode_records(
     """Appends the records in `buffer[position:end]` at or above `min_offset` to the columns.
 
     Returns the header column: the one given, or a new one as long as `keys` where this is the
-    first record with headers. `append_time` replaces every timestamp where it is not None.
+    first record with headers.
     Raises `CorruptRecordError`, or `IndexError` where `end` is the buffer's end and the last
     record promises more; the columns may then hold some records of the batch.
     """
     index: i64 = 0
     previous: i64 = -1
-    last_delta: i64 = 0
-    delta: i64 = 0
-    length: i64 = 0
-    timestamp: int = base_timestamp if append_time is None else append_time
+    size: i64 = 0
+    packed: i64 = 0
+    last_packed: i64 = 0
+    start: i64 = 0
+    stop: i64 = 0
+    # Offset deltas ascend, so where the last one is the count's they can only be 0, 1, 2 and so on.
+    consecutive = last_offset_delta == record_count - 1
+    plain = -PLAIN_TIMESTAMP < base_timestamp < PLAIN_TIMESTAMP
+    # Any: the compiled loop appends one int object again and again while the time stands still.
+    timestamp: Any = base_timestamp
+    key: bytes | None = None
+    value: bytes | None = None
     while index < record_count:
         if position >= end:
-            raise CorruptRecordError(
-                f"{index} records instead of {record_count}", position=position
-            )
+            raise CorruptRecordError(f"{index} of {record_count} records", position=position)
         start = position
-        length = buffer[position]
-        if length > 127:
-            number, position = read_varint(buffer, position, 5)
-            length = number
-        else:
+        packed = buffer[position]
+        if packed < 128:
             position += 1
-            length = length >> 1 ^ -(length & 1)
-        stop = position + length
-        if length < 0 or stop > end:
-            raise CorruptRecordError(f"a record of {length} bytes", position=start)
+        elif buffer[position + 1] < 128:
+            packed ^= buffer[position + 1] << 7 ^ 128
+            position += 2
+        else:
+            packed = packed_varint(buffer, position, 5)
+            position += packed & 15
+            packed >>= 4
+        size = packed >> 1 ^ -(packed & 1)
+        stop = position + size
+        if size < 0 or stop > end:
+            raise CorruptRecordError(f"a record of {size} bytes", position=start)
         position += 1  # attributes
-        delta = buffer[position]
-        if delta > 127:
-            wide_delta, position = read_varint(buffer, position, 10)
-            delta = wide_delta
-        else:
+
+        packed = buffer[position]
+        if packed < 128:
             position += 1
-            delta = delta >> 1 ^ -(delta & 1)
-        if delta != last_delta:
-            last_delta = delta
-            if append_time is None:
+        elif buffer[position + 1] < 128:
+            packed ^= buffer[position + 1] << 7 ^ 128
+            position += 2
+        else:
+            packed = packed_varint(buffer, position, 8)
+            position += packed & 15
+            packed = packed >> 4 if packed else -1
+            if packed < 0:
+                delta, position = read_varlong(buffer, position)
                 timestamp = wrap_long(base_timestamp + delta)
-        delta = buffer[position]
-        if delta > 127:
-            number, position = read_varint(buffer, position, 5)
-            delta = number
-        else:
+                last_packed = -1
+        if packed != last_packed:
+            last_packed = packed
+            packed = packed >> 1 ^ -(packed & 1)
+            timestamp = base_timestamp + packed if plain else wrap_long(base_timestamp + packed)
+
+        packed = buffer[position]
+        if packed < 128:
             position += 1
-            delta = delta >> 1 ^ -(delta & 1)
-        if delta <= previous or delta > last_offset_delta:
-            raise CorruptRecordError(f"offset delta {delta} behind {previous}", position=start)
-        previous = delta
+        elif buffer[position + 1] < 128:
+            packed ^= buffer[position + 1] << 7 ^ 128
+            position += 2
+        else:
+            packed = packed_varint(buffer, position, 5)
+            position += packed & 15
+            packed >>= 4
+        packed = packed >> 1 ^ -(packed & 1)
+        if packed <= previous or packed > last_offset_delta:
+            raise CorruptRecordError(f"offset delta {packed} behind {previous}", position=start)
+        previous = packed
         index += 1
-        if base_offset + delta < min_offset:
+        if base_offset + packed < min_offset:
             position = stop
             continue
-        length = buffer[position]
-        if length > 127:
-            number, position = read_varint(buffer, position, 5)
-            length = number
-        else:
+        if not consecutive:
+            offsets.append(base_offset + packed)
+
+        packed = buffer[position]
+        if packed < 128:
             position += 1
-            length = length >> 1 ^ -(length & 1)
-        key: bytes | None = None
-        if length >= 0:
-            if position + length > stop:
-                raise CorruptRecordError(f"a key of {length} bytes", position=start)
-            key = buffer[position : position + length]
-            position += length
-        length = buffer[position]
-        if length > 127:
-            number, position = read_varint(buffer, position, 5)
-            length = number
+        elif buffer[position + 1] < 128:
+            packed ^= buffer[position + 1] << 7 ^ 128
+            position += 2
         else:
+            packed = packed_varint(buffer, position, 5)
+            position += packed & 15
+            packed >>= 4
+        size = packed >> 1 ^ -(packed & 1)
+        if size < 0:
+            key = None
+        else:
+            if size > stop - position:
+                raise CorruptRecordError(f"a key of {size} bytes", position=start)
+            key = buffer[position : position + size]
+            position += size
+
+        packed = buffer[position]
+        if packed < 128:
             position += 1
-            length = length >> 1 ^ -(length & 1)
-        value: bytes | None = None
-        if length >= 0:
-            if position + length > stop:
-                raise CorruptRecordError(f"a value of {length} bytes", position=start)
-            value = buffer[position : position + length]
-            position += length
+        elif buffer[position + 1] < 128:
+            packed ^= buffer[position + 1] << 7 ^ 128
+            position += 2
+        else:
+            packed = packed_varint(buffer, position, 5)
+            position += packed & 15
+            packed >>= 4
+        size = packed >> 1 ^ -(packed & 1)
+        if size < 0:
+            value = None
+        else:
+            if size > stop - position:
+                raise CorruptRecordError(f"a value of {size} bytes", position=start)
+            value = buffer[position : position + size]
+            position += size
+
         if buffer[position] == 0:
             position += 1
             if headers is not None:
                 headers.append([])
         else:
-            record_headers, position = decode_headers(buffer, position, stop)
             if headers is None:
                 headers = [[] for _ in keys]
+            record_headers, position = decode_headers(buffer, position, stop)
             headers.append(record_headers)
         if position != stop:
             raise CorruptRecordError("a record is not as long as it says", position=start)
         keys.append(key)
         values.append(value)
         timestamps.append(timestamp)
-        offsets.append(base_offset + delta)
     if position != end:
         raise CorruptRecordError(f"bytes behind {record_count} records", position=position)
+    if consecutive:
+        offsets.extend(range(max(base_offset, min_offset), base_offset + record_count))
     return headers
 
 
 def decode_headers(buffer: bytes, position: i64, stop: i64) -> tuple[Headers, i64]:
     """The headers of one record and the position behind them."""
     start = position
-    count, position = read_varint(buffer, position, 5)
+    count, position = read_varint(buffer, position)
     if count < 0 or count > stop - position:
         raise CorruptRecordError(f"{count} headers", position=start)
     headers: Headers = []
     for _ in range(count):
-        length, position = read_varint(buffer, position, 5)
-        if length < 0 or length > stop - position:
-            raise CorruptRecordError(f"a header key of {length} bytes", position=start)
+        size, position = read_varint(buffer, position)
+        if size < 0 or size > stop - position:
+            raise CorruptRecordError(f"a header key of {size} bytes", position=start)
         try:
-            name = buffer[position : position + length].decode()
+            name = buffer[position : position + size].decode()
         except UnicodeDecodeError:
             raise CorruptRecordError("a header key is not UTF-8", position=start) from None
-        position += length
-        length, position = read_varint(buffer, position, 5)
-        if length < 0:
+        position += size
+        size, position = read_varint(buffer, position)
+        if size < 0:
             headers.append((name, None))
             continue
-        if length > stop - position:
-            raise CorruptRecordError(f"a header value of {length} bytes", position=start)
-        headers.append((name, buffer[position : position + length]))
-        position += length
+        if size > stop - position:
+            raise CorruptRecordError(f"a header value of {size} bytes", position=start)
+        headers.append((name, buffer[position : position + size]))
+        position += size
     return headers, position

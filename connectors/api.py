@@ -89,10 +89,10 @@ class SourceRecord:
 class SourceColumns:
     """Many records as bytes, in lists of equal length; `keys` None means that none has a key."""
 
-    values: list[bytes | None]
-    keys: list[bytes | None] | None = None
-    timestamps: list[int] | None = None
-    headers: list[Headers] | None = None
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None] | None = None
+    timestamps: Sequence[int] | None = None
+    headers: Sequence[Headers] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Sources: one connector a file."""

@@ -42,7 +42,7 @@ LAYERS: dict[str, list[set[str]]] = {
     "connectors": [
         {"errors"},
         {"config"},
-        {"api"},
+        {"api", "registry"},
         {"runtime"},
         {"sources", "sinks"},
         {""},

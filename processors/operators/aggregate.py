@@ -28,11 +28,10 @@ Emit = Literal["latest", "every"]
 class AggregateOperator(Operator):
     """What count and fold share: emission."""
 
-    def __init__(self, path: str, state: KeyValueState, emit: Emit, changelog: str) -> None:
+    def __init__(self, path: str, state: KeyValueState, emit: Emit) -> None:
         super().__init__(path)
         self.state = state
         self.emit: Emit = emit
-        self.changelog = changelog
 
     def process(self, chunk: Chunk) -> Chunk:
         updates = Updates()
@@ -91,12 +90,11 @@ class FoldOperator(AggregateOperator):
         path: str,
         state: KeyValueState,
         emit: Emit,
-        changelog: str,
         function: Callable[[Any, Any], Any],
         initial: Callable[[], Any] | None,
         failures: Failures,
     ) -> None:
-        super().__init__(path, state, emit, changelog)
+        super().__init__(path, state, emit)
         self.function = function
         self.initial = initial
         self.failures = failures

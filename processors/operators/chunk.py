@@ -99,8 +99,8 @@ def repeat_rows(column: Sequence[T], counts: list[int]) -> list[T]:
 def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
     """One chunk of several, by ticket; equal tickets stay in the order of `chunks`.
 
-    A column is None in the result only where it is None in every chunk that has rows, except
-    headers, which are filled up with none.
+    A column that is None in one of them, as nobody reads it, is None in the result; but headers are
+    filled up with none.
     """
     filled = [chunk for chunk in chunks if chunk.timestamps]
     if not filled:
@@ -128,9 +128,12 @@ def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
 
 
 def _join(columns: list[list[Any] | None]) -> list[Any] | None:
-    present = [column for column in columns if column is not None]
-    assert len(present) in (0, len(columns)), "a column is carried by all inputs or by none"
-    return list(chain.from_iterable(present)) if present else None
+    joined: list[Any] = []
+    for column in columns:
+        if column is None:
+            return None
+        joined += column
+    return joined
 
 
 def _no_headers(chunk: Chunk) -> list[Headers]:

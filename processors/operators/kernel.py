@@ -52,11 +52,16 @@ def scatter(partitions: list[int], column: list[Any], lanes: list[list[Any]]) ->
             lanes[partition].append(column[index])
 
 
-def drop_nulls(partitions: list[int], values: list[Any]) -> None:
-    """Marks the rows whose value is null as dropped."""
-    for index in range(len(partitions)):
-        if values[index] is None:
-            partitions[index] = DROPPED
+def has_null(column: list[Any]) -> bool:
+    """Whether an item is None.
+
+    Not `None in column`, which asks items whether they equal None: an array or a query expression
+    may answer anything.
+    """
+    for item in column:  # noqa: SIM110 - a generator is not compiled to this loop
+        if item is None:
+            return True
+    return False
 
 
 class Loader:

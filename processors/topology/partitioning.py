@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from processors.topology.graph import GroupNode
     from processors.topology.subtopology import Entry, SubTopology, Topology
     from streamlog.serdes import Serde
 

@@ -1,0 +1,136 @@
+"""From the nodes of a sub-topology to the operators of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from processors.operators.aggregate import CountOperator, FoldOperator
+from processors.operators.sink import Encoder, Outbox, SinkOperator
+from processors.operators.source import SourceOperator
+from processors.operators.stateless import (
+    FilterOperator,
+    FlatMapOperator,
+    ItemsOperator,
+    MapKeyOperator,
+    MapOperator,
+    MergeOperator,
+    RecordsOperator,
+)
+from processors.runtime.exchange import Exchange, SendOperator, SendThroughTopicOperator
+from processors.runtime.task import Step, Task
+from processors.topology.graph import (
+    AggregateNode,
+    CountNode,
+    FilterNode,
+    FlatMapNode,
+    GroupNode,
+    ItemsNode,
+    KeyedNode,
+    MapKeyNode,
+    MapNode,
+    MergeNode,
+    Node,
+    RecordsNode,
+    ReduceNode,
+    SinkNode,
+    SourceNode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from processors.operators.operator import Failures, Operator
+    from processors.state.cached import KeyValueState
+    from processors.topology.subtopology import Entry, SubTopology, Topology
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What operators are connected to.
+
+    Attributes:
+        stores: By store name and partition.
+        coordinates: Topic, partition and offset of the records with these tickets.
+        through_topic: Whether exchanges go through their topics.
+    """
+
+    topology: Topology
+    stores: Mapping[tuple[str, int], KeyValueState]
+    exchanges: Mapping[GroupNode, Exchange]
+    failures: Failures
+    outbox: Outbox
+    coordinates: Callable[[Sequence[int]], list[tuple[str, int, int]]]
+    through_topic: bool
+
+
+def build_source(entry: Entry, parts: Parts) -> SourceOperator:
+    """What reads a topic for an entry; for an exchange, its repartition topic."""
+    reads = parts.topology.reads[entry]
+    decoded = reads.values or isinstance(entry, SourceNode)
+    return SourceOperator(
+        entry.path,
+        entry.key if reads.keys else None,
+        entry.value if decoded else None,
+        parts.failures,
+    )
+
+
+def build_task(sub: SubTopology, partitions: tuple[int, ...], parts: Parts) -> Task:
+    steps = [
+        Step(node, parts.topology.parents[node], _operator(node, partitions, parts))
+        for node in sub.nodes
+    ]
+    return Task(sub, partitions, steps)
+
+
+def _operator(node: Node, partitions: tuple[int, ...], parts: Parts) -> Operator:
+    failures = parts.failures
+    match node:
+        case MapNode(path=path, function=function):
+            return MapOperator(path, function, failures)
+        case MapKeyNode(path=path, function=function):
+            return MapKeyOperator(path, function, failures)
+        case FilterNode(path=path, function=function):
+            return FilterOperator(path, function, failures)
+        case FlatMapNode(path=path, function=function):
+            return FlatMapOperator(path, function, failures)
+        case ItemsNode(path=path):
+            return ItemsOperator(path)
+        case RecordsNode(path=path):
+            return RecordsOperator(path, parts.coordinates)
+        case MergeNode(path=path):
+            return MergeOperator(path)
+        case GroupNode():
+            return _sender(node, parts)
+        case SinkNode(path=path, topic=topic):
+            encoder = Encoder(path, node.key, node.value, failures, f"to({topic!r})")
+            return SinkOperator(path, topic, encoder, parts.outbox)
+        case KeyedNode():
+            (partition,) = partitions
+            return _keyed(node, parts.stores[node.path, partition], failures)
+        case _:
+            raise AssertionError(f"{node.path}: no operator for a {node.kind}")
+
+
+def _sender(node: GroupNode, parts: Parts) -> Operator:
+    exchange = parts.exchanges[node]
+    encoder = Encoder(node.path, node.key, node.value, parts.failures, "group_by")
+    if parts.through_topic:
+        return SendThroughTopicOperator(node.path, exchange, encoder, parts.outbox)
+    return SendOperator(node.path, exchange, encoder, parts.failures)
+
+
+def _keyed(node: KeyedNode, state: KeyValueState, failures: Failures) -> Operator:
+    function: Any = None
+    initial: Any = None
+    match node:
+        case CountNode():
+            return CountOperator(node.path, state, node.emit)
+        case ReduceNode():
+            function = node.function
+        case AggregateNode():
+            function, initial = node.function, node.initial
+        case _:
+            raise AssertionError(f"{node.path}: no operator for a {node.kind}")
+    return FoldOperator(node.path, state, node.emit, function, initial, failures)

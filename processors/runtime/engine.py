@@ -1,0 +1,280 @@
+"""The engine: runs the tasks of a topology over what was fetched. Synchronous and pure.
+
+Work goes in rounds. A round takes the next records in one order over all sources of all tasks, each
+with a ticket, and runs them through the sub-topologies in topological order; what a task sends to
+another arrives in the same round, and inputs come together by ticket. So the end of a
+sub-topology's phase is the mark that its outputs are complete for the round, and how many records
+a round has changes nothing about what comes out.
+
+    feed ─> intake ─ round ─> sub-topology 0 ─ exchange ─> sub-topology 1 ─> outbox ─> take_outputs
+                                                                 │
+                                     flush, at a commit ─────────┘
+
+A commit is `flush` (what stores held back runs down the graph in one pass), `positions` and
+`take_outputs`, all for one transaction, and then `on_committed` or `abort`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from processors.operators.aggregate import AggregateOperator
+from processors.operators.chunk import Chunk, merge_chunks
+from processors.runtime.build import Parts, build_source, build_task
+from processors.runtime.exchange import Exchange
+from processors.runtime.intake import Intake
+from processors.runtime.origins import Flushed, Origins
+from processors.runtime.outbox import Address, Output, RoundOutbox
+from processors.runtime.policies import ErrorPolicies, FailureHandler
+from processors.topology.graph import GroupNode, SourceNode
+from streamlog.client.contract import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from processors.operators.operator import Operator
+    from processors.runtime.round import Round
+    from processors.runtime.task import Task
+    from processors.state.cached import KeyValueState
+    from processors.topology.graph import Node
+    from processors.topology.partitioning import PartitionedTopology
+    from processors.topology.subtopology import Entry, SubTopology
+    from streamlog.client.contract import FetchedColumns
+
+ExchangeMode = Literal["memory", "topic"]
+
+
+class Engine:
+    """Runs all tasks of one application in one process. Owned by one thread.
+
+    Args:
+        plan: The topology and its partition counts.
+        stores: By store name and partition, restored. The engine flushes and trims them.
+        policies: What to do with records that fail.
+        exchange: Whether rows that change tasks stay in memory or go through the repartition topic,
+            where they run after the next commit: a switch for tests.
+        drain: Repartition partitions that hold rows of an earlier run, and the offsets of their
+            ends. They are wanted before all else, until they have been read.
+
+    Attributes:
+        failures: Counts what the policies have skipped.
+        records_in, records_out: Rows taken from sources and given to sinks since the start.
+    """
+
+    def __init__(
+        self,
+        plan: PartitionedTopology,
+        stores: Mapping[tuple[str, int], KeyValueState],
+        *,
+        policies: ErrorPolicies | None = None,
+        exchange: ExchangeMode = "memory",
+        drain: Mapping[TopicPartition, int] | None = None,
+    ) -> None:
+        policies = policies or ErrorPolicies()
+        self.failures = FailureHandler(policies)
+        self.records_in = 0
+        self._plan = plan
+        self._stores = dict(stores)
+        self._next_ticket = 0
+        self._outbox = RoundOutbox()
+        self._origins = Origins(self.failures, policies, self._outbox)
+        topology = plan.topology
+        self._exchanges = {
+            node: Exchange(
+                topology.repartition_topic(node), plan.partitions[node], topology.reads[node]
+            )
+            for node in topology.exchanges
+        }
+        parts = Parts(
+            topology=topology,
+            stores=self._stores,
+            exchanges=self._exchanges,
+            failures=self._origins,
+            outbox=self._outbox,
+            coordinates=self._origins.coordinates,
+            through_topic=exchange == "topic",
+        )
+        self._tasks = [build_task(sub, partitions, parts) for sub, partitions in _tasks(plan)]
+        self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
+        self._source_numbers: dict[tuple[Entry, int], int] = {}
+        self._intake = Intake(self._choose_sources(exchange, drain or {}), drain or {})
+        self._flushed_positions: dict[TopicPartition, int] = {}
+
+    # Input.
+
+    @property
+    def sources(self) -> list[TopicPartition]:
+        """The partitions to read."""
+        return [buffer.topic_partition for buffer in self._intake.buffers]
+
+    def feed(self, columns: FetchedColumns) -> None:
+        """Takes the next fetched run of a source partition."""
+        self._intake.feed(columns)
+
+    def wants(self) -> list[TopicPartition]:
+        """The source partitions that have nothing waiting.
+
+        Whoever runs a round while one of these has more in its topic gives up the order by
+        timestamp between it and the others.
+        """
+        return self._intake.wants()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether rows of an earlier run still come from repartition topics."""
+        return self._intake.is_draining()
+
+    def buffered_rows(self) -> int:
+        return self._intake.rows()
+
+    def run_round(self, max_records: int) -> int:
+        """Runs the next records, at most `max_records`; returns how many, 0 if none waits.
+
+        Raises:
+            RecordError: a record failed and the policy is to fail. Only `abort` is left then.
+        """
+        taken = self._intake.next_round(self._next_ticket, max_records)
+        if taken is None:
+            return 0
+        current, active = taken
+        self._next_ticket += len(current)
+        self._origins.round = current
+        number_in_round = {number: place for place, number in enumerate(active)}
+        for task in self._tasks:
+            inputs = self._inputs(task, current, number_in_round)
+            if inputs:
+                task.run(inputs)
+        self._end_round()
+        self.records_in += len(current)
+        for state in self._stores.values():
+            state.trim()
+        return len(current)
+
+    # The commit.
+
+    def must_commit(self) -> bool:
+        """Whether what is not committed fills a store's memory."""
+        return any(state.is_full() for state in self._stores.values())
+
+    def flush(self) -> None:
+        """Runs what the stores held back down the graph; afterwards nothing waits anywhere.
+
+        Once a commit: what is flushed stays `committing` until `on_committed` or `abort`.
+        """
+        for task in self._tasks:
+            task.flush(self._inputs(task, None, {}), self._flush_operator)
+        self._end_round()
+        self._flushed_positions = self._intake.positions()
+        assert not any(state.dirty for state in self._stores.values())
+        for state in self._stores.values():
+            if state.changelog is not None:
+                self._outbox.add_columns(state.changelog, *state.committing_records())
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """The offsets to commit with the last `flush`, of every source that has ever moved."""
+        return self._flushed_positions
+
+    def take_outputs(self) -> dict[Address, Output]:
+        """What has to be written since the last call, by topic and partition.
+
+        Sinks and dead letters have partition None: the key chooses it. Changelog rows, which come
+        with `flush`, name theirs.
+        """
+        return self._outbox.take()
+
+    @property
+    def records_out(self) -> int:
+        return self._outbox.rows_of_sinks
+
+    def on_committed(self) -> None:
+        """The transaction of the last `flush` is durable."""
+        self._intake.committed = self._flushed_positions
+        for state in self._stores.values():
+            state.on_committed()
+
+    def abort(self) -> None:
+        """Forgets everything since the last commit, what was fed included: seek back and feed."""
+        self._intake.clear()
+        self._outbox.clear()
+        self._origins.clear()
+        for exchange in self._exchanges.values():
+            exchange.clear()
+        for state in self._stores.values():
+            state.on_aborted()
+
+    # Inside a round.
+
+    def _choose_sources(
+        self, exchange: ExchangeMode, drain: Mapping[TopicPartition, int]
+    ) -> list[TopicPartition]:
+        """All source partitions, in the order that breaks ties between equal timestamps."""
+        sources: list[TopicPartition] = []
+        for sub in self._plan.topology.subtopologies:
+            for entry in sub.entries:
+                for partition in range(self._plan.partitions[entry]):
+                    source = TopicPartition(self._topic(entry), partition)
+                    is_read = isinstance(entry, SourceNode) or exchange == "topic"
+                    if is_read or source in drain:
+                        self._source_numbers[entry, partition] = len(sources)
+                        sources.append(source)
+        return sources
+
+    def _topic(self, entry: Entry) -> str:
+        if isinstance(entry, SourceNode):
+            return entry.topic
+        return self._plan.topology.repartition_topic(entry)
+
+    def _inputs(
+        self, task: Task, current: Round | None, number_in_round: Mapping[int, int]
+    ) -> dict[Node, Chunk]:
+        """The rows that wait for a task: from its sources and from its exchanges."""
+        inputs: dict[Node, Chunk] = {}
+        for entry in task.subtopology.entries:
+            chunks: list[Chunk] = []
+            if current is not None:
+                chunks.append(self._source_rows(entry, task, current, number_in_round))
+            if isinstance(entry, GroupNode):
+                exchange = self._exchanges[entry]
+                chunks += [exchange.take(partition) for partition in task.partitions]
+            rows = merge_chunks(chunks)
+            if len(rows):
+                inputs[entry] = rows
+        return inputs
+
+    def _source_rows(
+        self, entry: Entry, task: Task, current: Round, number_in_round: Mapping[int, int]
+    ) -> Chunk:
+        places: list[int] = []
+        for partition in task.partitions:
+            number = self._source_numbers.get((entry, partition))
+            if number is not None and number in number_in_round:
+                places.append(number_in_round[number])
+        operator = self._entries[entry]
+        reads = self._plan.topology.reads[entry]
+        rows = current.chunk(places, keys=reads.keys, headers=reads.headers)
+        return operator.process(rows) if len(rows) else rows
+
+    def _flush_operator(self, task: Task, operator: Operator) -> Chunk | None:
+        rows = operator.flush(self._next_ticket)
+        if rows is not None and isinstance(operator, AggregateOperator):
+            self._next_ticket += len(rows)
+            changelog = self._plan.topology.changelog_topic(operator.path)
+            self._origins.add_flushed(Flushed(operator.state, changelog, task.partitions[0], rows))
+        return rows
+
+    def _end_round(self) -> None:
+        assert all(exchange.is_empty() for exchange in self._exchanges.values())
+        self._origins.end_round()
+        self._outbox.end_round()
+
+
+def _tasks(plan: PartitionedTopology) -> list[tuple[SubTopology, tuple[int, ...]]]:
+    """The tasks in the order in which they run: one a partition, one for all without state."""
+    tasks: list[tuple[SubTopology, tuple[int, ...]]] = []
+    for sub in plan.topology.subtopologies:
+        partitions = range(plan.tasks[sub.index])
+        if sub.stores:
+            tasks += [(sub, (partition,)) for partition in partitions]
+        else:
+            tasks.append((sub, tuple(partitions)))
+    return tasks

@@ -1,0 +1,48 @@
+"""What state depends on: the facts of a topology that a manifest keeps (runtime/manifest_file.py).
+
+Everything whose change would leave state wrong, lost or out of reach is here: stores, the
+exchanges, and the sources that feed either. Stateless operators and sinks may change freely, and
+what a function does nobody can compare.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from processors.topology.partitioning import PartitionedTopology
+
+Facts = dict[str, dict[str, Any]]
+
+
+def sources_of_state(plan: PartitionedTopology) -> Facts:
+    """The topics whose records reach a store."""
+    return {
+        source.topic: {"partitions": plan.partitions[source]}
+        for sub in plan.topology.subtopologies
+        if sub.stores or sub.sends
+        for source in sub.sources
+    }
+
+
+def exchanges(plan: PartitionedTopology) -> Facts:
+    return {
+        node.path: {
+            "partitions": plan.partitions[node],
+            "key": node.key.name,
+            "value": node.value.name if plan.topology.reads[node].values else None,
+        }
+        for node in plan.topology.exchanges
+    }
+
+
+def stores(plan: PartitionedTopology) -> Facts:
+    return {
+        store.name: {
+            "kind": store.kind,
+            "key": store.key.name,
+            "value": store.value.name,
+            "partitions": store.partitions,
+        }
+        for store in plan.stores
+    }

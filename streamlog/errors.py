@@ -31,6 +31,7 @@ another process) is here:
     ├── GroupError
     │   └── IllegalGenerationError, UnknownMemberError
     ├── TargetError                 an argument of `streamlog run` that names no target
+    ├── LineError                   a line of text that is not what `streamlog produce` was told
     └── MissingExtraError           an optional dependency is not installed
 """
 
@@ -396,6 +397,16 @@ class TargetError(StreamlogError):
     def __init__(self, target: str, message: str) -> None:
         self.target = target
         super().__init__(f"{target}: {message}")
+
+
+class LineError(StreamlogError):
+    """A line of input that is not of the form asked for; `number` counts from 1."""
+
+    def __init__(self, source: str, number: int, reason: str) -> None:
+        self.source = source
+        self.number = number
+        self.reason = reason
+        super().__init__(f"{source}:{number}: {reason}")
 
 
 class MissingExtraError(StreamlogError, ImportError):

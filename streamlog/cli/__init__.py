@@ -1,0 +1,1 @@
+"""The `streamlog` command."""

@@ -1,0 +1,29 @@
+"""What the shell completes: topic names and serdes. Completion never fails, it finds nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import typer
+
+
+def complete_topic(context: typer.Context, incomplete: str) -> list[str]:
+    """Topics of the log that the line names so far."""
+    from streamlog.cli.opening import open_to_read
+    from streamlog.errors import StreamlogError
+
+    # The parameter is unset while a line is completed that does not name it.
+    directory = cast("Path | None", context.params.get("log")) or Path("data")
+    try:
+        with open_to_read(directory) as log:
+            return sorted(name for name in log.topics() if name.startswith(incomplete))
+    except (StreamlogError, OSError):
+        return []
+
+
+def complete_serde(incomplete: str) -> list[str]:
+    """Names of serdes."""
+    from streamlog.serdes import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]

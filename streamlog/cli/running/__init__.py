@@ -1,0 +1,1 @@
+"""`streamlog run`: loading targets, running them together, knowing when they are done."""

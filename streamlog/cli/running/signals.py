@@ -1,0 +1,56 @@
+"""SIGINT and SIGTERM while targets run."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Received:
+    """The stop signals that have arrived; `exit_code` is what a shell expects of the last."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.signals[-1] if self.signals else 0
+
+
+@contextmanager
+def stop_signals(
+    loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]
+) -> Generator[Received]:
+    """Calls `interrupt` in the loop for each of the first two stop signals.
+
+    From the second on, the handlers of before are back: a third signal ends a process whose loop
+    is stuck in somebody's endless function. That is as safe as any kill.
+    """
+    received = Received()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        received.signals.append(number)
+        if len(received.signals) > 1:
+            restore()
+        # Not `loop.add_signal_handler`: its handlers wait for the loop, so they never see the
+        # third signal of a person who cannot wait.
+        loop.call_soon_threadsafe(interrupt)
+
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    try:
+        yield received
+    finally:
+        restore()

@@ -1,0 +1,1 @@
+"""Between records and the text that people type and read: lines, formats, moments."""

@@ -1,0 +1,20 @@
+"""The log on disk: topic-partition directories, written by one owner, read by anyone."""
+
+from streamlog.storage.flusher import Flusher
+from streamlog.storage.loader import Truncation
+from streamlog.storage.log_directory import Durability, LogDirectory
+from streamlog.storage.partition_log import AppendResult, PartitionLog
+from streamlog.storage.readable_log import FetchedBatches, ReadableLog
+from streamlog.storage.transaction_index import AbortedTransaction
+
+__all__ = [
+    "AbortedTransaction",
+    "AppendResult",
+    "Durability",
+    "FetchedBatches",
+    "Flusher",
+    "LogDirectory",
+    "PartitionLog",
+    "ReadableLog",
+    "Truncation",
+]

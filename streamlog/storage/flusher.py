@@ -1,0 +1,346 @@
+"""Group commit: one thread that makes appended data durable, window by window.
+
+A window, in this order:
+
+1. take the waiters, so that everything appended before they asked is in this window;
+2. run the drains, which append what producers have gathered;
+3. take the dirty logs and note how far each has been written;
+4. sync their files, and the directories that have new names in them;
+5. advance their high watermarks and publish them to readers in other processes;
+6. call the waiters back; what they append belongs to the next window;
+7. move recovery points that are due.
+
+Window n+1 starts after window n has ended, and a window starts whenever something is dirty or
+somebody waits: under load windows grow by themselves, and there is no timer.
+
+A failure of any write or sync ends all writing, for the whole directory: after a failed fsync
+nobody knows which pages were written, and a second fsync may report success (fsyncgate).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from threading import Condition, Thread, get_ident
+from typing import TYPE_CHECKING, Final, Protocol
+
+from streamlog.errors import LogClosedError, StorageError
+from streamlog.storage.failure import wrap_sync_error, wrap_write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
+
+    from streamlog.files import Files
+    from streamlog.storage.durable_offsets import DurableOffset, PartitionId
+    from streamlog.storage.segment import Segment
+    from streamlog.topic import TopicPartition
+
+    DurableCallback = Callable[[StorageError | None], None]
+
+SYNC_THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPoint:
+    """How far a log had been written when a window took it, and what to sync for that."""
+
+    end_offset: int
+    appended_bytes: int
+    segments: tuple[tuple[Segment, int], ...]  # with their sizes then
+    directories: tuple[str, ...]  # that have new names in them
+    checkpoint: Checkpoint | None = None
+
+
+class Checkpoint(Protocol):
+    """A recovery point that is due: `execute` makes everything below it durable."""
+
+    @property
+    def topic_partition(self) -> TopicPartition: ...
+
+    @property
+    def recovery_point(self) -> int: ...
+
+    def execute(self, files: Files) -> None:
+        """Writes and syncs everything that the recovery point relies on."""
+        ...
+
+    def complete(self) -> None:
+        """The recovery point itself is durable."""
+        ...
+
+
+class Flushable(Protocol):
+    """What the flusher asks of a partition log."""
+
+    def begin_flush(self) -> FlushPoint:
+        """Marks the log clean and says what a sync must cover."""
+        ...
+
+    def complete_flush(self, point: FlushPoint) -> None:
+        """Everything below the point is durable: advances the high watermark."""
+        ...
+
+    def durable_offset(self) -> tuple[PartitionId, DurableOffset]:
+        """How far readers may go."""
+        ...
+
+
+class Owner(Protocol):
+    """What the flusher asks of the directory. Called on the flusher's thread."""
+
+    def publish(self, logs: Sequence[Flushable]) -> None:
+        """The logs' high watermarks have moved."""
+        ...
+
+    def checkpoint(self, due: Sequence[Checkpoint]) -> None:
+        """Executes the checkpoints and records the recovery points."""
+        ...
+
+
+class Flusher:
+    """Makes logs durable. Usable from any thread.
+
+    Without a thread (`threaded` False) windows run in the thread that waits or requests, one by
+    one until nothing is left to do, so that the order of operations is always the same.
+    """
+
+    def __init__(
+        self, path: str, files: Files, owner: Owner, *, sync: bool = True, threaded: bool = True
+    ) -> None:
+        self._path = path
+        self._files = files
+        self._owner = owner
+        self._sync = sync
+        self._threaded = threaded
+        self._condition = Condition()
+        self._dirty: dict[Flushable, None] = {}
+        self._unsynced: dict[Segment, None] = {}  # for durability="os"
+        self._unsynced_directories: dict[str, None] = {}
+        self._waiters: list[DurableCallback] = []
+        self._due: list[Checkpoint] = []
+        self._drains: list[Callable[[], None]] = []
+        self._requested = False
+        self._closing = False
+        self._failure: StorageError | None = None
+        self._thread: Thread | None = None
+        self._runner: int | None = None  # the thread in which windows run now
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why writing has ended; None while it goes on."""
+        return self._failure
+
+    def mark_dirty(self, log: Flushable) -> None:
+        """The log has new data; a window starts as soon as the last one has ended."""
+        with self._condition:
+            self._dirty[log] = None
+            self._wake()
+
+    def when_durable(self, callback: DurableCallback) -> None:
+        """`callback(error or None)` runs once everything appended before this call is durable.
+
+        It runs on the flusher's thread and must not wait for anything.
+        """
+        with self._condition:
+            if self._failure is None and not self._closing:
+                self._waiters.append(callback)
+                self._wake()
+                error = None
+            else:
+                error = self._failure or LogClosedError(self._path)
+        if error is not None:
+            callback(error)
+        elif not self._threaded:
+            self._run_inline()
+
+    def wait_durable(self, timeout: float | None = None) -> None:
+        """Returns when everything appended before this call is durable.
+
+        Raises what ended writing, or `TimeoutError`.
+        """
+        assert self._runner != get_ident(), "the flusher's thread would wait for itself"
+        outcome: list[StorageError | None] = []
+        condition = self._condition
+
+        def wake(error: StorageError | None) -> None:
+            with condition:
+                outcome.append(error)
+                condition.notify_all()
+
+        self.when_durable(wake)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with condition:
+            while not outcome:
+                rest = None if deadline is None else deadline - time.monotonic()
+                if rest is not None and rest <= 0:
+                    raise TimeoutError(f"not durable after {timeout} s")
+                condition.wait(rest)
+        if outcome[0] is not None:
+            raise outcome[0]
+
+    def request(self) -> None:
+        """Starts a window although nothing may be dirty, so that the drains run."""
+        with self._condition:
+            self._requested = True
+            self._wake()
+        if not self._threaded:
+            self._run_inline()
+
+    def add_drain(self, drain: Callable[[], None]) -> None:
+        """`drain` runs at the start of every window, on the flusher's thread, and may append."""
+        with self._condition:
+            self._drains = [*self._drains, drain]
+
+    def remove_drain(self, drain: Callable[[], None]) -> None:
+        with self._condition:
+            self._drains = [each for each in self._drains if each != drain]
+
+    def relieve(self, log: Flushable) -> None:
+        """Back-pressure: returns when what is appended to the log so far is durable."""
+        if self._runner == get_ident():
+            self._flush([(log, log.begin_flush())])
+        else:
+            self.wait_durable()
+
+    def sync_all(self) -> None:
+        """Syncs everything appended so far, under durability="os" too."""
+        self.wait_durable()
+        with self._condition:
+            segments, self._unsynced = list(self._unsynced), {}
+            directories, self._unsynced_directories = list(self._unsynced_directories), {}
+        try:
+            self._sync_files(segments, directories)
+        except OSError as error:
+            self.fail(wrap_sync_error(self._path, error))
+            raise self._failure or error from error
+
+    def fail(self, error: StorageError) -> None:
+        """Ends all writing; the first reason stays. Waiters get the error."""
+        with self._condition:
+            if self._failure is None:
+                self._failure = error
+            waiters, self._waiters = self._waiters, []
+            self._condition.notify_all()
+        for waiter in waiters:
+            waiter(self._failure)
+
+    def flush_last(self, logs: Sequence[Flushable]) -> None:
+        """After `close`: one more window for what was appended meanwhile, synced in any case."""
+        self._sync = True
+        self._flush([(log, log.begin_flush()) for log in logs])
+        self._sync_files(list(self._unsynced), list(self._unsynced_directories))
+
+    def close(self) -> None:
+        """Runs the last windows and ends the thread. Later waiters get `LogClosedError`."""
+        if self._failure is None:
+            self.request()
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    # The windows
+
+    def _wake(self) -> None:
+        """Under the condition."""
+        if not self._threaded:
+            return
+        if self._thread is None:
+            name = f"streamlog-flusher {os.path.basename(self._path)}"
+            self._thread = Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
+        self._condition.notify_all()
+
+    def _has_work(self) -> bool:
+        return self._failure is None and bool(self._dirty or self._waiters or self._requested)
+
+    def _run(self) -> None:
+        self._runner = get_ident()
+        while True:
+            with self._condition:
+                while not self._has_work():
+                    if self._closing:
+                        return
+                    self._condition.wait()
+            self._run_window()
+
+    def _run_inline(self) -> None:
+        """Without a thread: windows until nothing is left; a nested call leaves it to the outer."""
+        if self._runner is not None:
+            return
+        self._runner = get_ident()
+        try:
+            while self._has_work():
+                self._run_window()
+        finally:
+            self._runner = None
+
+    def _run_window(self) -> None:
+        with self._condition:
+            self._requested = False
+            waiters, self._waiters = self._waiters, []
+        try:
+            for drain in self._drains:
+                drain()
+            with self._condition:
+                dirty, self._dirty = list(self._dirty), {}
+            self._flush([(log, log.begin_flush()) for log in dirty])
+        except StorageError as error:
+            self.fail(error)
+        for waiter in waiters:
+            waiter(self._failure)
+        if self._due and self._failure is None:
+            self._move_recovery_points()
+
+    def _flush(self, points: list[tuple[Flushable, FlushPoint]]) -> None:
+        """Syncs, then advances. Raises `StorageError`, and then nothing has advanced."""
+        if self._failure is not None:
+            raise self._failure
+        segments = [segment for _, point in points for segment, _ in point.segments]
+        directories = dict.fromkeys(d for _, point in points for d in point.directories)
+        if self._sync:
+            try:
+                self._sync_files(segments, list(directories))
+            except OSError as error:
+                failure = wrap_sync_error(self._path, error)
+                self.fail(failure)
+                raise failure from error
+        else:
+            with self._condition:
+                self._unsynced.update(dict.fromkeys(segments))
+                self._unsynced_directories.update(directories)
+        for log, point in points:
+            log.complete_flush(point)
+            if point.checkpoint is not None:
+                self._due.append(point.checkpoint)
+        if points:
+            self._owner.publish([log for log, _ in points])
+
+    def _sync_files(self, segments: Sequence[Segment], directories: Sequence[str]) -> None:
+        """All at once where there are several: the file system's journal commits them together."""
+        jobs: list[Callable[[], None]] = [segment.datasync for segment in segments]
+        jobs += [lambda path=path: self._files.sync_directory(path) for path in directories]
+        if len(jobs) <= 2 or not self._threaded:
+            for job in jobs:
+                job()
+            return
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
+
+            self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
+        for future in [self._pool.submit(job) for job in jobs]:
+            future.result()
+
+    def _move_recovery_points(self) -> None:
+        due, self._due = self._due, []
+        try:
+            self._owner.checkpoint(due)
+        except OSError as error:
+            self.fail(wrap_write_error(self._path, error))

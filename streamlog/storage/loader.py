@@ -1,0 +1,373 @@
+"""Opens a partition's directory: after a clean stop, after a crash, or to read beside the owner.
+
+After a clean stop the files are what the checkpoints say, and next to nothing is read. After a
+crash everything above the recovery point is read and checked, batch by batch; indexes, producers
+and aborted transactions are rebuilt from there.
+
+Torn is not corrupt. Above the recovery point a batch may be damaged because the crash came before
+it was synced. That cannot be so below the last high watermark that was published, nor further
+from the end than one flush window may leave unsynced. There, the log refuses to open; else the
+rest is cut off, and the caller is told (`Truncation`).
+
+A cut goes from the end to the front, so a crash in the middle of it changes nothing: the later
+segments are deleted, from the last, then the segment is truncated, then both are synced.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from streamlog.errors import CorruptLogError
+from streamlog.files import read_file
+from streamlog.record import Batch, BatchScanner, Corrupt, End, NeedData, Torn
+from streamlog.storage import layout
+from streamlog.storage.checkpoint_file import encode_epochs
+from streamlog.storage.producer_snapshot import decode_snapshot
+from streamlog.storage.producer_state import ProducerState
+from streamlog.storage.replay import replay_batch, replay_producers
+from streamlog.storage.segment import Segment
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from streamlog.files import Files
+    from streamlog.storage.file_pool import FilePool
+    from streamlog.storage.topic_config import TopicConfig
+    from streamlog.topic import TopicPartition
+
+SCAN_BYTES: Final = 1 << 20
+MIN_MAX_BATCH_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truncation:
+    """What recovery cut off because a crash had torn it. None of it had been acknowledged."""
+
+    topic_partition: TopicPartition
+    path: str
+    position: int
+    offset: int
+    removed_bytes: int
+    reason: str
+
+
+@dataclass(kw_only=True, slots=True)
+class LoadedLog:
+    """What a partition log starts from."""
+
+    segments: list[Segment]
+    producers: ProducerState
+    log_start_offset: int = 0
+    log_end_offset: int = 0
+    recovery_point: int = 0
+    recovered_bytes: int = 0
+    exists: bool = True
+    snapshot_offsets: list[int] = field(default_factory=list[int])
+    truncation: Truncation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What the directory knows of a partition before it is loaded."""
+
+    recovery_point: int = 0
+    log_start_offset: int = 0
+    known_durable_offset: int = 0
+    """A batch below it was synced: damage there is corruption."""
+    max_torn_bytes: int | None = 0
+    """How far from the end a batch can be torn; None for any distance."""
+
+
+def small_files(topic_id: UUID) -> dict[str, bytes]:
+    """The topic's id and the leader epochs, of which a log without replicas has one."""
+    encoded_id = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode()
+    return {
+        layout.PARTITION_METADATA: f"version: 0\ntopic_id: {encoded_id}\n".encode(),
+        layout.LEADER_EPOCH_CHECKPOINT: encode_epochs({0: 0}),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """The first place where the files are not what they should be."""
+
+    place: int  # of the segment
+    position: int
+    offset: int
+    reason: str
+
+
+class Loader:
+    """Loads one partition. Not for two threads at a time."""
+
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        directory: str,
+        config: TopicConfig,
+        pool: FilePool,
+        bounds: Bounds,
+        *,
+        writable: bool,
+    ) -> None:
+        self._topic_partition = topic_partition
+        self._directory = directory
+        self._config = config
+        self._pool = pool
+        self._files: Files = pool.files
+        self._bounds = bounds
+        self._writable = writable
+        self._exists = pool.files.exists(directory)
+        self._offsets_of: dict[str, list[int]] = {}
+        for name in pool.files.listdir(directory) if self._exists else []:
+            parsed = layout.parse_file_name(name)
+            if parsed is not None:
+                self._offsets_of.setdefault(parsed[1], []).append(parsed[0])
+
+    def load_clean(self) -> LoadedLog | None:
+        """After a clean stop; None where the files are not what the checkpoints say."""
+        with contextlib.suppress(CorruptLogError):
+            loaded = self.load_trusted()
+            if loaded.segments:
+                last = loaded.segments[-1]
+                if last.base_offset != self._base_offsets()[-1]:
+                    return None
+                if last.size_bytes != self._files.size(last.path):
+                    return None
+            return None if not loaded.segments and self._base_offsets() else loaded
+        return None
+
+    def load_trusted(self) -> LoadedLog:
+        """What lies below the recovery point, without reading it.
+
+        Raises `CorruptLogError` where that is not all there.
+        """
+        end = self._bounds.recovery_point
+        base_offsets = [base for base in self._base_offsets() if base < end]
+        segments = [self._segment(base) for base in base_offsets]
+        if not segments:
+            if end > self._bounds.log_start_offset:
+                raise CorruptLogError(self._directory, 0, f"no segment below offset {end}")
+            return self._loaded([], ProducerState(self._topic_partition))
+        last = segments[-1]
+        last.trusted_offset = end
+        last.size_bytes = _position_behind(last, end)
+        return self._loaded(segments, self._load_producers(segments, end))
+
+    def recover(self) -> LoadedLog:
+        """After a crash: checks what lies above the recovery point and cuts off what is torn.
+
+        Raises `CorruptLogError` for damage that no crash explains, and changes nothing then.
+        """
+        loaded = self.load_trusted()
+        trusted = len(loaded.segments)
+        above = [base for base in self._base_offsets() if base >= loaded.recovery_point]
+        segments = [*loaded.segments, *(self._segment(base) for base in above)]
+        damage = self._scan(segments, max(trusted - 1, 0), loaded)
+        if damage is None and loaded.log_end_offset < self._bounds.known_durable_offset:
+            end = segments[-1].size_bytes if segments else 0
+            damage = _Damage(len(segments) - 1, end, loaded.log_end_offset, "the log ends here")
+        if damage is not None:
+            loaded.truncation = self._truncation(segments, damage)
+            segments = self._cut(segments, damage.place + 1)
+        if segments and not segments[-1].size_bytes:
+            segments = self._cut(segments, len(segments) - 1)
+        loaded.segments = segments
+        self._settle(segments, max(trusted - 1, 0), loaded)
+        return loaded
+
+    # The part below the recovery point
+
+    def _base_offsets(self) -> list[int]:
+        return self._offsets_of.get(layout.LOG, [])
+
+    def _segment(self, base_offset: int) -> Segment:
+        path = os.path.join(self._directory, layout.file_name(base_offset, layout.LOG))
+        segment = Segment(
+            self._pool,
+            self._directory,
+            base_offset,
+            size_bytes=self._files.size(path),
+            index_interval_bytes=self._config.index_interval_bytes,
+            writable=self._writable and base_offset == self._base_offsets()[-1],
+        )
+        segment.has_aborted = base_offset in self._offsets_of.get(layout.TRANSACTION_INDEX, [])
+        return segment
+
+    def _loaded(self, segments: list[Segment], producers: ProducerState) -> LoadedLog:
+        end = self._bounds.recovery_point
+        return LoadedLog(
+            segments=segments,
+            producers=producers,
+            log_start_offset=self._bounds.log_start_offset,
+            log_end_offset=end,
+            recovery_point=end,
+            exists=self._exists,
+            snapshot_offsets=list(self._offsets_of.get(layout.SNAPSHOT, [])),
+        )
+
+    def _load_producers(self, segments: list[Segment], end: int) -> ProducerState:
+        """From the newest intact snapshot, and the batches behind it."""
+        start = self._bounds.log_start_offset
+        producers = ProducerState(self._topic_partition)
+        for offset in reversed(self._offsets_of.get(layout.SNAPSHOT, [])):
+            if offset <= end:
+                path = os.path.join(self._directory, layout.file_name(offset, layout.SNAPSHOT))
+                entries = decode_snapshot(read_file(self._files, path))
+                if entries is not None:
+                    start = offset
+                    producers = ProducerState(self._topic_partition, entries)
+                    break
+        replay_producers(producers, segments, start, end)
+        producers.decide_below(end)
+        return producers
+
+    # The part above it
+
+    def _scan(self, segments: list[Segment], first: int, loaded: LoadedLog) -> _Damage | None:
+        """Goes through every batch above the recovery point, up to the first damage."""
+        for place in range(first, len(segments)):
+            segment = segments[place]
+            trusted = segment.base_offset < loaded.recovery_point
+            if not trusted and segment.base_offset != loaded.log_end_offset:
+                return self._misplaced(segments, place, loaded.log_end_offset)
+            position = segment.size_bytes if trusted else 0
+            if not trusted:
+                segment.trusted_offset = segment.base_offset
+                segment.has_aborted = False
+            stop = self._scan_segment(segment, position, loaded)
+            loaded.recovered_bytes += stop.position - position
+            segment.size_bytes = stop.position
+            if not isinstance(stop, End):
+                return _Damage(place, stop.position, loaded.log_end_offset, stop.reason)
+        return None
+
+    def _misplaced(self, segments: list[Segment], place: int, offset: int) -> _Damage:
+        reason = f"the next segment begins at {segments[place].base_offset}, not {offset}"
+        if place == 0:
+            return _Damage(0, 0, offset, reason)
+        return _Damage(place - 1, segments[place - 1].size_bytes, offset, reason)
+
+    def _scan_segment(
+        self, segment: Segment, position: int, loaded: LoadedLog
+    ) -> Torn | Corrupt | End:
+        limit = max(self._config.max_message_bytes, MIN_MAX_BATCH_BYTES)
+        scanner = BatchScanner(position, max_batch_bytes=limit)
+        indexes, producers = segment.indexes, loaded.producers
+        while True:
+            event = scanner.next_event()
+            if isinstance(event, NeedData):
+                chunk = segment.pread(SCAN_BYTES, position)
+                position += len(chunk)
+                if chunk:
+                    scanner.feed(chunk)
+                else:
+                    scanner.feed_end()
+                continue
+            if not isinstance(event, Batch):
+                return event
+            header = event.header
+            if header.base_offset != loaded.log_end_offset:
+                reason = f"base offset {header.base_offset} instead of {loaded.log_end_offset}"
+                return Corrupt(event.position, reason)
+            indexes.observe(header.last_offset, header.max_timestamp, event.position)
+            aborted = replay_batch(producers, header, segment, event.position)
+            if aborted is not None:
+                segment.add_aborted(aborted)
+            loaded.log_end_offset = header.next_offset
+
+    def _truncation(self, segments: list[Segment], damage: _Damage) -> Truncation:
+        """Judges the damage: raises `CorruptLogError` unless a crash explains it."""
+        path, position = self._directory, damage.position
+        removed = 0
+        for segment in segments[max(damage.place, 0) :]:
+            start = damage.position if segment is segments[damage.place] else 0
+            removed += self._content_size(segment.path, start)
+        if segments:
+            path = segments[damage.place].path
+        bounds = self._bounds
+        if damage.offset < bounds.known_durable_offset:
+            reason = f"{damage.reason} (offset {damage.offset}, durable to "
+            reason += f"{bounds.known_durable_offset})"
+            raise CorruptLogError(path, position, reason)
+        if bounds.max_torn_bytes is not None and removed > bounds.max_torn_bytes:
+            reason = f"{damage.reason}, and {removed} bytes behind it"
+            raise CorruptLogError(path, position, reason)
+        return Truncation(
+            topic_partition=self._topic_partition,
+            path=path,
+            position=position,
+            offset=damage.offset,
+            removed_bytes=removed,
+            reason=damage.reason,
+        )
+
+    def _content_size(self, path: str, start: int) -> int:
+        """The bytes from `start` to the last that is not zero."""
+        with contextlib.closing(self._files.open(path)) as file:
+            end = file.size()
+            while end > start:
+                step = max(start, end - SCAN_BYTES)
+                content = file.pread(end - step, step).rstrip(b"\0")
+                if content:
+                    return step + len(content) - start
+                end = step
+        return 0
+
+    def _cut(self, segments: list[Segment], keep: int) -> list[Segment]:
+        """Deletes the segments behind the first `keep`, the last one first."""
+        for segment in reversed(segments[keep:]):
+            segment.close()
+            for suffix in (layout.LOG, *layout.INDEXES):
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.unlink(segment.path_of(suffix))
+        self._files.sync_directory(self._directory)
+        return segments[:keep]
+
+    def _settle(self, segments: list[Segment], first: int, loaded: LoadedLog) -> None:
+        """Makes what was found durable: it may be in the page cache only."""
+        for place in range(first, len(segments)):
+            segment = segments[place]
+            segment.reopen(writable=self._writable and place == len(segments) - 1)
+            if self._files.size(segment.path) != segment.size_bytes:
+                segment.cut(segment.size_bytes)
+            else:
+                segment.datasync()
+        if self._exists:
+            self._drop_strays(segments, loaded)
+            self._files.sync_directory(self._directory)
+        loaded.producers.decide_below(loaded.log_end_offset)
+
+    def _drop_strays(self, segments: list[Segment], loaded: LoadedLog) -> None:
+        """Deletes indexes without a segment and snapshots above the recovery point."""
+        bases = {segment.base_offset for segment in segments}
+        for suffix in layout.INDEXES:
+            for offset in self._offsets_of.get(suffix, []):
+                if offset not in bases:
+                    self._unlink(offset, suffix)
+        for offset in self._offsets_of.get(layout.SNAPSHOT, []):
+            if offset > loaded.recovery_point:
+                self._unlink(offset, layout.SNAPSHOT)
+                loaded.snapshot_offsets.remove(offset)
+
+    def _unlink(self, offset: int, suffix: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            path = os.path.join(self._directory, layout.file_name(offset, suffix))
+            self._files.unlink(path)
+
+
+def _position_behind(segment: Segment, end: int) -> int:
+    """Where the batch that ends at the offset `end` ends in the file."""
+    position = segment.indexes.offsets.lookup(end - 1)
+    for place, header in segment.walk(position, segment.size_bytes):
+        position = place + header.size_bytes
+        if header.next_offset >= end:
+            if header.next_offset == end:
+                return position
+            break
+    reason = f"no batch ends at offset {end}, the recovery point"
+    raise CorruptLogError(segment.path, position, reason)

@@ -1,0 +1,97 @@
+"""The metadata log: topics and blocks of producer ids, in the partition `__streamlog_metadata-0`.
+
+Ordinary records of an ordinary partition log; the latest record of a key counts.
+
+| key | value, JSON |
+|---|---|
+| `topic:<name>` | `{"id": uuid, "partitions": int, "config": {key: value}}`, null once deleted |
+| `producer-ids` | `{"next": int}`: the first producer id that was never handed out |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from streamlog.record import Columns, decode_batch
+from streamlog.storage.topic_config import TopicConfig, parse_config
+from streamlog.topic import TopicDescription
+
+METADATA_TOPIC: Final = "__streamlog_metadata"
+METADATA_TOPIC_ID: Final = UUID(int=1)  # Kafka's id of __cluster_metadata
+TOPIC_KEY: Final = b"topic:"
+PRODUCER_IDS_KEY: Final = b"producer-ids"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic, with its configuration parsed."""
+
+    description: TopicDescription
+    config: TopicConfig
+
+
+METADATA: Final = Topic(
+    TopicDescription(name=METADATA_TOPIC, topic_id=METADATA_TOPIC_ID, partitions=1, config={}),
+    TopicConfig(),
+)
+
+
+class Metadata:
+    """What the metadata log says. Pure; the log directory's lock guards it."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, Topic] = {}
+        self.next_producer_id = 0
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Takes in the next record. Unknown keys are for later versions, and left alone."""
+        if key == PRODUCER_IDS_KEY and value is not None:
+            self.next_producer_id = msgspec.json.decode(value)["next"]
+        elif key is not None and key.startswith(TOPIC_KEY):
+            name = key[len(TOPIC_KEY) :].decode()
+            if value is None:
+                self.topics.pop(name, None)
+            else:
+                self.topics[name] = _decode_topic(name, msgspec.json.decode(value))
+
+    def apply_batches(self, data: bytes) -> None:
+        """Takes in whole batches."""
+        columns, position = Columns(), 0
+        while position < len(data):
+            position = decode_batch(data, position, columns)
+        for key, value in zip(columns.keys, columns.values, strict=True):
+            self.apply(key, value)
+
+
+def encode_topic(topic: TopicDescription) -> tuple[bytes, bytes]:
+    """Key and value of the record that creates the topic."""
+    value = {
+        "id": str(topic.topic_id),
+        "partitions": topic.partitions,
+        "config": dict(topic.config),
+    }
+    return TOPIC_KEY + topic.name.encode(), msgspec.json.encode(value)
+
+
+def encode_topic_deletion(name: str) -> tuple[bytes, None]:
+    """Key and value of the record that deletes the topic."""
+    return TOPIC_KEY + name.encode(), None
+
+
+def encode_next_producer_id(next_id: int) -> tuple[bytes, bytes]:
+    """Key and value of the record that hands out a block of ids."""
+    return PRODUCER_IDS_KEY, msgspec.json.encode({"next": next_id})
+
+
+def _decode_topic(name: str, value: dict[str, Any]) -> Topic:
+    description = TopicDescription(
+        name=name,
+        topic_id=UUID(value["id"]),
+        partitions=value["partitions"],
+        config=value["config"],
+    )
+    return Topic(description, parse_config(name, description.config))

@@ -1,0 +1,407 @@
+"""A partition's log as its owner has it: append, group commit, roll.
+
+What is true around each write, in the order of a batch's life:
+
+1. `append` writes the batch behind the last one. Not durable: a crash may leave any part of it.
+   The log end offset covers it, the high watermark does not.
+2. A roll ends the segment and begins another file, whose name is not durable either.
+3. A flush window syncs the dirty segments, and the directory where names are new.
+   Only then does the high watermark cover the batch: what a reader has seen, no crash takes away.
+4. A checkpoint, at a roll and every `CHECKPOINT_BYTES`, writes and syncs the indexes and a
+   snapshot of the producers, and then the recovery point moves: nothing below it is read again
+   when the log is opened, and damage there is corruption.
+
+So files other than segments never matter above the recovery point: recovery rebuilds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streamlog.errors import LogClosedError, RecordTooLargeError
+from streamlog.files import write_file
+from streamlog.record import (
+    ControlRecord,
+    ControlType,
+    check_batch,
+    encode_control_batch,
+    patch_batch,
+    read_header,
+)
+from streamlog.storage import layout
+from streamlog.storage.durable_offsets import DurableOffset
+from streamlog.storage.failure import wrap_write_error
+from streamlog.storage.flusher import FlushPoint
+from streamlog.storage.loader import LoadedLog, small_files
+from streamlog.storage.producer_snapshot import encode_snapshot
+from streamlog.storage.readable_log import ReadableLog
+from streamlog.storage.replay import end_transaction
+from streamlog.storage.segment import Segment
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from streamlog.files import Files
+    from streamlog.record import BatchHeader
+    from streamlog.storage.durable_offsets import PartitionId
+    from streamlog.storage.file_pool import FilePool
+    from streamlog.storage.flusher import Flusher
+    from streamlog.storage.segment import IndexWrite
+    from streamlog.storage.topic_config import TopicConfig
+    from streamlog.topic import TopicPartition
+
+LEADER_EPOCH: Final = 0
+MAX_UNSYNCED_BYTES: Final = 32 << 20
+"""Of one partition: `append` waits for the flusher when more would be unsynced.
+
+Recovery relies on it: what is further from the log's end than that cannot be torn.
+"""
+CHECKPOINT_BYTES: Final = 64 << 20
+MAX_TORN_BYTES: Final = MAX_UNSYNCED_BYTES + (64 << 20)
+"""With the batch that may exceed the bound alone, and the files' ends."""
+MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
+
+
+class AppendResult(NamedTuple):
+    """Where a batch is in the log; a duplicate is where it was appended the first time."""
+
+    base_offset: int
+    last_offset: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogCheckpoint:
+    """What makes everything below `recovery_point` readable without reading it again."""
+
+    log: PartitionLog
+    topic_partition: TopicPartition
+    recovery_point: int
+    index_writes: tuple[IndexWrite, ...]
+    snapshots: tuple[tuple[int, bytes], ...]  # offset and content
+
+    def execute(self, files: Files) -> None:
+        """Writes and syncs indexes, snapshots and their names."""
+        directory = self.log.directory
+        for write in self.index_writes:
+            write.execute(files)
+        for offset, content in self.snapshots:
+            name = layout.file_name(offset, layout.SNAPSHOT)
+            write_file(files, os.path.join(directory, name), content)
+        files.sync_directory(directory)
+
+    def complete(self) -> None:
+        self.log.complete_checkpoint(self)
+
+
+class PartitionLog(ReadableLog):
+    """One writer at a time appends, under the lock; see `ReadableLog` for readers."""
+
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        topic_id: UUID,
+        directory: str,
+        config: TopicConfig,
+        pool: FilePool,
+        flusher: Flusher,
+        loaded: LoadedLog,
+    ) -> None:
+        super().__init__(
+            topic_partition,
+            loaded.segments,
+            loaded.producers,
+            log_start_offset=loaded.log_start_offset,
+            log_end_offset=loaded.log_end_offset,
+            high_watermark=loaded.log_end_offset,
+        )
+        self.topic_id = topic_id
+        self.directory = directory
+        self.config = config
+        self._pool = pool
+        self._flusher = flusher
+        self._exists = loaded.exists
+        self._closed = False
+        self._dirty = False
+        self._appended_bytes = 0
+        self._durable_bytes = 0
+        self._unsynced: list[Segment] = []
+        self._new_names: list[str] = []
+        self._recovery_point = loaded.recovery_point
+        self._checkpoint_due_bytes = CHECKPOINT_BYTES - loaded.recovered_bytes
+        self._snapshot_offsets = loaded.snapshot_offsets
+        self._roll_snapshots: list[tuple[int, bytes]] = []
+        self._created_at_ms: int | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the partition was ever written: its directory is made then."""
+        return self._exists
+
+    @property
+    def recovery_point(self) -> int:
+        """Nothing below is read again when the log is opened after a crash."""
+        return self._recovery_point
+
+    # Appending
+
+    def append(self, batch: bytearray, *, now_ms: int, verify: bool = False) -> AppendResult:
+        """Appends a batch of data, giving it its offsets in place.
+
+        `verify` checks the CRC first, for batches that came over a wire. Waits only where too
+        much is unsynced already. Not durable before the next flush window has ended.
+
+        Raises `RecordTooLargeError`, the errors of `ProducerState.check`, `CorruptRecordError` for
+        bytes that are no batch, or the `StorageError` that ended writing.
+        """
+        header = check_batch(batch) if verify else read_header(batch)
+        size = len(batch)
+        if size > self.config.max_message_bytes:
+            topic, partition = self.topic_partition
+            limit = self.config.max_message_bytes
+            raise RecordTooLargeError(topic, partition, size_bytes=size, limit_bytes=limit)
+        while True:
+            with self._lock:
+                if self._has_room(size):
+                    return self._append_data(header, batch, now_ms)
+            self._flusher.relieve(self)
+
+    def append_control(
+        self,
+        kind: ControlType,
+        producer_id: int,
+        producer_epoch: int,
+        coordinator_epoch: int,
+        *,
+        now_ms: int,
+    ) -> AppendResult:
+        """Ends the producer's transaction in this partition with a marker.
+
+        Raises `InvalidProducerEpochError` for an epoch below the producer's last.
+        """
+        with self._lock:
+            self._check_writable()
+            self._producers.check_marker(producer_id, producer_epoch)
+            batch = encode_control_batch(
+                kind, producer_id, producer_epoch, coordinator_epoch, now_ms
+            )
+            header = read_header(batch)
+            base_offset = self._write(header, batch, now_ms)
+            control = ControlRecord(
+                kind, producer_id, producer_epoch, coordinator_epoch, base_offset, now_ms
+            )
+            aborted = end_transaction(self._producers, control)
+            if aborted is not None:
+                self._segments[-1].add_aborted(aborted)
+            return AppendResult(base_offset, base_offset)
+
+    def _has_room(self, size: int) -> bool:
+        unsynced = self._appended_bytes - self._durable_bytes
+        return unsynced + size <= MAX_UNSYNCED_BYTES or not unsynced
+
+    def _append_data(self, header: BatchHeader, batch: bytearray, now_ms: int) -> AppendResult:
+        self._check_writable()
+        if header.producer_id >= 0:
+            duplicate = self._producers.check(header)
+            if duplicate is not None:
+                return AppendResult(duplicate.first_offset, duplicate.last_offset, True)
+        base_offset = self._write(header, batch, now_ms)
+        if header.producer_id >= 0:
+            self._producers.append(header, base_offset)
+        return AppendResult(base_offset, base_offset + header.last_offset_delta)
+
+    def _write(self, header: BatchHeader, batch: bytearray, now_ms: int) -> int:
+        """Writes the batch at the end and returns its base offset."""
+        base_offset = self._log_end_offset
+        last_offset = base_offset + header.last_offset_delta
+        append_time = now_ms if self.config.log_append_time and not header.is_control else None
+        patch_batch(batch, base_offset, LEADER_EPOCH, append_time=append_time)
+        max_timestamp = header.max_timestamp if append_time is None else append_time
+        try:
+            segment = self._writable_segment(len(batch), last_offset, max_timestamp, now_ms)
+            segment.append(batch, last_offset, max_timestamp)
+        except OSError as error:
+            failure = wrap_write_error(self.directory, error)
+            self._flusher.fail(failure)
+            raise failure from error
+        if not self._unsynced or self._unsynced[-1] is not segment:
+            self._unsynced.append(segment)
+        self._log_end_offset = last_offset + 1
+        self._appended_bytes += len(batch)
+        if not self._dirty:
+            self._dirty = True
+            self._flusher.mark_dirty(self)
+        return base_offset
+
+    def _check_writable(self) -> None:
+        if self._flusher.failure is not None:
+            raise self._flusher.failure
+        if self._closed:
+            raise LogClosedError(self.directory)
+
+    # Segments
+
+    def _writable_segment(
+        self, size: int, last_offset: int, max_timestamp: int, now_ms: int
+    ) -> Segment:
+        if not self._exists:
+            self._create_directory()
+        if not self._segments:
+            return self._begin_segment(now_ms)
+        segment = self._segments[-1]
+        if segment.size_bytes and self._should_roll(
+            segment, size, last_offset, max_timestamp, now_ms
+        ):
+            self._roll_snapshots.append(
+                (self._log_end_offset, encode_snapshot(self._producers.entries.values()))
+            )
+            segment.seal()
+            return self._begin_segment(now_ms)
+        return segment
+
+    def _should_roll(
+        self, segment: Segment, size: int, last_offset: int, max_timestamp: int, now_ms: int
+    ) -> bool:
+        """Kafka's rule: by size, by relative offset, by time, or when an index is full."""
+        config = self.config
+        if (
+            segment.size_bytes + size > config.segment_bytes
+            or last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
+            or segment.indexes.size_bytes + 12 > config.segment_index_bytes
+        ):
+            return True
+        first_timestamp = segment.first_timestamp()
+        if first_timestamp is not None and first_timestamp >= 0:
+            return max_timestamp - first_timestamp > config.segment_ms
+        return self._created_at_ms is not None and (
+            now_ms - self._created_at_ms > config.segment_ms
+        )
+
+    def _begin_segment(self, now_ms: int) -> Segment:
+        segment = Segment(
+            self._pool,
+            self.directory,
+            self._log_end_offset,
+            index_interval_bytes=self.config.index_interval_bytes,
+            writable=True,
+        )
+        self._created_at_ms = now_ms
+        self._segments = [*self._segments, segment]
+        self._new_names.append(self.directory)
+        return segment
+
+    def _create_directory(self) -> None:
+        files = self._pool.files
+        files.makedirs(self.directory)
+        for name, content in small_files(self.topic_id).items():
+            with contextlib.closing(files.open(os.path.join(self.directory, name), "create")) as f:
+                f.pwrite(content, 0)  # not synced: the loader writes them again if need be
+        self._exists = True
+        self._new_names.append(os.path.dirname(self.directory))
+
+    # Flushing: called by the flusher
+
+    def begin_flush(self) -> FlushPoint:
+        with self._lock:
+            self._dirty = False
+            segments, self._unsynced = self._unsynced, []
+            names, self._new_names = self._new_names, []
+            return FlushPoint(
+                self._log_end_offset,
+                self._appended_bytes,
+                tuple((segment, segment.size_bytes) for segment in segments),
+                tuple(names),
+                self._maybe_checkpoint(),
+            )
+
+    def complete_flush(self, point: FlushPoint) -> None:
+        with self._lock:
+            self._durable_bytes = max(self._durable_bytes, point.appended_bytes)
+            for segment, size in point.segments:
+                if segment.size_bytes == size:
+                    segment.unsynced = False
+            moved = self._advance(max(point.end_offset, self._high_watermark))
+        if moved:
+            self._notify()
+
+    def durable_offset(self) -> tuple[PartitionId, DurableOffset]:
+        with self._lock:
+            offset = DurableOffset(self._high_watermark, self._last_stable_offset)
+            return (self.topic_id, self.topic_partition.partition), offset
+
+    def _maybe_checkpoint(self) -> LogCheckpoint | None:
+        """At a roll the recovery point moves to the new segment; else when much lies above it."""
+        if self._roll_snapshots:
+            recovery_point = self._roll_snapshots[-1][0]
+        elif self._appended_bytes >= self._checkpoint_due_bytes:
+            recovery_point = self._log_end_offset
+        else:
+            return None
+        return self._take_checkpoint(recovery_point)
+
+    def _take_checkpoint(self, recovery_point: int) -> LogCheckpoint:
+        """Under the lock; at a recovery point of the log's end or of the last roll."""
+        snapshots, self._roll_snapshots = self._roll_snapshots, []
+        if not snapshots or snapshots[-1][0] != recovery_point:
+            content = encode_snapshot(self._producers.entries.values())
+            snapshots.append((recovery_point, content))
+        self._checkpoint_due_bytes = self._appended_bytes + CHECKPOINT_BYTES
+        writes = [segment.take_index_write() for segment in self._segments_from_recovery_point()]
+        return LogCheckpoint(
+            self,
+            self.topic_partition,
+            recovery_point,
+            tuple(write for write in writes if write is not None),
+            tuple(snapshots),
+        )
+
+    def _segments_from_recovery_point(self) -> list[Segment]:
+        """The segments whose indexes may not be all on disk."""
+        segments = self._segments
+        first = len(segments) - 1
+        while first > 0 and segments[first].base_offset > self._recovery_point:
+            first -= 1
+        return segments[max(first, 0) :]
+
+    def complete_checkpoint(self, checkpoint: LogCheckpoint) -> None:
+        """The recovery point is on disk: drops snapshots that nothing needs any more."""
+        with self._lock:
+            self._recovery_point = checkpoint.recovery_point
+            kept = {segment.base_offset for segment in self._segments}
+            kept.add(checkpoint.recovery_point)
+            offsets = [*self._snapshot_offsets, *(offset for offset, _ in checkpoint.snapshots)]
+            self._snapshot_offsets = [offset for offset in offsets if offset in kept]
+        for offset in dict.fromkeys(offsets):
+            if offset not in kept:
+                name = layout.file_name(offset, layout.SNAPSHOT)
+                with contextlib.suppress(FileNotFoundError):
+                    self._pool.files.unlink(os.path.join(self.directory, name))
+
+    # Stopping
+
+    def stop_writing(self) -> None:
+        """Nothing is appended from now on: cuts the preallocated zeros off."""
+        with self._lock:
+            self._closed = True
+            if self._segments and self._recovery_point != self._log_end_offset:
+                segment = self._segments[-1]
+                segment.seal()
+                if segment not in self._unsynced:
+                    self._unsynced.append(segment)
+
+    def take_last_checkpoint(self) -> LogCheckpoint | None:
+        """What a clean stop has to write; None where nothing has changed."""
+        with self._lock:
+            if not self._segments or self._recovery_point == self._log_end_offset:
+                return None
+            return self._take_checkpoint(self._log_end_offset)
+
+    def close(self) -> None:
+        """Closes the files. What was not synced may be lost."""
+        with self._lock:
+            self._closed = True
+            for segment in self._segments:
+                segment.close()

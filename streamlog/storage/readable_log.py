@@ -1,0 +1,275 @@
+"""What can be read of a partition, by its owner and by a process beside it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from struct import Struct
+from threading import Lock
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streamlog.errors import CorruptLogError, OffsetOutOfRangeError
+from streamlog.record import HEADER_SIZE, Columns, decode_batch
+from streamlog.storage.transaction_index import AbortedTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streamlog.storage.producer_state import ProducerState
+    from streamlog.storage.segment import Segment
+    from streamlog.topic import Isolation, TopicPartition
+
+PLACE: Final = Struct(">qi")  # base offset and length, which begin a batch
+DELTA: Final = Struct(">i")
+DELTA_AT: Final = 23
+LENGTH_OVERHEAD: Final = 12
+MIN_LENGTH: Final = 49
+CURSORS: Final = 64
+
+
+class FetchedBatches(NamedTuple):
+    """Whole batches of one segment, from the one that has the offset asked for.
+
+    The first batch may begin below that offset. `next_offset` is where to read on; `data` is empty
+    where nothing lies below the bound. `aborted` is for read_committed: a producer's batches from
+    `first_offset` to its next abort marker in the data are not to be shown.
+    """
+
+    data: bytes
+    next_offset: int
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+    aborted: Sequence[AbortedTransaction]
+
+
+class ReadableLog:
+    """The segments of a partition and the offsets that bound what may be seen of them.
+
+    Usable from any thread. The lock guards every attribute; a reader takes it only to look at
+    them, and reads the file without it: batches below the high watermark never change.
+    """
+
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        segments: list[Segment],
+        producers: ProducerState,
+        *,
+        log_start_offset: int,
+        log_end_offset: int,
+        high_watermark: int,
+    ) -> None:
+        self.topic_partition = topic_partition
+        self._lock = Lock()
+        self._segments = segments  # replaced, never changed, so that a reader may keep it
+        self._producers = producers
+        self._log_start_offset = log_start_offset
+        self._log_end_offset = log_end_offset
+        self._high_watermark = high_watermark
+        self._last_stable_offset = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._cursors: dict[int, tuple[Segment, int]] = {}
+        self._update_last_stable_offset()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.topic_partition} to {self._log_end_offset}>"
+
+    @property
+    def log_start_offset(self) -> int:
+        """The first offset that can be read."""
+        return self._log_start_offset
+
+    @property
+    def log_end_offset(self) -> int:
+        """The offset of the next record to be appended."""
+        return self._log_end_offset
+
+    @property
+    def high_watermark(self) -> int:
+        """The durable end: nothing from there on is shown to anyone."""
+        return self._high_watermark
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Where a read_committed reader stops: at the oldest open transaction."""
+        return self._last_stable_offset
+
+    def bound(self, isolation: Isolation) -> int:
+        """The offset at which a reader of this isolation stops for now."""
+        if isolation == "read_committed":
+            return self._last_stable_offset
+        return self._high_watermark
+
+    def open_transactions(self) -> dict[int, tuple[int, int]]:
+        """Producer id to (epoch, first offset) of every transaction without a marker."""
+        with self._lock:
+            return self._producers.open_transactions()
+
+    def add_listener(self, listener: Callable[[], None]) -> None:
+        """`listener` runs, in any thread, after the high watermark or last stable offset moved."""
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
+
+    def remove_listener(self, listener: Callable[[], None]) -> None:
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each != listener]
+
+    def read(
+        self, offset: int, max_bytes: int, isolation: Isolation = "read_uncommitted"
+    ) -> FetchedBatches:
+        """The batches from the one that has `offset` on, about `max_bytes`, one at least.
+
+        Raises `OffsetOutOfRangeError` for an offset below the start or above the end, and
+        `CorruptLogError` for bytes that are no batches. CRCs are left to the decoder.
+        """
+        with self._lock:
+            segments = self._segments
+            start, end = self._log_start_offset, self._log_end_offset
+            high_watermark, last_stable = self._high_watermark, self._last_stable_offset
+        committed = isolation == "read_committed"
+        bound = last_stable if committed else high_watermark
+        if not start <= offset <= end:
+            topic, partition = self.topic_partition
+            raise OffsetOutOfRangeError(topic, partition, offset, start=start, end=end)
+        data, next_offset, aborted = b"", offset, ()
+        if offset < bound:
+            data, next_offset, place = self._read_segments(segments, offset, bound, max_bytes)
+            if committed:
+                aborted = _collect_aborted(segments[place:], offset, next_offset)
+        return FetchedBatches(data, next_offset, high_watermark, last_stable, start, aborted)
+
+    def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
+        """Offset and timestamp of the first record at or after `timestamp`; None without one."""
+        with self._lock:
+            segments, high_watermark = self._segments, self._high_watermark
+            start = self._log_start_offset
+        for segment in segments:
+            if segment.max_timestamp() < timestamp:
+                continue
+            found = _find_timestamp(segment, timestamp, start, high_watermark)
+            if found is not None:
+                return found
+        return None
+
+    def _read_segments(
+        self, segments: list[Segment], offset: int, bound: int, max_bytes: int
+    ) -> tuple[bytes, int, int]:
+        """Data, next offset and the segment's place; goes on where a segment has no more."""
+        cursor = self._cursors.pop(offset, None)
+        place = bisect_right(segments, offset, key=_base_offset) - 1
+        while place < len(segments):
+            segment = segments[place]
+            size = segment.size_bytes
+            if cursor is not None and cursor[0] is segment:
+                position = cursor[1]
+            else:
+                position = segment.locate(offset, size)
+            if position < size:
+                data, next_offset = _read_batches(segment, position, size, bound, max_bytes)
+                if next_offset < bound:
+                    self._keep_cursor(next_offset, segment, position + len(data))
+                return data, next_offset, place
+            place += 1
+        return b"", offset, len(segments)
+
+    def _keep_cursor(self, offset: int, segment: Segment, position: int) -> None:
+        """Remembers where the next read of a reader begins, so that it needs no index."""
+        if len(self._cursors) >= CURSORS:
+            self._cursors.clear()
+        self._cursors[offset] = (segment, position)
+
+    def _update_last_stable_offset(self) -> bool:
+        """Whether the last stable offset moved. Under the lock."""
+        first_unstable = self._producers.first_unstable_offset()
+        last_stable = self._high_watermark
+        if first_unstable is not None and first_unstable < last_stable:
+            last_stable = first_unstable
+        moved = last_stable != self._last_stable_offset
+        self._last_stable_offset = last_stable
+        return moved
+
+    def _advance(self, high_watermark: int) -> bool:
+        """Moves the high watermark; whether a listener has anything to hear. Under the lock."""
+        moved = high_watermark != self._high_watermark
+        self._high_watermark = high_watermark
+        self._producers.decide_below(high_watermark)
+        return self._update_last_stable_offset() or moved
+
+    def _notify(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+
+def _base_offset(segment: Segment) -> int:
+    return segment.base_offset
+
+
+def _read_batches(
+    segment: Segment, position: int, size: int, bound: int, max_bytes: int
+) -> tuple[bytes, int]:
+    """Whole batches below `bound` in one read, and the offset behind them."""
+    data = segment.pread(min(max(max_bytes, HEADER_SIZE), size - position), position)
+    end, next_offset = _whole_batches(segment, data, position, bound)
+    if not end:  # the first batch is larger than max_bytes
+        _, length = PLACE.unpack_from(data)
+        data = segment.pread(length + LENGTH_OVERHEAD, position)
+        end, next_offset = _whole_batches(segment, data, position, bound)
+    return data if end == len(data) else data[:end], next_offset
+
+
+def _whole_batches(segment: Segment, data: bytes, position: int, bound: int) -> tuple[int, int]:
+    """Where the whole batches below `bound` end in the data, and the offset behind them."""
+    place = last = 0
+    available = len(data)
+    unpack = PLACE.unpack_from
+    while place + PLACE.size <= available:
+        base_offset, length = unpack(data, place)
+        if base_offset >= bound:
+            break
+        if length < MIN_LENGTH:
+            raise CorruptLogError(segment.path, position + place, f"batch length {length}")
+        end = place + length + LENGTH_OVERHEAD
+        if end > available:
+            break
+        last, place = place, end
+    if not place:
+        return 0, 0
+    base_offset, _ = unpack(data, last)
+    return place, base_offset + DELTA.unpack_from(data, last + DELTA_AT)[0] + 1
+
+
+def _collect_aborted(
+    segments: list[Segment], offset: int, next_offset: int
+) -> list[AbortedTransaction]:
+    """The aborted transactions that have data in `[offset, next_offset)`, by first offset."""
+    aborted: list[AbortedTransaction] = []
+    for segment in segments:
+        for entry in segment.aborted():
+            if entry.last_offset >= offset and entry.first_offset < next_offset:
+                aborted.append(AbortedTransaction(entry.producer_id, entry.first_offset))
+            if entry.last_stable_offset >= next_offset:
+                return sorted(aborted, key=_first_offset)
+    return sorted(aborted, key=_first_offset)
+
+
+def _first_offset(aborted: AbortedTransaction) -> int:
+    return aborted.first_offset
+
+
+def _find_timestamp(
+    segment: Segment, timestamp: int, start: int, bound: int
+) -> tuple[int, int] | None:
+    """Offset and timestamp of the segment's first record at or after `timestamp`."""
+    size = segment.size_bytes
+    first = max(segment.indexes.times.lookup(timestamp), start)
+    for position, header in segment.walk(segment.locate(first, size), size):
+        if header.base_offset >= bound:
+            return None
+        if header.max_timestamp < timestamp or header.is_control:
+            continue
+        columns = Columns()
+        decode_batch(segment.pread(header.size_bytes, position), 0, columns, min_offset=start)
+        for offset, each in zip(columns.offsets, columns.timestamps, strict=True):
+            if each >= timestamp:
+                return offset, each
+    return None

@@ -1,0 +1,272 @@
+"""A segment: one file of batches back to back, and its three indexes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from streamlog.errors import CorruptLogError, CorruptRecordError
+from streamlog.files import read_file
+from streamlog.record import HEADER_SIZE, BatchHeader, read_header
+from streamlog.storage import layout
+from streamlog.storage.segment_indexes import IndexPart, SegmentIndexes
+from streamlog.storage.time_index import ENTRY as TIME_ENTRY
+from streamlog.storage.transaction_index import AbortedEntry, decode_aborted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streamlog.files import Bytes, File, Files, OpenMode
+    from streamlog.storage.file_pool import FilePool
+
+WALK_BYTES: Final = 1 << 16
+MIN_PREALLOCATION: Final = 1 << 16
+MAX_PREALLOCATION: Final = 1 << 24
+ANY_OFFSET: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class IndexWrite:
+    """New bytes of a segment's indexes, taken under the log's lock and written outside it."""
+
+    segment: Segment
+    parts: tuple[IndexPart, ...]
+
+    def execute(self, files: Files) -> None:
+        """Writes and syncs. What a file has behind the position is from before a crash."""
+        for suffix, position, data in self.parts:
+            with contextlib.closing(files.open(self.segment.path_of(suffix), "create")) as file:
+                file.truncate(position)
+                file.pwrite(data, position)
+                file.datasync()
+
+
+class Segment:
+    """Batches from `base_offset` on; `size_bytes` counts them, the file may have zeros behind.
+
+    Opens its file and loads its indexes at first use. The partition log's lock guards what
+    changes it; reading needs no lock.
+    """
+
+    def __init__(
+        self,
+        pool: FilePool,
+        directory: str,
+        base_offset: int,
+        *,
+        size_bytes: int = 0,
+        index_interval_bytes: int = 4096,
+        writable: bool = False,
+    ) -> None:
+        self.base_offset = base_offset
+        self.size_bytes = size_bytes
+        self.used = False
+        self.unsynced = False
+        self.has_aborted = False
+        self.trusted_offset = ANY_OFFSET
+        """Entries of the index files from this offset on are from before a crash."""
+        self._pool = pool
+        self._directory = directory
+        self._index_interval_bytes = index_interval_bytes
+        self._writable = writable
+        self._allocated_bytes = size_bytes
+        self._file: File | None = None
+        self._indexes: SegmentIndexes | None = None
+        self._load_lock = Lock()
+        self._first_timestamp: int | None = None
+        self._sealed_max_timestamp: int | None = None
+        self.path = self.path_of(layout.LOG)
+
+    def __repr__(self) -> str:
+        return f"<Segment {self.path}, {self.size_bytes} bytes>"
+
+    def path_of(self, suffix: str) -> str:
+        return os.path.join(self._directory, layout.file_name(self.base_offset, suffix))
+
+    # Files, opened at first use
+
+    def file(self) -> File:
+        """The open file; a new segment's is created."""
+        file = self._file
+        if file is None:
+            file = self._file = self._pool.open(self, self.path, self._open_mode())
+        self.used = True
+        return file
+
+    def may_release(self) -> bool:
+        return not self.unsynced
+
+    def release(self) -> None:
+        """Lets go of the file, and of indexes that are on disk as well."""
+        self._file = None
+        if not self._writable and self._indexes is not None and self._indexes.is_written:
+            self._indexes = None
+
+    def close(self) -> None:
+        """Closes the file now."""
+        file, self._file = self._file, None
+        if file is not None:
+            self._pool.forget(self)
+            file.close()
+
+    @property
+    def indexes(self) -> SegmentIndexes:
+        """Read from their files at first use; rebuilt where these are damaged or missing."""
+        indexes = self._indexes
+        if indexes is None:
+            with self._load_lock:
+                indexes = self._indexes = self._indexes or self._load_indexes()
+        return indexes
+
+    # Writing
+
+    def append(self, batch: Bytes, last_offset: int, max_timestamp: int) -> None:
+        """Writes the batch behind the last one."""
+        position = self.size_bytes
+        end = position + len(batch)
+        indexes = self.indexes
+        file = self.file()
+        self.unsynced = True
+        if end > self._allocated_bytes:
+            self._preallocate(file, end)
+        file.pwrite(batch, position)
+        indexes.observe(last_offset, max_timestamp, position)
+        if not position:
+            self._first_timestamp = max_timestamp
+        self.size_bytes = end
+
+    def seal(self) -> None:
+        """Ends the segment: no zeros behind the batches, and an exact last time entry."""
+        self._writable = False
+        self.indexes.seal()
+        if self._allocated_bytes != self.size_bytes:
+            self.file().truncate(self.size_bytes)
+            self._allocated_bytes = self.size_bytes
+
+    def reopen(self, *, writable: bool) -> None:
+        """Decides, once recovery knows, whether this is the segment to append to."""
+        self.close()
+        self._writable = writable
+
+    def cut(self, size_bytes: int) -> None:
+        """Removes what is behind the first `size_bytes`, durably."""
+        file = self._pool.files.open(self.path, "write")
+        with contextlib.closing(file):
+            file.truncate(size_bytes)
+            file.datasync()
+        self.size_bytes = self._allocated_bytes = size_bytes
+
+    def take_index_write(self) -> IndexWrite | None:
+        """What is to be written of the indexes; None for nothing."""
+        parts = self.indexes.take_unwritten()
+        return IndexWrite(self, parts) if parts else None
+
+    # Reading
+
+    def pread(self, size: int, position: int) -> bytes:
+        return self.file().pread(size, position)
+
+    def datasync(self) -> None:
+        self.file().datasync()
+
+    def walk(self, position: int, end: int) -> Iterator[tuple[int, BatchHeader]]:
+        """Position and header of each batch in `[position, end)`; CRCs are not checked.
+
+        Raises `CorruptLogError` where there is no batch.
+        """
+        chunk, start = b"", position
+        while position < end:
+            place = position - start
+            if place + HEADER_SIZE > len(chunk):
+                chunk, start, place = self.pread(WALK_BYTES, position), position, 0
+            try:
+                header = read_header(chunk, place)
+            except CorruptRecordError as error:
+                raise CorruptLogError(self.path, position, error.reason) from error
+            yield position, header
+            position += header.size_bytes
+
+    def locate(self, offset: int, end: int) -> int:
+        """The position of the first batch in the file's first `end` bytes that reaches `offset`.
+
+        `end` where there is none.
+        """
+        for position, header in self.walk(self.indexes.offsets.lookup(offset), end):
+            if header.last_offset >= offset:
+                return position
+        return end
+
+    def first_timestamp(self) -> int | None:
+        """The highest timestamp of the first batch, by which the segment's age is told."""
+        if self._first_timestamp is None and self.size_bytes:
+            _, header = next(self.walk(0, self.size_bytes))
+            self._first_timestamp = header.max_timestamp
+        return self._first_timestamp
+
+    def max_timestamp(self) -> int:
+        """The highest timestamp in the segment; -1 without one.
+
+        Without loading the indexes where the last time entry is exact.
+        """
+        if self._indexes is None and self._sealed_max_timestamp is None and not self._writable:
+            with contextlib.suppress(FileNotFoundError):
+                data = read_file(self._pool.files, self.path_of(layout.TIME_INDEX))
+                if data and len(data) % TIME_ENTRY.size == 0:
+                    self._sealed_max_timestamp = TIME_ENTRY.unpack_from(data[-TIME_ENTRY.size :])[0]
+        if self._sealed_max_timestamp is not None:
+            return self._sealed_max_timestamp
+        return self.indexes.max_timestamp
+
+    def aborted(self) -> list[AbortedEntry]:
+        """The aborted transactions whose marker is in the segment, by marker."""
+        return self.indexes.aborted if self.has_aborted else []
+
+    def add_aborted(self, entry: AbortedEntry) -> None:
+        self.indexes.aborted.append(entry)
+        self.has_aborted = True
+
+    def _open_mode(self) -> OpenMode:
+        if not self._writable:
+            return "read"
+        return "write" if self.size_bytes else "create"
+
+    def _preallocate(self, file: File, end: int) -> None:
+        """Reserves about as much again as the segment has, so small logs stay small."""
+        step = min(max(end, MIN_PREALLOCATION), MAX_PREALLOCATION)
+        self._allocated_bytes = end + step
+        with contextlib.suppress(OSError):  # a full disk: the write itself will tell
+            file.preallocate(self._allocated_bytes)
+
+    def _load_indexes(self) -> SegmentIndexes:
+        interval = self._index_interval_bytes
+        if not self.size_bytes:
+            return SegmentIndexes(self.base_offset, interval)
+        contents: dict[str, bytes] = {}
+        for suffix in layout.INDEXES:
+            with contextlib.suppress(FileNotFoundError):
+                contents[suffix] = read_file(self._pool.files, self.path_of(suffix))
+        indexes = SegmentIndexes.decode(
+            self.base_offset, interval, contents, end_offset=self.trusted_offset
+        )
+        if indexes is None or indexes.offsets.last_position >= self.size_bytes:
+            indexes = self._rebuild_indexes(contents.get(layout.TRANSACTION_INDEX, b""))
+        return indexes
+
+    def _rebuild_indexes(self, transaction_index: bytes) -> SegmentIndexes:
+        """From the batches below the trusted offset. Aborted transactions cannot be had so."""
+        indexes = SegmentIndexes(self.base_offset, self._index_interval_bytes)
+        indexes.has_transaction_file = True  # maybe: to write an empty one does no harm
+        aborted = decode_aborted(transaction_index, end_offset=self.trusted_offset)
+        if aborted is None:
+            path = self.path_of(layout.TRANSACTION_INDEX)
+            raise CorruptLogError(path, 0, "a damaged transaction index")
+        indexes.aborted = aborted
+        if self.trusted_offset > self.base_offset:
+            for position, header in self.walk(0, self.size_bytes):
+                indexes.observe(header.last_offset, header.max_timestamp, position)
+                if header.next_offset >= self.trusted_offset:
+                    break
+        return indexes

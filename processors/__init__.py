@@ -1,1 +1,39 @@
-"""Stream processing with exactly-once state on a streamlog log."""
+"""Stream processing with exactly-once state on a streamlog log.
+
+    from processors import App
+
+    app = App("word-count", log="./data")
+    words = app.stream("lines", value=str).flat_map(str.split)
+    words.group_by(lambda word: word).count(name="counts").to_stream().to("word-counts")
+    app.run()
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from processors.agents import Agent, Keyed, Store
+    from processors.app import App
+    from processors.dsl.stream import Grouped, Stream, Table
+
+__all__ = ["Agent", "App", "Grouped", "Keyed", "Store", "Stream", "Table"]
+
+_HOMES = {
+    "App": "processors.app",
+    "Agent": "processors.agents",
+    "Keyed": "processors.agents",
+    "Store": "processors.agents",
+    "Grouped": "processors.dsl.stream",
+    "Stream": "processors.dsl.stream",
+    "Table": "processors.dsl.stream",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

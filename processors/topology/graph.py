@@ -9,6 +9,7 @@ may stand below such a suffix: there the user must name.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Emit = Literal["latest", "every"]
 
 _AMBIGUOUS = "~"
+_LEGAL = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,13 +144,16 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self._paths: set[str] = set()
+        self._paths: dict[str, Node | None] = {}
 
     def add(self, node: Node) -> None:
         assert node.path not in self._paths
         assert all(parent in self.nodes for parent in node.parents)
-        self._paths.add(node.path)
+        self._paths[node.path] = node
         self.nodes.append(node)
+
+    def find(self, path: str) -> Node | None:
+        return self._paths.get(path)
 
     def source(self, topic: str) -> SourceNode | None:
         """The node that reads a topic."""
@@ -157,13 +162,16 @@ class Graph:
                 return node
         return None
 
+    def claim(self, name: str) -> str:
+        """Takes a name for something that is no node, as a store of agents."""
+        self._paths[self._path("", "", name)] = None
+        return name
+
     def stateless_path(self, parent: str, kind: str, name: str | None) -> str:
         """The path of a new node without state; unique by a suffix where the user gave no name."""
-        path = self._check_name(name) if name is not None else f"{parent}.{kind}"
+        path = self._path(parent, kind, name)
         if path not in self._paths:
             return path
-        if name is not None:
-            raise TopologyError(f"two operators are named {name!r}: names are unique")
         number = 2
         while f"{path}{_AMBIGUOUS}{number}" in self._paths:
             number += 1
@@ -171,9 +179,7 @@ class Graph:
 
     def stable_path(self, parent: str, kind: str, name: str | None) -> str:
         """The path of a new node that owns a store or topic; it must not depend on a suffix."""
-        path = self._check_name(name) if name is not None else f"{parent}.{kind}"
-        if path in self._paths and name is not None:
-            raise TopologyError(f"two operators are named {name!r}: names are unique")
+        path = self._path(parent, kind, name)
         if path in self._paths or _AMBIGUOUS in path:
             raise TopologyError(
                 f"{kind} at {path!r}: another operator has this path, so that what it keeps could "
@@ -181,12 +187,14 @@ class Graph:
             )
         return path
 
-    def _check_name(self, name: str) -> str:
-        if not name or not all(letter.isalnum() or letter in "._-" for letter in name):
+    def _path(self, parent: str, kind: str, name: str | None) -> str:
+        if name is None:
+            return f"{parent}.{kind}"
+        if not _LEGAL.fullmatch(name):
             raise ValueError(
                 f"operator name {name!r}: names are letters, digits, '.', '_' and '-', as they "
                 "become part of topic names"
             )
-        if not name.isascii():
-            raise ValueError(f"operator name {name!r}: only ASCII, as it becomes part of a topic")
+        if name in self._paths:
+            raise TopologyError(f"two operators are named {name!r}: names are unique")
         return name

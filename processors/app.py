@@ -1,0 +1,257 @@
+"""The application: a name, a graph of streams, agents and stores, and how it runs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from processors.dsl.stream import source
+from processors.runtime.application import Application, WorkerOptions
+from processors.runtime.policies import ErrorPolicies
+from processors.topology.describe import describe
+from processors.topology.graph import Graph
+from processors.topology.subtopology import compile_graph
+from streamlog.serdes import serde_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from processors.agents import Agent, Store
+    from processors.dsl.stream import Stream
+    from processors.runtime.application import OffsetGap
+    from processors.runtime.engine import ExchangeMode
+    from processors.runtime.policies import Policy
+    from streamlog.client.contract import Log
+
+_LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_SIZE = re.compile(r"(\d+)\s*([kMG]?)i?B?")
+_UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class App:
+    """An application. Making one opens nothing and starts nothing.
+
+        from processors import App
+
+        app = App("word-count", log="./data")
+        words = app.stream("lines", value=str).flat_map(str.split)
+        words.group_by(lambda word: word).count(name="counts").to_stream().to("word-counts")
+
+        if __name__ == "__main__":
+            app.run()
+
+    Args:
+        name: Its identity: consumer group, transactional id, and the first part of the names of
+            its internal topics and its state. Another name is another application.
+        log: Where the log is, or an open one; `streamlog run --log` and `run(log=...)` win.
+        deserialization, processing, production: What happens to a record that cannot be read, for
+            which a function raises, or whose result cannot be written: `fail` stops the
+            application there, `skip` counts it, `dead_letter` sends its original bytes to
+            `dead_letters`, with headers that say what happened where.
+        dead_letters: The topic; `<name>-dead-letters` where it is not given.
+        commit_interval_ms: The longest time between commits under a backlog; without one, a commit
+            follows as soon as the input is drained.
+        checkpoint_interval_ms: How often committed state goes to disk.
+        chunk_size: The most records that run together; it changes no result.
+        memory: The budget of state and buffers, in bytes or like "512MB".
+        on_offset_gap: What to do where there is state but committed offsets are gone.
+        exchange: `topic` sends what changes tasks through its repartition topic: for tests.
+
+    Thread safety: built in one thread; `run` takes it over.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        log: str | PathLike[str] | Log | None = None,
+        deserialization: Policy = "fail",
+        processing: Policy = "fail",
+        production: Policy = "fail",
+        dead_letters: str | None = None,
+        commit_interval_ms: int | None = None,
+        checkpoint_interval_ms: int | None = None,
+        chunk_size: int | None = None,
+        memory: int | str | None = None,
+        on_offset_gap: OffsetGap | None = None,
+        exchange: ExchangeMode | None = None,
+    ) -> None:
+        if not _LEGAL_NAME.fullmatch(name):
+            raise ValueError(
+                f"application name {name!r}: names are letters, digits, '.', '_' and '-', as they "
+                "become part of topic names"
+            )
+        self.name = name
+        self.log = log
+        self.policies = ErrorPolicies(
+            deserialization=deserialization,
+            processing=processing,
+            production=production,
+            dead_letters=dead_letters or f"{name}-dead-letters",
+        )
+        chosen: dict[str, Any] = {
+            "commit_interval_ms": commit_interval_ms,
+            "checkpoint_interval_ms": checkpoint_interval_ms,
+            "chunk_size": chunk_size,
+            "memory_bytes": None if memory is None else _parse_size(memory),
+            "on_offset_gap": on_offset_gap,
+            "exchange": exchange,
+        }
+        self.options = WorkerOptions(
+            **{option: value for option, value in chosen.items() if value is not None}
+        )
+        self._graph = Graph()
+        self._agents: list[Agent] = []
+        self._stores: list[Store] = []
+
+    def stream(self, topic: str, *, key: Any = str, value: Any = "json") -> Stream[Any, Any]:
+        """The records of a topic.
+
+        Args:
+            key, value: How they are read: `str`, `bytes`, `int` (Kafka's Long), `float` (Double),
+                `"json"`, a class (msgspec Struct, dataclass, TypedDict) for JSON of that shape, or
+                a serde.
+
+            >>> app = App("doc")
+            >>> app.stream("orders").map(lambda order: order["total"]).to("totals")
+            >>> TopologyTestDriver(app).run("orders", [{"total": 3}]).values("totals")
+            [3]
+
+        Raises:
+            TopologyError: the topic is read already, with other serdes.
+        """
+        return source(self._graph, topic, key, value)
+
+    def store(self, name: str, *, key: Any = str, value: Any = None, default: Any = None) -> Store:
+        """A keyed store for agents, which use it like a dictionary; exactly once, as all state is.
+
+        Args:
+            key, value: Serdes. Without `value`, the type of `default` chooses, else JSON.
+            default: What a missing key reads as: a value or a function that makes one (`int`).
+
+            >>> app = App("doc")
+            >>> app.store("balances", default=float)
+            Store('balances')
+        """
+        from processors.agents import Store
+
+        if value is None:
+            value = default if default in (str, int, float, bytes) else "json"
+        made = Store(
+            self._graph.claim(name), key=serde_for(key), value=serde_for(value), default=default
+        )
+        self._stores.append(made)
+        return made
+
+    def agent(
+        self,
+        topic: str,
+        *,
+        key: Any = str,
+        value: Any = "json",
+        to: str | None = None,
+        to_key: Any = None,
+        to_value: Any = "json",
+        partitions: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Callable[[Any], Any]], Agent]:
+        """Declares an agent: an `async def` function over the events of a topic.
+
+        What an event writes to stores and yields joins the application's transaction when the
+        agent asks for the next event. No commit waits for an agent.
+
+        Args:
+            key, value: How events are read.
+            to: The topic that yielded values go to, under the key of their event.
+            to_key, to_value: How they are written; the keys as they were read where not given.
+            partitions: For a `to` topic that does not exist.
+            name: The function's name where it is not given; part of the agent's consumer group.
+
+            >>> app = App("doc")
+            >>> balances = app.store("balances", default=float)
+            >>> @app.agent("orders", to="settled")
+            ... async def settle(orders):
+            ...     async for order in orders:
+            ...         balances[order["account"]] += order["amount"]
+            ...         yield order["id"]
+            >>> settle.name
+            'settle'
+        """
+        from processors.agents import Agent
+        from processors.agents.declaration import Sink
+
+        key_serde = serde_for(key)
+        sink = None
+        if to is not None:
+            sink = Sink(
+                topic=to,
+                key=key_serde if to_key is None else serde_for(to_key),
+                value=serde_for(to_value),
+                partitions=partitions,
+            )
+
+        def declare(function: Callable[[Any], Any]) -> Agent:
+            made = Agent(
+                name=self._graph.claim(name or function.__name__),
+                function=function,
+                topic=topic,
+                key=key_serde,
+                value=serde_for(value),
+                sink=sink,
+            )
+            self._agents.append(made)
+            return made
+
+        return declare
+
+    def plan(self) -> Application:
+        """The application compiled: what a worker runs."""
+        return Application(
+            name=self.name,
+            topology=compile_graph(self._graph, self.name),
+            agents=tuple(self._agents),
+            stores=tuple(self._stores),
+            policies=self.policies,
+            options=self.options,
+        )
+
+    def describe(self) -> str:
+        """The topology as text: what runs together, and where rows change tasks.
+
+        >>> app = App("doc")
+        >>> app.stream("lines", value=str).map(str.upper).to("loud", value=str)
+        >>> print(app.describe())
+        application doc
+        <BLANKLINE>
+        sub-topology 0: lines (no state: one task for all partitions)
+        lines                source: topic lines, key str, value str
+        └─ lines.map         map
+           └─ lines.map.to.loud  to: topic loud, key str, value str
+        """
+        return describe(compile_graph(self._graph, self.name))
+
+    def run(
+        self, *, log: str | PathLike[str] | Log | None = None, until_idle: bool = False
+    ) -> None:
+        """Runs the application until SIGINT or SIGTERM, or until there is nothing left to do.
+
+        Args:
+            log: Instead of the one that the application was made with.
+            until_idle: Ends when everything that was written has been processed.
+        """
+        from processors.runtime.worker import run
+
+        run(self.plan(), self.log if log is None else log, until_idle=until_idle)
+
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"
+
+
+def _parse_size(size: int | str) -> int:
+    if isinstance(size, int):
+        return size
+    match = _SIZE.fullmatch(size.strip())
+    if match is None:
+        raise ValueError(f"memory={size!r}: give bytes, or a size like '512MB'")
+    return int(match[1]) * _UNITS[match[2]]

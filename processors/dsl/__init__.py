@@ -1,0 +1,1 @@
+"""What an application is written in: streams, groupings, tables."""

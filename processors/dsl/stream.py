@@ -1,0 +1,439 @@
+"""Streams, groupings and tables: each call adds a node to the application's graph.
+
+Functions take the value. `.items()` makes the values `(key, value)` pairs, `.records()` makes them
+records, so there is one `map` and not three.
+
+Every operator takes `name=`: what has state or a topic of its own is found again by it after a
+restart, and without a name by its path in the graph (`lines.flat_map.group_by.count`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from processors.errors import TopologyError
+from processors.topology.graph import (
+    AggregateNode,
+    CountNode,
+    FilterNode,
+    FlatMapNode,
+    Graph,
+    GroupNode,
+    ItemsNode,
+    KeyedNode,
+    MapKeyNode,
+    MapNode,
+    MergeNode,
+    Node,
+    RecordsNode,
+    ReduceNode,
+    SinkNode,
+    SourceNode,
+)
+from streamlog.serdes import serde_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from processors.topology.graph import Emit
+    from streamlog.client.contract import Record
+    from streamlog.serdes import Serde
+
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+class Stream(Generic[K, V]):
+    """Records one after the other; each stands for itself.
+
+    Made by `App.stream` and by the methods below, which leave this stream as it is: several may
+    start from one. They share value objects then, so a function changes no value in place.
+    """
+
+    def __init__(self, graph: Graph, node: Node, key: Serde[Any], value: Serde[Any] | None) -> None:
+        self._graph = graph
+        self._node = node
+        self._key = key
+        self._value = value
+
+    def map(self, function: Callable[[V], R], *, name: str | None = None) -> Stream[K, R]:
+        """Replaces each value by what `function` makes of it; keys and timestamps stay.
+
+        >>> app = App("doc")
+        >>> app.stream("lines", value=str).map(str.upper).to("loud", value=str)
+        >>> TopologyTestDriver(app).run("lines", ["hello"]).values("loud")
+        ['HELLO']
+        """
+        node = MapNode(path=self._path("map", name), parents=(self._node,), function=function)
+        return self._next(node, value=None)
+
+    def map_key(
+        self, function: Callable[[V], R], *, key: Any = str, name: str | None = None
+    ) -> Stream[R, V]:
+        """Replaces each key by what `function` makes of the value.
+
+        Rows stay where they are; a grouping that follows moves them to the task of the new key.
+
+        Args:
+            key: The serde of the new keys.
+
+            >>> app = App("doc")
+            >>> app.stream("lines", value=str).map_key(lambda line: line[0]).to("by-letter")
+            >>> TopologyTestDriver(app).run("lines", ["ant", "bee"]).items("by-letter")
+            [('a', 'ant'), ('b', 'bee')]
+        """
+        node = MapKeyNode(
+            path=self._path("map_key", name), parents=(self._node,), function=function
+        )
+        return Stream(self._add(node), node, serde_for(key), self._value)
+
+    def filter(self, predicate: Callable[[V], Any], *, name: str | None = None) -> Stream[K, V]:
+        """Keeps the records for whose value `predicate` gives something true.
+
+        >>> app = App("doc")
+        >>> app.stream("numbers", value=int).filter(lambda n: n > 1).to("large")
+        >>> TopologyTestDriver(app).run("numbers", [1, 2, 3]).values("large")
+        [2, 3]
+        """
+        node = FilterNode(
+            path=self._path("filter", name), parents=(self._node,), function=predicate
+        )
+        return self._next(node, value=self._value)
+
+    def flat_map(
+        self, function: Callable[[V], Iterable[R]], *, name: str | None = None
+    ) -> Stream[K, R]:
+        """Makes any number of records of one: `function` gives their values, in order.
+
+        >>> app = App("doc")
+        >>> app.stream("lines", value=str).flat_map(str.split).to("words", value=str)
+        >>> TopologyTestDriver(app).run("lines", ["to be", ""]).values("words")
+        ['to', 'be']
+        """
+        node = FlatMapNode(
+            path=self._path("flat_map", name), parents=(self._node,), function=function
+        )
+        return self._next(node, value=None)
+
+    def items(self) -> Stream[K, tuple[K, V]]:
+        """Makes the values `(key, value)` pairs, for functions that need both.
+
+        >>> app = App("doc")
+        >>> lines = app.stream("lines", value=str)
+        >>> lines.items().map(lambda item: "{}={}".format(*item)).to("out", value=str)
+        >>> TopologyTestDriver(app).run("lines", [("a", "1")]).values("out")
+        ['a=1']
+        """
+        node = ItemsNode(path=self._path("items", None), parents=(self._node,))
+        return self._next(node, value=None)
+
+    def records(self) -> Stream[K, Record]:
+        """Makes the values `Record`s: topic, partition, offset, timestamp, key, value, headers.
+
+        Only where rows are still records of a topic: behind a grouping they are not.
+
+            >>> app = App("doc")
+            >>> stamped = app.stream("lines", value=str).records()
+            >>> stamped.map(lambda record: record.offset).to("offsets", value=int)
+            >>> TopologyTestDriver(app).run("lines", ["a", "b"]).values("offsets")
+            [0, 1]
+
+        Raises:
+            TopologyError: the stream comes from a table.
+        """
+        path = self._path("records", None)
+        if _comes_from_table(self._node):
+            raise TopologyError(
+                f"{path}: these rows are results, not records of a topic; use records() on the "
+                "source, or items() for keys"
+            )
+        return self._next(RecordsNode(path=path, parents=(self._node,)), value=None)
+
+    def merge(self, other: Stream[K, V], *, name: str | None = None) -> Stream[K, V]:
+        """The records of both streams, in the order in which they run.
+
+        >>> app = App("doc")
+        >>> left, right = app.stream("left", value=str), app.stream("right", value=str)
+        >>> left.merge(right).to("both")
+        >>> driver = TopologyTestDriver(app)
+        >>> driver.run("left", ["l"]).run("right", ["r"]).values("both")
+        ['l', 'r']
+        """
+        path = self._path("merge", name)
+        if other._graph is not self._graph:
+            raise TopologyError(f"{path}: the other stream belongs to another App")
+        if other._key.name != self._key.name:
+            raise TopologyError(
+                f"{path}: keys are {self._key.name} here and {other._key.name} there; give both "
+                "streams one kind of key with map_key(..., key=...)"
+            )
+        node = MergeNode(path=path, parents=(self._node, other._node))
+        same = self._value and other._value and self._value.name == other._value.name
+        return self._next(node, value=self._value if same else None)
+
+    def group_by(
+        self,
+        function: Callable[[V], R],
+        *,
+        key: Any = str,
+        value: Any = None,
+        partitions: int | None = None,
+        name: str | None = None,
+    ) -> Grouped[R, V]:
+        """Groups the records by what `function` makes of the value.
+
+        Rows move to the task of their new key, in memory where one process has both tasks. Rows
+        with a null key or value are left out.
+
+        Args:
+            key, value: The serdes of the exchange. Values stay as they were read, or are JSON
+                where a function has made them.
+            partitions: How many tasks there are behind; those of the input where it is not given.
+
+            >>> app = App("doc")
+            >>> words = app.stream("lines", value=str).flat_map(str.split)
+            >>> words.group_by(lambda word: word).count().to_stream().to("counts")
+            >>> TopologyTestDriver(app).run("lines", ["to be or not to be"]).map("counts")
+            {'to': 2, 'be': 2, 'or': 1, 'not': 1}
+        """
+        path = self._graph.stable_path(self._node.path, "group_by", name)
+        if partitions is not None and partitions < 1:
+            raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+        keyed = MapKeyNode(path=f"{path}.key", parents=(self._node,), function=function)
+        self._add(keyed)
+        node = GroupNode(
+            path=path,
+            parents=(keyed,),
+            key=serde_for(key),
+            value=self._value_serde(value),
+            partitions=partitions,
+        )
+        return Grouped(self._add(node), node)
+
+    def group_by_key(self, *, value: Any = None, name: str | None = None) -> Grouped[K, V]:
+        """Groups the records by the key that they have.
+
+        Nothing moves where the key is the one that the topic is partitioned by.
+
+            >>> app = App("doc")
+            >>> app.stream("clicks", value=str).group_by_key().count().to_stream().to("counts")
+            >>> TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).map("counts")
+            {'ann': 2}
+        """
+        serde = self._value_serde(value)
+        found = self._graph.find(f"{self._node.path}.group_by_key")
+        if name is None and isinstance(found, GroupNode) and found.value.name == serde.name:
+            return Grouped(self._graph, found)
+        path = self._graph.stable_path(self._node.path, "group_by_key", name)
+        node = GroupNode(path=path, parents=(self._node,), key=self._key, value=serde)
+        return Grouped(self._add(node), node)
+
+    def to(
+        self,
+        topic: str,
+        *,
+        key: Any = None,
+        value: Any = None,
+        partitions: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Writes the records to a topic, with the transaction of the commit.
+
+        Args:
+            key, value: Serdes; without them, those that the rows were read with, and JSON for
+                values that a function has made.
+            partitions: For a topic that does not exist; those of the input where it is not given.
+
+            >>> app = App("doc")
+            >>> app.stream("numbers", value=int).map(lambda n: {"n": n}).to("objects")
+            >>> TopologyTestDriver(app).run("numbers", [1]).values("objects")
+            [{'n': 1}]
+        """
+        path = self._path(f"to.{topic}", name)
+        if partitions is not None and partitions < 1:
+            raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+        node = SinkNode(
+            path=path,
+            parents=(self._node,),
+            topic=topic,
+            key=self._key if key is None else serde_for(key),
+            value=self._value_serde(value),
+            partitions=partitions,
+        )
+        self._add(node)
+
+    def _path(self, kind: str, name: str | None) -> str:
+        return self._graph.stateless_path(self._node.path, kind, name)
+
+    def _add(self, node: Node) -> Graph:
+        self._graph.add(node)
+        return self._graph
+
+    def _next(self, node: Node, *, value: Serde[Any] | None) -> Stream[Any, Any]:
+        return Stream(self._add(node), node, self._key, value)
+
+    def _value_serde(self, chosen: Any) -> Serde[Any]:
+        if chosen is not None:
+            return serde_for(chosen)
+        return self._value if self._value is not None else serde_for("json")
+
+
+class Grouped(Generic[K, V]):
+    """Records by key, for an aggregate to be made of them."""
+
+    def __init__(self, graph: Graph, node: GroupNode) -> None:
+        self._graph = graph
+        self._node = node
+
+    def count(self, *, name: str | None = None, emit: Emit = "latest") -> Table[K, int]:
+        """Counts the records of each key; those with a null value are left out.
+
+        Args:
+            name: The store's name, and what its changelog topic is called after.
+            emit: `latest` gives the last result of a key once a commit, `every` one per record.
+
+            >>> app = App("doc")
+            >>> clicks = app.stream("clicks", value=str).group_by_key()
+            >>> clicks.count(name="clicks-per-user", emit="every").to_stream().to("counts")
+            >>> TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).items("counts")
+            [('ann', 1), ('ann', 2)]
+        """
+        node = CountNode(
+            path=self._graph.stable_path(self._node.path, "count", name),
+            parents=(self._node,),
+            key=self._node.key,
+            value=serde_for(int),
+            emit=_check_emit(emit),
+        )
+        return self._table(node)
+
+    def reduce(
+        self,
+        function: Callable[[V, V], V | None],
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, V]:
+        """Combines the values of each key: `function(result so far, value)`.
+
+        The first value of a key is its first result. A result of None deletes the key.
+
+        Args:
+            value: The serde of results; the grouping's where it is not given.
+
+            >>> app = App("doc")
+            >>> app.stream("bids", value=int).group_by_key().reduce(max).to_stream().to("highest")
+            >>> TopologyTestDriver(app).run("bids", [("lot", 5), ("lot", 3)]).map("highest")
+            {'lot': 5}
+        """
+        node = ReduceNode(
+            path=self._graph.stable_path(self._node.path, "reduce", name),
+            parents=(self._node,),
+            key=self._node.key,
+            value=self._node.value if value is None else serde_for(value),
+            emit=_check_emit(emit),
+            function=function,
+        )
+        return self._table(node)
+
+    def aggregate(
+        self,
+        initial: Callable[[], A] | A,
+        function: Callable[[A, V], A | None],
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, A]:
+        """Builds a result per key: `function(result so far, value)`.
+
+        A result of None deletes the key. `function` may change the result in place and return it.
+
+        Args:
+            initial: What a key starts with: a value, or a function that makes one (`list`).
+            value: The serde of results; JSON where it is not given.
+
+            >>> app = App("doc")
+            >>> visits = app.stream("visits", value=str).group_by_key()
+            >>> visits.aggregate(list, lambda seen, page: [*seen, page]).to_stream().to("paths")
+            >>> TopologyTestDriver(app).run("visits", [("ann", "/"), ("ann", "/a")]).map("paths")
+            {'ann': ['/', '/a']}
+        """
+        serde = serde_for("json" if value is None else value)
+        node = AggregateNode(
+            path=self._graph.stable_path(self._node.path, "aggregate", name),
+            parents=(self._node,),
+            key=self._node.key,
+            value=serde,
+            emit=_check_emit(emit),
+            initial=_maker(initial, serde),
+            function=function,
+        )
+        return self._table(node)
+
+    def _table(self, node: KeyedNode) -> Table[Any, Any]:
+        self._graph.add(node)
+        return Table(self._graph, node)
+
+
+class Table(Generic[K, V]):
+    """The current result of every key."""
+
+    def __init__(self, graph: Graph, node: KeyedNode) -> None:
+        self._graph = graph
+        self._node = node
+
+    def to_stream(self) -> Stream[K, V]:
+        """The changes as a stream: key and new result, a null value where a key was deleted.
+
+        >>> app = App("doc")
+        >>> counts = app.stream("clicks", value=str).group_by_key().count()
+        >>> counts.to_stream().filter(lambda count: count > 1).to("regulars")
+        >>> TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).map("regulars")
+        {'ann': 2}
+        """
+        return Stream(self._graph, self._node, self._node.key, self._node.value)
+
+
+def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
+    """The stream of a topic's records; one node a topic, however often it is asked for."""
+    key_serde, value_serde = serde_for(key), serde_for(value)
+    found = graph.source(topic)
+    if found is None:
+        found = SourceNode(
+            path=graph.stable_path("", topic, topic),
+            topic=topic,
+            key=key_serde,
+            value=value_serde,
+        )
+        graph.add(found)
+    before, now = (found.key.name, found.value.name), (key_serde.name, value_serde.name)
+    if before != now:
+        raise TopologyError(
+            f"topic {topic!r} is read with key {before[0]} and value {before[1]} already, and here "
+            f"with key {now[0]} and value {now[1]}: read it once and branch from there"
+        )
+    return Stream(graph, found, found.key, found.value)
+
+
+def _check_emit(emit: Emit) -> Emit:
+    if emit not in ("latest", "every"):
+        raise ValueError(f"emit={emit!r}: choose 'latest' or 'every'")
+    return emit
+
+
+def _maker(initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
+    """A function that makes the first result of a key, a fresh one each time."""
+    if callable(initial):
+        return cast("Callable[[], Any]", initial)  # what is callable is the maker by contract
+    if serde.immutable or initial is None:
+        return lambda: initial
+    encoded = serde.serialize(initial)
+    return lambda: serde.deserialize(encoded)
+
+
+def _comes_from_table(node: Node) -> bool:
+    return isinstance(node, KeyedNode) or any(map(_comes_from_table, node.parents))

@@ -1,0 +1,76 @@
+"""A topology as text, for `App.describe()`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processors.topology.graph import GroupNode, KeyedNode, Node, SinkNode, SourceNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from processors.topology.subtopology import SubTopology, Topology
+
+
+def describe(topology: Topology) -> str:
+    """Draws every sub-topology as a tree from its entries; a node with two inputs is drawn once.
+
+    lines                 source: topic lines, key str, value str
+    └─ lines.group_by     exchange ...
+    """
+    lines = [f"application {topology.application}"]
+    for sub in topology.subtopologies:
+        tasks = "one task a partition" if sub.stores else "no state: one task for all partitions"
+        lines += ["", f"sub-topology {sub.index}: {sub.name} ({tasks})"]
+        lines += _align(_draw(topology, sub))
+    return "\n".join(lines)
+
+
+def _draw(topology: Topology, sub: SubTopology) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    drawn: set[Node] = set()
+
+    def draw(node: Node, first: str, rest: str, *, is_entry: bool) -> None:
+        again = node in drawn
+        rows.append(
+            (first + node.path, "(see above)" if again else _facts(topology, node, is_entry))
+        )
+        drawn.add(node)
+        if again or (isinstance(node, GroupNode) and not is_entry):
+            return
+        children = topology.children[node]
+        for number, child in enumerate(children):
+            last = number == len(children) - 1
+            branch = "└─ " if last else "├─ "
+            draw(child, rest + branch, rest + ("   " if last else "│  "), is_entry=False)
+
+    for entry in sub.entries:
+        draw(entry, "", "", is_entry=True)
+    return rows
+
+
+def _facts(topology: Topology, node: Node, is_entry: bool) -> str:
+    match node:
+        case (
+            SourceNode(topic=topic, key=key, value=value)
+            | SinkNode(topic=topic, key=key, value=value)
+        ):
+            return f"{node.kind}: topic {topic}, key {key.name}, value {value.name}"
+        case GroupNode(key=key):
+            end = "from" if is_entry else "to"
+            value = node.value.name if topology.reads[node].values else "not carried"
+            topic = topology.repartition_topic(node)
+            return f"{end} exchange: topic {topic}, key {key.name}, value {value}"
+        case KeyedNode(emit=emit, key=key, value=value):
+            changelog = topology.changelog_topic(node.path)
+            return (
+                f"{node.kind}: emits {emit}, key {key.name}, value {value.name}, "
+                f"changelog {changelog}"
+            )
+        case _:
+            return node.kind
+
+
+def _align(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    width = min(max(len(path) for path, _ in rows), 40)
+    return (f"{path:<{width}}  {facts}" for path, facts in rows)

@@ -1,9 +1,11 @@
 """The log on disk: topic-partition directories, written by one owner, read by anyone."""
 
 from streamlog.storage.flusher import Flusher
+from streamlog.storage.followed_log import FollowedLog
 from streamlog.storage.loader import Truncation
 from streamlog.storage.log_directory import Durability, LogDirectory
 from streamlog.storage.partition_log import AppendResult, PartitionLog
+from streamlog.storage.read_only_directory import ReadOnlyDirectory
 from streamlog.storage.readable_log import FetchedBatches, ReadableLog
 from streamlog.storage.transaction_index import AbortedTransaction
 
@@ -13,8 +15,10 @@ __all__ = [
     "Durability",
     "FetchedBatches",
     "Flusher",
+    "FollowedLog",
     "LogDirectory",
     "PartitionLog",
+    "ReadOnlyDirectory",
     "ReadableLog",
     "Truncation",
 ]

@@ -12,7 +12,7 @@ from streamlog.errors import CorruptLogError
 from streamlog.files import read_file, replace_file
 from streamlog.storage import layout
 from streamlog.storage.checkpoint_file import decode_offsets, encode_offsets
-from streamlog.storage.durable_offsets import PartitionId, read_durable_offsets
+from streamlog.storage.durable_offsets import DurableOffsetsReader, PartitionId
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read_checkpoints(files: Files, root: str) -> Checkpoints:
         read_offsets(files, root, layout.RECOVERY_POINTS),
         read_offsets(files, root, layout.LOG_START_OFFSETS),
         read_offsets(files, root, layout.HIGH_WATERMARKS),
-        read_durable_offsets(files, os.path.join(root, layout.DURABLE_OFFSETS)),
+        DurableOffsetsReader(files, os.path.join(root, layout.DURABLE_OFFSETS)).read(),
     )
 
 

@@ -77,11 +77,22 @@ def decode_slots(content: bytes) -> list[tuple[PartitionId, DurableOffset] | Non
     return slots
 
 
-def read_durable_offsets(files: Files, path: str) -> dict[PartitionId, DurableOffset]:
-    """What the file says; nothing where there is none."""
-    if not files.exists(path):
-        return {}
-    return dict(slot for slot in decode_slots(read_file(files, path)) if slot is not None)
+class DurableOffsetsReader:
+    """Reads the file again and again; decodes it where it has changed."""
+
+    def __init__(self, files: Files, path: str) -> None:
+        self._files = files
+        self._path = path
+        self._content = b""
+        self._offsets: dict[PartitionId, DurableOffset] = {}
+
+    def read(self) -> dict[PartitionId, DurableOffset]:
+        """What the file says now; nothing where there is none."""
+        content = read_file(self._files, self._path) if self._files.exists(self._path) else b""
+        if content != self._content:
+            self._offsets = dict(slot for slot in decode_slots(content) if slot is not None)
+            self._content = content
+        return self._offsets
 
 
 class DurableOffsetsWriter:

@@ -27,7 +27,7 @@ from streamlog.record import Batch, BatchScanner, Corrupt, End, NeedData, Torn
 from streamlog.storage import layout
 from streamlog.storage.checkpoint_file import encode_epochs
 from streamlog.storage.producer_snapshot import decode_snapshot
-from streamlog.storage.producer_state import ProducerState
+from streamlog.storage.producer_state import ProducerEntry, ProducerState
 from streamlog.storage.replay import replay_batch, replay_producers
 from streamlog.storage.segment import Segment
 
@@ -216,8 +216,7 @@ class Loader:
         producers = ProducerState(self._topic_partition)
         for offset in reversed(self._offsets_of.get(layout.SNAPSHOT, [])):
             if offset <= end:
-                path = os.path.join(self._directory, layout.file_name(offset, layout.SNAPSHOT))
-                entries = decode_snapshot(read_file(self._files, path))
+                entries = self._read_snapshot(offset)
                 if entries is not None:
                     start = offset
                     producers = ProducerState(self._topic_partition, entries)
@@ -225,6 +224,13 @@ class Loader:
         replay_producers(producers, segments, start, end)
         producers.decide_below(end)
         return producers
+
+    def _read_snapshot(self, offset: int) -> list[ProducerEntry] | None:
+        path = os.path.join(self._directory, layout.file_name(offset, layout.SNAPSHOT))
+        try:
+            return decode_snapshot(read_file(self._files, path))
+        except FileNotFoundError:  # the owner, in another process, has dropped it meanwhile
+            return None
 
     # The part above it
 

@@ -29,7 +29,7 @@ another process) is here:
     │   ├── InvalidTransactionStateError, ConcurrentTransactionsError, TransactionAbortedError
     │   └── TransactionalIdInUseError   a second live owner of a transactional id
     ├── GroupError
-    │   └── IllegalGenerationError, UnknownMemberError
+    │   └── IllegalGenerationError, UnknownMemberError, UnstableOffsetCommitError
     ├── TargetError                 an argument of `streamlog run` that names no target
     ├── LineError                   a line of text that is not what `streamlog produce` was told
     └── MissingExtraError           an optional dependency is not installed
@@ -292,7 +292,8 @@ class OutOfOrderSequenceError(ProducerError):
         self.expected = expected
         self.found = found
         super().__init__(
-            f"{topic}-{partition}: producer {producer_id} sent sequence {found}, expected {expected}"
+            f"{topic}-{partition}: producer {producer_id} sent sequence {found}, "
+            f"expected {expected}"
         )
 
 
@@ -308,7 +309,8 @@ class InvalidProducerEpochError(ProducerError):
         self.current = current
         self.found = found
         super().__init__(
-            f"{topic}-{partition}: producer {producer_id} has epoch {current}, the batch says {found}"
+            f"{topic}-{partition}: producer {producer_id} has epoch {current}, "
+            f"the batch says {found}"
         )
 
 
@@ -389,6 +391,17 @@ class UnknownMemberError(GroupError):
     def __init__(self, group: str, member_id: str) -> None:
         self.member_id = member_id
         super().__init__(group, f"no member {member_id!r}")
+
+
+class UnstableOffsetCommitError(GroupError):
+    """An open transaction is about to change offsets (UNSTABLE_OFFSET_COMMIT); try again."""
+
+    def __init__(self, group: str, partitions: Iterable[object]) -> None:
+        self.partitions = sorted(str(partition) for partition in partitions)
+        super().__init__(
+            group,
+            f"an open transaction is about to commit offsets of {', '.join(self.partitions)}",
+        )
 
 
 class TargetError(StreamlogError):

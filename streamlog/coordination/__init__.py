@@ -1,0 +1,27 @@
+"""Transactions and consumer groups: state machines, pure, and the shells that write their topics.
+
+Coordination            both coordinators of a log directory
+TransactionCoordinator  producer identities, transactions, recovery   `__transaction_state`
+GroupCoordinator        committed offsets, a group's generation       `__consumer_offsets`
+read_coordination       what both topics say, for readers beside the owner
+"""
+
+from streamlog.coordination.coordination import Coordination, CoordinationView, read_coordination
+from streamlog.coordination.group_coordinator import GroupCoordinator
+from streamlog.coordination.transaction_coordinator import TransactionCoordinator
+from streamlog.coordination.transaction_state import (
+    ProducerIdentity,
+    TransactionMetadata,
+    TransactionState,
+)
+
+__all__ = [
+    "Coordination",
+    "CoordinationView",
+    "GroupCoordinator",
+    "ProducerIdentity",
+    "TransactionCoordinator",
+    "TransactionMetadata",
+    "TransactionState",
+    "read_coordination",
+]

@@ -314,6 +314,21 @@ def complete(current: TransactionMetadata, *, now_ms: int) -> TransactionMetadat
     )
 
 
+def abandon(current: TransactionMetadata, *, now_ms: int) -> TransactionMetadata:
+    """What recovery makes of an open transaction: aborted, by markers of its own epoch.
+
+    Nobody is alive to be fenced, and whoever comes next bumps the epoch.
+    """
+    assert current.state is TransactionState.ONGOING, current
+    return replace(
+        current,
+        state=TransactionState.COMPLETE_ABORT,
+        partitions=(),
+        last_update_ms=now_ms,
+        committing=False,
+    )
+
+
 def settles(prepared: TransactionMetadata, partition: TopicPartition, open_epoch: int) -> bool:
     """Whether a prepare record decides a transaction that a partition has open.
 

@@ -1,0 +1,61 @@
+"""Both coordinators of a log directory, opened and closed together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamlog.coordination.group_coordinator import GroupCoordinator
+from streamlog.coordination.internal_topic import OFFSETS_TOPIC, read_replays
+from streamlog.coordination.offset_store import OffsetStore
+from streamlog.coordination.transaction_coordinator import TransactionCoordinator
+from streamlog.coordination.transaction_log import read_transactions
+
+if TYPE_CHECKING:
+    from streamlog.clock import Clock
+    from streamlog.coordination.internal_topic import ReadableDirectory
+    from streamlog.coordination.transaction_state import TransactionMetadata
+    from streamlog.storage import LogDirectory
+    from streamlog.topic import TopicPartition
+
+
+class Coordination:
+    """The coordinators of one log directory, of which they are the only users. Any thread."""
+
+    def __init__(self, directory: LogDirectory, *, clock: Clock) -> None:
+        self.groups = GroupCoordinator(directory, clock=clock)
+        self.transactions = TransactionCoordinator(directory, self.groups, clock=clock)
+
+    def open(self) -> None:
+        """Loads both topics and ends the transactions that a crash left open."""
+        self.groups.open()
+        self.transactions.open()
+
+    def step(self) -> None:
+        """Housekeeping, about every second."""
+        self.transactions.step()
+
+    def close(self) -> None:
+        """Ends every transaction. Before the directory is closed."""
+        self.transactions.close()
+
+
+class CoordinationView(NamedTuple):
+    """What the two topics say, for who only reads: transactions, and offsets by group."""
+
+    transactions: list[TransactionMetadata]
+    offsets: dict[str, dict[TopicPartition, int]]
+
+
+def read_coordination(directory: ReadableDirectory) -> CoordinationView:
+    """Reads up to the high watermarks and changes nothing; also beside the owner.
+
+    A transaction that is shown as Ongoing or preparing may have ended by now.
+    """
+    store = OffsetStore()
+    for _, replay in read_replays(directory, OFFSETS_TOPIC):
+        store.load(replay.latest)
+    offsets = {
+        group: {partition: each.offset for partition, each in store.offsets(group).items()}
+        for group in store.groups()
+    }
+    return CoordinationView(list(read_transactions(directory)), offsets)

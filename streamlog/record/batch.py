@@ -225,11 +225,10 @@ def append_records(
 ) -> None:
     """Appends the records of a batch whose header is known and which is all there."""
     start, end = position + HEADER_SIZE, position + header.size_bytes
-    codec = header.codec
-    if codec or not isinstance(buffer, bytes):
+    if not isinstance(buffer, bytes) or header.attributes & CODEC_MASK:
         buffer = bytes(memoryview(buffer)[start:end])
-        if codec:
-            buffer = decompress(codec, buffer, max_decompressed_bytes)
+        if header.attributes & CODEC_MASK:
+            buffer = decompress(header.codec, buffer, max_decompressed_bytes)
         start, end = 0, len(buffer)
     length = len(columns)
     try:
@@ -248,7 +247,7 @@ def append_records(
             columns.offsets,
             columns.headers,
         )
-        if header.timestamp_type:
+        if header.attributes & LOG_APPEND_TIME_BIT:
             times = columns.timestamps
             times[length:] = [header.max_timestamp] * (len(times) - length)
     except IndexError:

@@ -9,7 +9,7 @@ import google_crc32c
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STEP_BYTES: Final = 1 << 16
+STEP_BYTES: Final = 1 << 17
 
 # The library has no types.
 _value = cast("Callable[[bytes], int]", google_crc32c.value)  # pyright: ignore[reportUnknownMemberType]
@@ -19,12 +19,13 @@ _extend = cast("Callable[[int, bytes], int]", google_crc32c.extend)  # pyright: 
 def crc32c(buffer: bytes | bytearray | memoryview, start: int = 0, end: int | None = None) -> int:
     """The CRC-32C of `buffer[start:end]`.
 
-    The library takes nothing but bytes, so a part is copied, in steps that stay in the cache.
+    The library takes nothing but whole bytes objects, so the range is copied, in steps that stay
+    in the cache.
     """
     if end is None:
         end = len(buffer)
-    if type(buffer) is bytes and start == 0 and end == len(buffer):
-        return _value(buffer)
+    if type(buffer) is bytes and end - start <= STEP_BYTES:
+        return _value(buffer[start:end])
     view = memoryview(buffer)
     crc = 0
     for position in range(start, end, STEP_BYTES):

@@ -13,8 +13,9 @@ A record, all lengths and deltas being zigzag varints of at most five bytes (the
     headersCount
     (headerKeyLength, headerKey as UTF-8, headerValueLength or -1, headerValue)*
 
-The loops are written for the compiler: native integers, one-byte varints read in place, and no
-slice before its bounds are known. Uncompiled, the same source does the same, slower.
+The loops are written for the compiler: native integers, short varints read in place, no slice
+before its bounds are known (compiled, a negative one is a SystemError), no sum that overflows.
+Uncompiled, the same source does the same, slower.
 Pure functions: usable from any thread.
 """
 
@@ -68,7 +69,8 @@ def encode_records(
     base_timestamp: i64 = timestamps[0]
     max_timestamp: i64 = -1
     timestamp: i64 = -1
-    last_time: Any = None  # Any: a column of one repeated object is not converted again and again
+    # Any: a column of one repeated object is not converted again and again. No time is this list.
+    last_time: Any = parts
     last_key_size: i64 = -2
     last_value_size: i64 = -2
     key_size: i64 = 0
@@ -76,8 +78,7 @@ def encode_records(
     size: i64 = 0
     time_part = key_length = value_length = NULL
     headers_part = b"\x00"
-    while index < count:
-        time = timestamps[index]
+    for key, value, time in zip(keys, values, timestamps):
         if time is not last_time:
             last_time = time
             timestamp = time
@@ -91,12 +92,10 @@ def encode_records(
         if headers is not None:
             headers_part = encode_headers(headers[index])
 
-        key = keys[index]
         key_size = -1 if key is None else len(key)
         if key_size != last_key_size:
             last_key_size = key_size
             key_length = VARINTS[key_size] if 0 <= key_size < TABLE_SIZE else varint(key_size)
-        value = values[index]
         value_size = -1 if value is None else len(value)
         if value_size != last_value_size:
             last_value_size = value_size
@@ -146,14 +145,16 @@ def encode_headers(headers: Headers) -> bytes:
 def packed_varint(buffer: bytes, position: i64, max_bytes: i64) -> i64:
     """The varint at `position` before its zigzag is undone, times 16, plus the number of its bytes.
 
-    One number instead of two keeps the compiled loops free of tuples. 0 for more than `max_bytes`,
-    which are 5 for 32 bits; at most 8 fit.
+    One number instead of two keeps the compiled loops free of tuples. `max_bytes` is 5, and more
+    raise `CorruptRecordError`; or 8, and more give 0.
     """
     raw: i64 = 0
     size: i64 = 0
     byte: i64 = 128
     while byte > 127:
         if size == max_bytes:
+            if max_bytes == 5:
+                raise CorruptRecordError("a varint of more than 5 bytes", position=position)
             return 0
         byte = buffer[position + size]
         raw |= (byte & 127) << 7 * size
@@ -164,8 +165,6 @@ def packed_varint(buffer: bytes, position: i64, max_bytes: i64) -> i64:
 def read_varint(buffer: bytes, position: i64) -> tuple[i64, i64]:
     """A zigzag varint of at most 5 bytes, and the position behind it."""
     packed = packed_varint(buffer, position, 5)
-    if packed == 0:
-        raise CorruptRecordError("a varint is too long", position=position)
     raw = packed >> 4
     return raw >> 1 ^ -(raw & 1), position + (packed & 15)
 
@@ -178,7 +177,7 @@ def read_varlong(buffer: bytes, position: int) -> tuple[int, int]:
         raw |= (byte & 127) << 7 * size
         if byte < 128:
             return raw >> 1 ^ -(raw & 1), position + size + 1
-    raise CorruptRecordError("a varint is too long", position=position)
+    raise CorruptRecordError("a varint of more than 10 bytes", position=position)
 
 
 def wrap_long(number: int) -> int:
@@ -203,10 +202,12 @@ def decode_records(
 ) -> list[Headers] | None:
     """Appends the records in `buffer[position:end]` at or above `min_offset` to the columns.
 
-    Returns the header column: the one given, or a new one as long as `keys` where this is the
-    first record with headers.
-    Raises `CorruptRecordError`, or `IndexError` where `end` is the buffer's end and the last
-    record promises more; the columns may then hold some records of the batch.
+    Returns the header column: the one given, or a new one as long as `keys` where this batch has
+    the first record with headers. Raises `CorruptRecordError`, or `IndexError` where `end` is the
+    buffer's end and the last record promises more; the columns may then hold some of the records.
+
+    Varints of one and two bytes are read in place, again and again the same lines: a call each
+    made the loop a sixth slower.
     """
     index: i64 = 0
     previous: i64 = -1

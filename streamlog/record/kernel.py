@@ -64,7 +64,6 @@ def encode_records(
     Offset deltas are 0, 1, 2 and so on; the first timestamp is the base. The lists have equal
     length, at least 1. Raises `ValueError` for a timestamp below -1 ("none") or of 64 bits.
     """
-    count: i64 = len(keys)
     index: i64 = 0
     base_timestamp: i64 = timestamps[0]
     max_timestamp: i64 = -1
@@ -78,7 +77,8 @@ def encode_records(
     size: i64 = 0
     time_part = key_length = value_length = NULL
     headers_part = b"\x00"
-    for key, value, time in zip(keys, values, timestamps):
+    # mypyc walks the lists natively only without strict= and enumerate.
+    for key, value, time in zip(keys, values, timestamps):  # noqa: B905
         if time is not last_time:
             last_time = time
             timestamp = time
@@ -123,7 +123,7 @@ def encode_records(
                 headers_part,
             )
         )
-        index += 1
+        index += 1  # noqa: SIM113
     return max_timestamp
 
 

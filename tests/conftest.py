@@ -26,3 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="how often the demo is killed with SIGKILL (50)",
     )
+    parser.addoption(
+        "--all-cuts",
+        action="store_true",
+        help="every cut of the crash sweeps, instead of a share of them chosen by hash",
+    )

@@ -327,7 +327,7 @@ class Flusher:
         """All at once where there are several: the file system's journal commits them together."""
         jobs: list[Callable[[], None]] = [segment.datasync for segment in segments]
         jobs += [lambda path=path: self._files.sync_directory(path) for path in directories]
-        if len(jobs) <= 2 or not self._threaded:
+        if len(jobs) <= 2 or not self._threaded or self._closing:
             for job in jobs:
                 job()
             return
@@ -335,7 +335,14 @@ class Flusher:
             from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
 
             self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
-        for future in [self._pool.submit(job) for job in jobs]:
+        try:
+            futures = [self._pool.submit(job) for job in jobs]
+        except RuntimeError:
+            # The interpreter is ending, and takes no more jobs before it closes open logs.
+            for job in jobs:
+                job()
+            return
+        for future in futures:
             future.result()
 
     def _move_recovery_points(self) -> None:

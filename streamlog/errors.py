@@ -15,7 +15,8 @@ another process) is here:
     │   ├── DirectoryAccessError    read-only or unreadable directory
     │   ├── DiskFullError           ENOSPC: nothing acknowledged is lost
     │   ├── SyncFailedError         a failed fsync: writes stop until the log is reopened
-    │   └── LogClosedError
+    │   ├── LogClosedError
+    │   └── LogForkedError          used in a child of the process that opened it
     ├── TopicError
     │   ├── UnknownTopicError, UnknownPartitionError, TopicExistsError, InvalidTopicError
     │   ├── PartitionCountError     a topic exists with another number of partitions
@@ -165,6 +166,17 @@ class LogClosedError(StorageError):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         super().__init__(path, "the log is closed")
+
+
+class LogForkedError(StorageError):
+    """The log was opened before this process was forked."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(
+            path,
+            "the log was opened before this process was forked; only the parent may use it. Open "
+            "logs in the process that uses them (multiprocessing: the 'spawn' method)",
+        )
 
 
 class TopicError(StreamlogError):

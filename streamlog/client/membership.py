@@ -46,6 +46,14 @@ class Membership:
     def members(self) -> list[str]:
         return list(self._members)
 
+    def wants(self) -> list[str]:
+        """The topics that any member wants."""
+        return sorted({topic for member in self._members.values() for topic in member.wants})
+
+    def targets(self) -> list[TopicPartition]:
+        """The partitions that are anybody's share."""
+        return sorted(each for member in self._members.values() for each in member.target)
+
     def join(self, member_id: str, wants: Mapping[str, int]) -> None:
         """Adds a member, or changes what it wants."""
         member = self._members.setdefault(member_id, Member(wants))

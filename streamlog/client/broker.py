@@ -1,0 +1,127 @@
+"""What a broker is to Kafka's clients: a log directory and its coordinators."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from streamlog.client.groups import Groups
+from streamlog.client.housekeeping import Housekeeping
+from streamlog.coordination import GroupCoordinator, TransactionCoordinator
+from streamlog.storage import LogDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from streamlog.clock import Clock
+    from streamlog.coordination import ProducerIdentity
+    from streamlog.files import Files
+    from streamlog.storage import Durability, PartitionLog
+    from streamlog.topic import TopicDescription, TopicPartition
+
+_brokers: dict[LogDirectory, Broker] = {}
+_brokers_lock = Lock()
+
+
+class Broker:
+    """One for a directory in this process, shared by all who opened it. Usable from any thread."""
+
+    read_only = False
+
+    def __init__(self, directory: LogDirectory, *, threaded: bool) -> None:
+        """Recovers what a crash left of transactions."""
+        self.directory = directory
+        self.path = directory.root
+        self.clock = directory.clock
+        self.flusher = directory.flusher
+        offsets = GroupCoordinator(directory, clock=directory.clock)
+        offsets.open()
+        self.transactions = TransactionCoordinator(directory, offsets, clock=directory.clock)
+        self.transactions.open()
+        self.groups = Groups(offsets, read_only=False)
+        self._threaded = threaded
+        self._users = 0
+        self._housekeeping = Housekeeping(
+            self.transactions.step, f"streamlog-housekeeping {directory.root}"
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        *,
+        durability: Durability,
+        files: Files | None,
+        clock: Clock | None,
+        threaded: bool,
+    ) -> Broker:
+        """The directory's broker; raises what `LogDirectory.open` raises."""
+        with _brokers_lock:
+            directory = LogDirectory.open(
+                path, durability=durability, files=files, clock=clock, threaded=threaded
+            )
+            broker = _brokers.get(directory)
+            if broker is None:
+                try:
+                    broker = _brokers[directory] = cls(directory, threaded=threaded)
+                except BaseException:
+                    directory.close()
+                    raise
+            else:
+                directory.close()  # the broker is one user of it, for all of its own
+            broker._users += 1
+            return broker
+
+    def close(self) -> None:
+        """Ends what is open and stops cleanly, once the last user closes it.
+
+        Raises the `StorageError` that ended writing if it happens here.
+        """
+        with _brokers_lock:
+            self._users -= 1
+            if self._users:
+                return
+            del _brokers[self.directory]
+            self._housekeeping.stop()
+            failed_before = self.flusher.failure
+            try:
+                if failed_before is None:
+                    self.transactions.close()
+            finally:
+                self.directory.close()
+
+    def step(self) -> None:
+        """What is due by now: transactions that are open for too long are aborted."""
+        self.transactions.step()
+
+    def expect_transactions(self) -> None:
+        """From here on a thread calls `step`, unless the log was opened without threads."""
+        if self._threaded:
+            self._housekeeping.start()
+
+    def refresh(self) -> None:
+        """Nothing: an owner's view is always the newest."""
+
+    def topics(self) -> Mapping[str, TopicDescription]:
+        return self.directory.topics()
+
+    def create_topic(
+        self,
+        name: str,
+        partitions: int,
+        config: Mapping[str, str] | None,
+        *,
+        exist_ok: bool,
+    ) -> TopicDescription:
+        return self.directory.create_topic(name, partitions, config, exist_ok=exist_ok)
+
+    def topic(self, name: str) -> TopicDescription:
+        return self.directory.topic(name)
+
+    def partition(self, partition: TopicPartition) -> PartitionLog:
+        return self.directory.partition(partition.topic, partition.partition)
+
+    def new_identity(self) -> ProducerIdentity:
+        """For a producer without transactions."""
+        return self.transactions.init_idempotent()

@@ -1,0 +1,186 @@
+"""The transport that keeps the log in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streamlog.client import lifetime
+from streamlog.client.broker import Broker
+from streamlog.client.consumer import EmbeddedConsumer
+from streamlog.client.producer import EmbeddedProducer
+from streamlog.client.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from types import TracebackType
+    from typing import Self
+
+    from streamlog.client.contract import OffsetReset
+    from streamlog.clock import Clock
+    from streamlog.files import Files
+    from streamlog.storage import Durability
+    from streamlog.topic import Isolation, TopicDescription, TopicPartition
+
+INTERNAL_PREFIX = "__"
+
+
+class EmbeddedLog:
+    """A log directory that this process owns, or reads beside its owner; see `contract.Log`.
+
+    Usable from any thread. It is closed by `close`, at the end of a `with` block, or when the
+    interpreter ends. After a fork it cannot be used in the child.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._broker = session.broker
+        lifetime.register(session)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        *,
+        durability: Durability = "fsync",
+        read_only: bool = False,
+        files: Files | None = None,
+        clock: Clock | None = None,
+        threaded: bool = True,
+    ) -> EmbeddedLog:
+        """See `streamlog.open`."""
+        broker = Broker.open(
+            path, durability=durability, files=files, clock=clock, threaded=threaded
+        )
+        return cls(Session(broker))
+
+    @property
+    def path(self) -> str:
+        return self._broker.path
+
+    @property
+    def read_only(self) -> bool:
+        return self._broker.read_only
+
+    # Topics
+
+    def create_topic(
+        self,
+        name: str,
+        partitions: int = 1,
+        *,
+        config: Mapping[str, str] | None = None,
+        exist_ok: bool = False,
+    ) -> TopicDescription:
+        """See the contract. Durable on return."""
+        self._session.check_open()
+        return self._broker.create_topic(name, partitions, config, exist_ok=exist_ok)
+
+    def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]:
+        self._session.check_open()
+        return {
+            name: description
+            for name, description in sorted(self._broker.topics().items())
+            if internal or not name.startswith(INTERNAL_PREFIX)
+        }
+
+    def topic(self, name: str) -> TopicDescription:
+        self._session.check_open()
+        return self._broker.topic(name)
+
+    # Clients
+
+    def producer(
+        self,
+        *,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int = 60_000,
+        key: Any = None,
+        value: Any = None,
+        compression: str = "none",
+        batch_size: int = 1 << 18,
+    ) -> EmbeddedProducer:
+        """See the contract. With a `transactional_id`, waits for what its predecessor left."""
+        self._session.check_open()
+        return EmbeddedProducer(
+            self._session,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=transaction_timeout_ms,
+            key=key,
+            value=value,
+            compression=compression,
+            batch_size=batch_size,
+        )
+
+    def consumer(
+        self,
+        *topics: str,
+        group: str | None = None,
+        isolation: Isolation = "read_committed",
+        start: OffsetReset = "earliest",
+        key: Any = None,
+        value: Any = None,
+        auto_commit: bool = True,
+    ) -> EmbeddedConsumer:
+        self._session.check_open()
+        return EmbeddedConsumer(
+            self._session,
+            topics,
+            group=group,
+            isolation=isolation,
+            start=start,
+            key=key,
+            value=value,
+            auto_commit=auto_commit,
+        )
+
+    # Offsets
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._session.check_open()
+        return {each: self._broker.partition(each).log_start_offset for each in partitions}
+
+    def end_offsets(
+        self,
+        partitions: Iterable[TopicPartition],
+        *,
+        isolation: Isolation = "read_committed",
+    ) -> dict[TopicPartition, int]:
+        self._session.check_open()
+        self._broker.refresh()
+        return {each: self._broker.partition(each).bound(isolation) for each in partitions}
+
+    def committed_offsets(self, group: str) -> dict[TopicPartition, int]:
+        """See the contract. Waits while an open transaction is about to change one of them."""
+        self._session.check_open()
+        return self._broker.groups.all_committed(group)
+
+    # The end
+
+    def step(self) -> None:
+        """Does what is due, such as ending transactions that are open for too long.
+
+        A thread calls it about every second; only a log opened with `threaded=False` needs the
+        call.
+        """
+        self._session.check_open()
+        self._broker.step()
+
+    def close(self) -> None:
+        """Closes producers and consumers, writes everything and stops. Twice is once.
+
+        Raises the first error that this meets, after everything is closed.
+        """
+        lifetime.unregister(self._session)
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

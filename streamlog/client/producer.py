@@ -1,0 +1,475 @@
+"""The producer of the embedded transport.
+
+What happens to a record that is sent alone:
+
+1. `send` serializes it and puts it into a queue, under a lock that is held for just that. The first
+   record since the last window asks the flusher for a window.
+2. The window begins with the producer's drain, which appends what is queued, batch by batch; then
+   everything that is dirty is synced at once. A batch that is full before goes into the log from
+   the thread that filled it: so a fast sender pays for its own encoding, and waits where the log
+   lets it wait.
+3. After the sync the window's waiters are called, and handles are done.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext, suppress
+from functools import partial
+from operator import index
+from threading import Condition, Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from streamlog.client.appender import Appender, codec_named
+from streamlog.client.kernel import (
+    MAX_TIMESTAMP,
+    ROW_OVERHEAD,
+    Queue,
+    Rows,
+    cut_rows,
+    scatter,
+)
+from streamlog.client.transaction import ProducerTransaction
+from streamlog.errors import InvalidProducerEpochError, StreamlogError, UnknownPartitionError
+from streamlog.serdes import RAW, serde_for
+from streamlog.topic import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
+    from types import TracebackType
+    from typing import Self
+
+    from streamlog.client.contract import GroupMetadata, Headers, SendHandle
+    from streamlog.client.session import Session
+    from streamlog.errors import StorageError
+
+MIN_BATCH_BYTES: Final = 1
+
+
+class EmbeddedProducer:
+    """Writes to a log in this process; see `contract.Producer`. Always idempotent.
+
+    Usable from any thread. Records that one thread sends to one partition keep their order, and
+    `send` and `send_columns` of one thread keep theirs. Two locks: `_lock` guards the queues and is
+    held for a few list operations; `_appending` guards sequences and the order of batches, and is
+    held while batches are encoded and appended. Who takes both takes `_appending` first. The
+    flusher's thread never waits for `_appending`: its holder may be waiting for the flusher.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        transactional_id: str | None,
+        transaction_timeout_ms: int,
+        key: Any,
+        value: Any,
+        compression: str,
+        batch_size: int,
+    ) -> None:
+        if batch_size < MIN_BATCH_BYTES:
+            raise ValueError(f"batch_size is {batch_size}, but must be at least {MIN_BATCH_BYTES}")
+        self._session = session
+        self._broker = broker = session.broker
+        self._flusher = broker.flusher
+        self._now = broker.clock.now_ms
+        self._serialize_key = (RAW if key is None else serde_for(key)).serialize
+        self._serialize_value = (RAW if value is None else serde_for(value)).serialize
+        self._batch_size = batch_size
+        transactional = transactional_id is not None
+        self._appender = Appender(broker, codec_named(compression), transactional=transactional)
+        self._queues: dict[str, Queue] = {}
+        self._lock = Lock()
+        self._appending = Lock()
+        self._completed = Condition(Lock())
+        self._window_rows: list[Rows] = []
+        self._asked = False
+        self._missed = False
+        self._first_error: BaseException | None = None
+        self._refuse: Callable[[str], None] | None = None
+        self._closed = False
+        self._transaction: ProducerTransaction | None = None
+        if transactional_id is not None:
+            broker.expect_transactions()
+            # Last of what may fail: from here on the id is taken until `close`.
+            self._transaction = ProducerTransaction(
+                broker.transactions, transactional_id, transaction_timeout_ms
+            )
+            self._refuse = self._transaction.refuse
+        broker.flusher.add_drain(self._drain)
+        session.add(self)
+
+    # Sending
+
+    def send(
+        self,
+        topic: str,
+        key: Any = None,
+        value: Any = None,
+        *,
+        partition: int | None = None,
+        timestamp: int | None = None,
+        headers: Headers | None = None,
+    ) -> SendHandle:
+        """See the contract. Handles of a batch are done together, a flush window later.
+
+        Raises `SerializationError`, `RecordTooLargeError` and the errors about topics.
+        """
+        queue = self._queues.get(topic) or self._open_queue(topic)
+        if key is not None:
+            key = self._serialize_key(key)
+        if value is not None:
+            value = self._serialize_value(value)
+        timestamp = self._now() if timestamp is None else _check_timestamp(timestamp)
+        if headers:
+            headers = _check_headers(headers)
+        if partition is None:
+            partition = -1
+        else:
+            self._check_partition(queue, partition)
+        with self._lock:
+            if self._refuse is not None:
+                self._refuse("send")
+            handle = queue.add(key, value, timestamp, headers, partition)
+        if queue.full:
+            self._append_full(queue)
+        if not self._asked:
+            self._asked = True
+            self._flusher.when_durable(self._end_window)
+        return handle
+
+    def send_columns(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None] | None,
+        values: Sequence[bytes | None],
+        *,
+        timestamps: Sequence[int] | None = None,
+        headers: Sequence[Headers] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """See the contract. Nothing is appended where an argument is wrong or a row too large."""
+        queue = self._queues.get(topic) or self._open_queue(topic)
+        runs = self._cut(queue, keys, values, timestamps, headers, partition)
+        with self._appending:
+            if self._refuse is not None:
+                self._refuse("send")
+            self._append_queued()
+            for run in runs:
+                self._append(topic, run)
+        self._after_appending()
+
+    def flush(self, timeout: float | None = None) -> None:
+        """See the contract. An error is raised once; the handles keep theirs."""
+        self._check_open()
+        self._append_all()
+        self._flusher.wait_durable(timeout)
+        self._raise_first_error()
+
+    def wait_rows(self, rows: Rows, timeout: float | None) -> None:
+        """For handles: returns when the rows are done; raises `TimeoutError`."""
+        with self._completed:
+            if not self._completed.wait_for(lambda: rows.done, timeout):
+                raise TimeoutError(f"the record is not durable after {timeout} s")
+
+    # Transactions
+
+    def begin_transaction(self) -> None:
+        """See the contract. Waits for a commit that is under way."""
+        self._check_open()
+        self._needed_transaction().begin(self._appender)
+        self._refuse = None
+
+    def send_offsets_to_transaction(
+        self, offsets: Mapping[TopicPartition, int], group: GroupMetadata
+    ) -> None:
+        self._check_open()
+        self._needed_transaction().send_offsets(offsets, group)
+
+    def commit_transaction(self, timeout: float | None = None) -> None:
+        """See the contract. After a `TimeoutError` the commit goes on: commit again to wait on."""
+        self.commit_transaction_async().result(timeout)
+
+    def commit_transaction_async(self) -> Future[None]:
+        """See the contract. Raises at once what a write of the transaction raised: abort then."""
+        self._check_open()
+        transaction = self._needed_transaction()
+        with self._appending:
+            self._refuse = transaction.refuse
+            self._append_queued()
+            future = transaction.commit()
+        self._after_appending()
+        return future
+
+    def abort_transaction(self) -> None:
+        """See the contract. Handles of what had not been appended yet get the abort as error."""
+        self._check_open()
+        transaction = self._needed_transaction()
+        self._drop(transaction)
+        transaction.abort()
+
+    def close(self) -> None:
+        """See the contract. Twice is once. Raises the first error that `flush` did not raise."""
+        if self._closed:
+            return
+        try:
+            if self._transaction is None:
+                self.flush()
+            else:
+                self._drop(self._transaction)
+                self._transaction.release()
+        finally:
+            self._closed = True
+            self._refuse = self._refuse_closed
+            self._flusher.remove_drain(self._drain)
+            self._session.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # An error of the block says more than what closing then runs into.
+        with nullcontext() if error is None else suppress(StreamlogError):
+            self.close()
+
+    def _drop(self, transaction: ProducerTransaction) -> None:
+        """Ends sending, and what is queued with the abort as its error."""
+        with self._appending:
+            self._refuse = transaction.refuse
+            unsent = [rows for _, rows in self._take(Queue.take)]
+            self._complete(unsent, transaction.abort_error())
+        self._first_error = None
+        self._after_appending()
+
+    # Queues: `_lock`
+
+    def _open_queue(self, topic: str) -> Queue:
+        """The topic's queue, which knows its partitions and limits; checks what `send` may not."""
+        self._check_open()
+        partitions = self._broker.topic(topic).partitions
+        limit = self._broker.partition(TopicPartition(topic, 0)).config.max_message_bytes
+        queue = Queue(self, topic, partitions, min(self._batch_size, limit), limit)
+        with self._lock:
+            return self._queues.setdefault(topic, queue)
+
+    def _take(self, take: Callable[[Queue], list[Rows]]) -> list[tuple[str, Rows]]:
+        """What waits in the queues. A window is not asked for any more."""
+        with self._lock:
+            self._asked = False
+            return [(queue.topic, rows) for queue in self._queues.values() for rows in take(queue)]
+
+    # Appending: `_appending`, except where said
+
+    def _drain(self) -> None:
+        """The flusher calls it at the start of a window, on its thread: never waits.
+
+        Where another thread is appending, that one finds `_missed` when it is done and asks for a
+        window. The second attempt is for a holder that let go before it could see `_missed`.
+        """
+        if not self._appending.acquire(blocking=False):
+            self._missed = True
+            if not self._appending.acquire(blocking=False):
+                return
+        try:
+            for topic, rows in self._take(Queue.take):
+                if self._append_rows(topic, rows):
+                    self._window_rows.append(rows)
+        finally:
+            self._appending.release()
+
+    def _end_window(self, error: StorageError | None) -> None:
+        """A window that ran `_drain` is durable; on the flusher's thread, or wherever it failed."""
+        rows, self._window_rows = self._window_rows, []
+        if error is not None:
+            rows += [rows for _, rows in self._take(Queue.take)]
+        self._complete(rows, error)
+
+    def _append_all(self) -> None:
+        """Appends what is queued. Takes `_appending`."""
+        with self._appending:
+            self._append_queued()
+        self._after_appending()
+
+    def _append_full(self, queue: Queue) -> None:
+        """Appends the queue's full batches. Takes `_appending`."""
+        with self._appending:
+            with self._lock:
+                full = queue.take_full()
+            self._append_each((queue.topic, rows) for rows in full)
+        self._after_appending()
+
+    def _after_appending(self) -> None:
+        """To be called with `_appending` let go: asks again for a window that `_drain` missed."""
+        if self._missed:
+            self._missed = False
+            self._flusher.when_durable(self._end_window)
+
+    def _append_queued(self) -> None:
+        self._append_each(self._take(Queue.take))
+
+    def _append_each(self, taken: Iterable[tuple[str, Rows]]) -> None:
+        appended = [rows for topic, rows in taken if self._append_rows(topic, rows)]
+        if appended:
+            self._flusher.when_durable(partial(self._complete, appended))
+
+    def _append_rows(self, topic: str, rows: Rows) -> bool:
+        """Whether the rows are in the log; otherwise they are done and have the error."""
+        try:
+            self._append(topic, rows)
+        except Exception as error:  # whatever it is belongs to the handles, on any thread
+            self._complete([rows], error)
+            return False
+        rows.drop_columns()
+        return True
+
+    def _append(self, topic: str, rows: Rows) -> None:
+        partition = TopicPartition(topic, rows.partition)
+        log = self._broker.partition(partition)
+        try:
+            if self._transaction is not None:
+                self._transaction.enlist(partition)
+            rows.base_offset = self._appender.append(
+                log, rows.keys, rows.values, rows.timestamps, rows.headers
+            )
+        except BaseException as error:
+            if self._transaction is not None:
+                self._refuse = self._transaction.refuse
+                self._transaction.fail(error)
+                if isinstance(error, InvalidProducerEpochError):
+                    self._transaction.explain(error)
+            raise
+
+    def _complete(self, done: Sequence[Rows], error: BaseException | None) -> None:
+        """The rows are durable, or never will be. From any thread."""
+        if not done:
+            return
+        if error is not None and self._first_error is None:
+            self._first_error = error
+        with self._completed:
+            for rows in done:
+                rows.error = error
+                rows.done = True
+                rows.drop_columns()
+            self._completed.notify_all()
+
+    # Arguments
+
+    def _cut(
+        self,
+        queue: Queue,
+        keys: Sequence[bytes | None] | None,
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int] | None,
+        headers: Sequence[Headers] | None,
+        partition: int | None,
+    ) -> list[Rows]:
+        """The columns as batches of one partition each."""
+        count = len(values)
+        for name, column in (("keys", keys), ("timestamps", timestamps), ("headers", headers)):
+            if column is not None and len(column) != count:
+                raise ValueError(f"{len(column)} {name} for {count} values")
+        times = [self._now()] * count if timestamps is None else _check_timestamps(timestamps)
+        heads = None if headers is None else [_check_headers(each) for each in headers]
+        if partition is not None:
+            self._check_partition(queue, partition)
+        if keys is not None and partition is None and queue.partitions > 1:
+            parts = scatter(
+                _as_list(keys), _as_list(values), times, heads, queue.partitions, queue.sticky
+            )
+        else:
+            part = Rows(partition or 0)
+            part.keys = _as_list(keys) if keys is not None else [None] * count
+            part.values, part.timestamps, part.headers = _as_list(values), times, heads
+            parts = [part]
+        runs = [run for part in parts for run in _cut_part(queue, part)]
+        if keys is None and partition is None:
+            self._spread(queue, runs)
+        return runs
+
+    def _spread(self, queue: Queue, runs: list[Rows]) -> None:
+        """Keyless batches: each to the partition whose turn it is."""
+        with self._lock:
+            for run in runs:
+                size = sum(len(value) + ROW_OVERHEAD for value in run.values if value is not None)
+                run.partition = queue.stick(size)
+
+    def _check_partition(self, queue: Queue, partition: int) -> None:
+        if not 0 <= partition < queue.partitions:
+            raise UnknownPartitionError(queue.topic, partition, queue.partitions)
+
+    def _needed_transaction(self) -> ProducerTransaction:
+        if self._transaction is None:
+            raise ValueError(
+                "the producer has no transactional_id: log.producer(transactional_id=...)"
+            )
+        return self._transaction
+
+    def _raise_first_error(self) -> None:
+        error, self._first_error = self._first_error, None
+        if error is not None:
+            raise error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            self._refuse_closed("")
+        self._session.check_open()
+
+    def _refuse_closed(self, attempted: str) -> None:
+        raise ValueError("the producer is closed")
+
+
+def _cut_part(queue: Queue, part: Rows) -> list[Rows]:
+    """One partition's rows as batches; raises `RecordTooLargeError` and `TypeError`."""
+    large: list[int] = []
+    ends = cut_rows(part.keys, part.values, part.headers, queue.batch_bytes, large)
+    for row in large:
+        headers = None if part.headers is None else part.headers[row]
+        queue.check_size(part.keys[row], part.values[row], headers, part.partition)
+    if len(ends) <= 1:
+        return [part] if ends else []
+    runs: list[Rows] = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        run = Rows(part.partition)
+        run.keys, run.values = part.keys[start:end], part.values[start:end]
+        run.timestamps = part.timestamps[start:end]
+        run.headers = None if part.headers is None else part.headers[start:end]
+        runs.append(run)
+    return runs
+
+
+def _as_list(column: Sequence[bytes | None]) -> list[bytes | None]:
+    return column if isinstance(column, list) else list(column)
+
+
+def _check_timestamp(timestamp: int) -> int:
+    timestamp = index(timestamp)
+    if not 0 <= timestamp <= MAX_TIMESTAMP:
+        raise ValueError(f"timestamp {timestamp} is not in milliseconds since 1970")
+    return timestamp
+
+
+def _check_timestamps(timestamps: Sequence[int]) -> list[int]:
+    times = timestamps if isinstance(timestamps, list) else list(timestamps)
+    if not {int}.issuperset(map(type, times)):
+        return [_check_timestamp(each) for each in times]
+    if times:
+        _check_timestamp(min(times))
+        _check_timestamp(max(times))
+    return times
+
+
+def _check_headers(headers: Headers) -> Headers:
+    """A copy, as the caller may go on changing the list; raises `TypeError`."""
+    for name, value in headers:
+        if not _is_header(name, value):
+            raise TypeError(f"a header is a pair of str and bytes or None, not {(name, value)!r}")
+    return list(headers)
+
+
+def _is_header(name: object, value: object) -> bool:
+    return isinstance(name, str) and (value is None or isinstance(value, bytes))

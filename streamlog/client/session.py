@@ -1,0 +1,72 @@
+"""One opening of a log: its producers and consumers, and whether it is still open."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
+
+from streamlog.errors import LogClosedError, LogForkedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlog.client.broker import Broker
+
+
+class Client(Protocol):
+    """A producer or a consumer."""
+
+    def close(self) -> None: ...
+
+
+class Session:
+    """What clients know of the log they came from. Usable from any thread.
+
+    Clients are held weakly. What a forgotten consumer leaves behind is undone at the next call
+    and not in its finalizer: that may run anywhere, also where a lock is held that it would need.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.closed = False
+        self.forked = False
+        self._clients: WeakSet[Client] = WeakSet()
+        self._leftovers: deque[Callable[[], None]] = deque()
+
+    def check_open(self) -> None:
+        """Raises where the log can no longer be used; undoes what was left behind."""
+        if self.forked:
+            raise LogForkedError(self.broker.path)
+        if self.closed:
+            raise LogClosedError(self.broker.path)
+        while self._leftovers:
+            self._leftovers.popleft()()
+
+    def add(self, client: Client) -> None:
+        self._clients.add(client)
+
+    def discard(self, client: Client) -> None:
+        self._clients.discard(client)
+
+    def leave_behind(self, undo: Callable[[], None]) -> None:
+        """`undo` runs at the next call of anything; nothing is done here."""
+        self._leftovers.append(undo)
+
+    def close(self) -> None:
+        """Closes the clients, then the broker; twice is once. Raises their first error."""
+        if self.closed or self.forked:
+            return
+        errors: list[Exception] = []
+        for client in list(self._clients):
+            try:
+                client.close()
+            except Exception as error:  # the others still have to be closed
+                errors.append(error)
+        self.closed = True
+        try:
+            self.broker.close()
+        except Exception as error:
+            errors.insert(0, error)
+        if errors:
+            raise errors[0]

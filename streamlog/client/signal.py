@@ -1,0 +1,75 @@
+"""What wakes a waiting consumer, and what it leaves behind when it is forgotten.
+
+Partition logs and group changes hold the signal, never the consumer: a consumer that nobody
+closes can be collected, and its finalizer detaches the signal.
+"""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from streamlog.topic import TopicPartition
+
+
+class Growing(Protocol):
+    """Something that calls back when there is more to read: a partition log."""
+
+    def add_listener(self, callback: Callable[[], None], /) -> None: ...
+
+    def remove_listener(self, callback: Callable[[], None], /) -> None: ...
+
+
+class Signal:
+    """An event with a callback. `fire` and `interrupt` from any thread, else the consumer's."""
+
+    def __init__(self) -> None:
+        self.callback: Callable[[], None] | None = None
+        self._event = Event()
+        self._interrupted = False
+        self._sources: dict[TopicPartition, Growing] = {}
+        # Bound once: a source must find the same object again when it removes it.
+        self._listener = self.fire
+
+    def fire(self) -> None:
+        """There may be more to read."""
+        self._event.set()
+        if callback := self.callback:
+            callback()
+
+    def interrupt(self) -> None:
+        """Ends the wait that is under way, or the next one."""
+        self._interrupted = True
+        self._event.set()
+
+    def take_interrupt(self) -> bool:
+        """Whether somebody interrupted since the last call."""
+        interrupted, self._interrupted = self._interrupted, False
+        return interrupted
+
+    def arm(self) -> None:
+        """To be called before looking for data: what comes later ends the wait."""
+        self._event.clear()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Whether something happened since `arm`."""
+        return self._event.wait(timeout)
+
+    def listen(self, sources: Mapping[TopicPartition, Growing]) -> None:
+        """Listens to just these from here on."""
+        self._detach(self._sources.keys() - sources.keys())
+        for partition, source in sources.items():
+            if partition not in self._sources:
+                self._sources[partition] = source
+                source.add_listener(self._listener)
+
+    def detach(self) -> None:
+        """Listens to nothing any more."""
+        self._detach(list(self._sources))
+
+    def _detach(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            self._sources.pop(partition).remove_listener(self._listener)

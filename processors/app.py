@@ -240,7 +240,7 @@ class App:
             log: Instead of the one that the application was made with.
             until_idle: Ends when everything that was written has been processed.
         """
-        from processors.runtime.worker import run
+        from processors.runtime.standalone import run
 
         run(self.plan(), self.log if log is None else log, until_idle=until_idle)
 

@@ -2,12 +2,14 @@
 
 It names everything whose data would be wrong or lost under another graph: stores with their kind,
 serdes and partitions, exchanges, and the sources that feed them. Stateless operators and sinks may
-change freely and are not in it; neither is what a function does, which nobody can compare.
+change freely and are not in it; neither is what a function does, which nobody can compare. Agents
+may come and go; they are there so that one whose offsets are lost is told from a new one.
 
     {"format": 1, "application": "word-count",
      "sources": {"lines": {"partitions": 4}},
      "exchanges": {"words": {"partitions": 4, "key": "str"}},
-     "stores": {"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}}}
+     "stores": {"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}},
+     "agents": {"settle": {"topic": "orders"}}}
 """
 
 from __future__ import annotations
@@ -29,13 +31,16 @@ Manifest = dict[str, Any]
 Facts = dict[str, dict[str, Any]]
 
 
-def make_manifest(application: str, *, sources: Facts, exchanges: Facts, stores: Facts) -> Manifest:
+def make_manifest(
+    application: str, *, sources: Facts, exchanges: Facts, stores: Facts, agents: Facts
+) -> Manifest:
     return {
         "format": FORMAT,
         "application": application,
         "sources": sources,
         "exchanges": exchanges,
         "stores": stores,
+        "agents": agents,
     }
 
 

@@ -24,6 +24,7 @@ MANIFEST = make_manifest(
     sources={"lines": {"partitions": 4}},
     exchanges={"words": {"partitions": 4}},
     stores={"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}},
+    agents={},
 )
 
 
@@ -46,8 +47,9 @@ def test_every_difference_is_a_line_and_the_error_names_the_remedy() -> None:
 
 
 def test_without_stores_sources_may_come_and_go() -> None:
-    stateless = make_manifest("a", sources={"x": {"partitions": 1}}, exchanges={}, stores={})
-    other = make_manifest("a", sources={"y": {"partitions": 2}}, exchanges={}, stores={})
+    x, y = {"x": {"partitions": 1}}, {"y": {"partitions": 2}}
+    stateless = make_manifest("a", sources=x, exchanges={}, stores={}, agents={})
+    other = make_manifest("a", sources=y, exchanges={}, stores={}, agents={})
     assert differences(stateless, other) == []
 
 

@@ -1,0 +1,1 @@
+"""What `processors` adds to the `streamlog` command."""

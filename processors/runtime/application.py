@@ -1,0 +1,72 @@
+"""What a worker runs: an application as written, compiled, and its options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+from processors.runtime.policies import ErrorPolicies
+
+if TYPE_CHECKING:
+    from processors.agents import Agent, Store
+    from processors.runtime.engine import ExchangeMode
+    from processors.topology.subtopology import Topology
+
+OffsetGap = Literal["fail", "earliest", "latest"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOptions:
+    """How a worker works; nothing here changes a result.
+
+    Attributes:
+        commit_interval_ms: The longest time between commits under a backlog. Without one, a
+            commit follows as soon as the input is drained, whatever this says.
+        chunk_size: The most records of a round.
+        checkpoint_interval_ms: How often committed state goes to the byte store.
+        memory_bytes: The budget of a worker: a quarter for decoded values, a quarter for RocksDB,
+            the rest for what is being read and written.
+        on_offset_gap: What to do where committed offsets are gone and state is there.
+    """
+
+    commit_interval_ms: int = 500
+    chunk_size: int = 4_096
+    checkpoint_interval_ms: int = 5_000
+    memory_bytes: int = 256 << 20
+    on_offset_gap: OffsetGap = "fail"
+    exchange: ExchangeMode = "memory"
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}={getattr(self, name)}: must be at least {least}"
+            for name, least in (
+                ("commit_interval_ms", 0),
+                ("chunk_size", 1),
+                ("checkpoint_interval_ms", 0),
+                ("memory_bytes", 16 << 20),
+            )
+            if getattr(self, name) < least
+        ]
+        if self.on_offset_gap not in get_args(OffsetGap):
+            faults.append(f"on_offset_gap={self.on_offset_gap!r}: must be in {get_args(OffsetGap)}")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Application:
+    """A named, compiled application. The name is its transactional id and consumer group."""
+
+    name: str
+    topology: Topology
+    agents: tuple[Agent, ...] = ()
+    stores: tuple[Store, ...] = ()
+    policies: ErrorPolicies = field(default_factory=ErrorPolicies)
+    options: WorkerOptions = field(default_factory=WorkerOptions)
+
+    def agent_group(self, agent: Agent) -> str:
+        """Agents have positions of their own: one may be far behind where the streams are."""
+        return f"{self.name}-{agent.name}"
+
+    def changelog_topic(self, store: str) -> str:
+        return self.topology.changelog_topic(store)

@@ -1,0 +1,305 @@
+"""From an application and a log to restored tasks, in the order that exactly once asks for.
+
+1. The topics, and the manifest of an earlier run against this topology.
+2. Committed offsets, which waits until the outcome of a predecessor's transaction is known; the
+   producer, made before, has fenced the predecessor and ended what it left open.
+3. Only then the ends of the changelogs, to which the stores are restored.
+4. On the very first start the offsets to begin at are committed; then the manifest is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from processors.runtime.crew import Crew
+from processors.runtime.engine import Engine
+from processors.runtime.manifest_file import (
+    check_manifest,
+    make_manifest,
+    read_manifest,
+    write_manifest,
+)
+from processors.runtime.offsets import GroupOffsets, find_offsets, pin_offsets
+from processors.runtime.restore import Changelog, Restore, choose_start
+from processors.runtime.tasks import Tasks
+from processors.runtime.topics import agent_store_partitions, prepare_topics
+from streamlog.client.contract import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+    from uuid import UUID
+
+    from processors.runtime.application import Application
+    from processors.runtime.manifest_file import Manifest
+    from processors.runtime.stores import StoreKey, Stores
+    from processors.state.cached import KeyValueState
+    from processors.topology.partitioning import PartitionedTopology
+    from streamlog.client.contract import Consumer, Log, Producer
+    from streamlog.clock import Clock
+
+RESTORE_WAIT_S: Final = 0.02
+"""How long a restore waits for the markers of a predecessor's transaction before looking again."""
+
+DELETE_RETENTION_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """What a worker runs, and where."""
+
+    application: Application
+    log: Log
+    clock: Clock
+    manifest_path: Path
+    boot_id: UUID
+
+
+class _Reader(NamedTuple):
+    """A consumer group of the application and where it starts."""
+
+    consumer: Consumer
+    found: GroupOffsets
+
+
+class Starter:
+    """One start.
+
+    Attributes:
+        restores: The stores that have something to catch up with, and how far each is.
+        rebuilt: Why a store was emptied first, by its name and partition.
+    """
+
+    def __init__(self, site: Site, producer: Producer, stores: Stores) -> None:
+        self._site = site
+        self._application = site.application
+        self._log = site.log
+        self._producer = producer
+        self._stores = stores
+        self.restores: list[Restore] = []
+        self.rebuilt: dict[StoreKey, str] = {}
+
+    async def start(self, wake: Callable[[], None]) -> Tasks:
+        """The tasks, ready to run. `wake` is called, in any thread, when there is work."""
+        plan = prepare_topics(self._application, self._log)
+        manifest = describe(self._application, plan, self._log)
+        earlier = read_manifest(self._site.manifest_path)
+        check_manifest(earlier, manifest)
+        engine_states, agent_states = self._open_stores(plan)
+        streams, agents = self._start_readers(plan, earlier)
+        await self._restore()
+        pin_offsets(self._producer, [streams, *agents])
+        if manifest != earlier:
+            write_manifest(self._site.manifest_path, manifest)
+        engine = self._start_engine(plan, engine_states, streams, wake)
+        crew = self._start_crew(agent_states, agents, wake)
+        return Tasks(engine, streams.consumer, crew, self._internal_topics(plan))
+
+    # Offsets.
+
+    def _start_readers(
+        self, plan: PartitionedTopology, earlier: Manifest | None
+    ) -> tuple[_Reader, list[_Reader]]:
+        """The reader for the streams, and one an agent."""
+        application = self._application
+        known_topics, known_agents = self._known(earlier)
+        streams = self._reader(application.name, self._stream_partitions(plan), known_topics)
+        agents = [
+            self._reader(
+                application.agent_group(agent),
+                self._partitions(agent.topic),
+                [agent.topic] if agent.name in known_agents else (),
+            )
+            for agent in application.agents
+        ]
+        return streams, agents
+
+    def _reader(
+        self, group: str, partitions: list[TopicPartition], known_topics: Collection[str]
+    ) -> _Reader:
+        consumer = self._log.consumer(group=group, start="error", auto_commit=False)
+        found = find_offsets(
+            self._application.name,
+            self._log,
+            consumer,
+            partitions,
+            known_topics=known_topics,
+            on_gap=self._application.options.on_offset_gap,
+        )
+        return _Reader(consumer, found)
+
+    def _known(self, earlier: Manifest | None) -> tuple[Collection[str], Collection[str]]:
+        """The source topics and agents whose offsets an earlier run has committed."""
+        if earlier is not None:
+            return earlier["sources"], earlier["agents"]
+        changelogs = [state.changelog for state in self._stores.states.values()]
+        ends = self._log.end_offsets(changelogs, isolation="read_uncommitted")
+        if not any(ends.values()):
+            return (), ()
+        # Without a manifest a changelog tells: nothing is written there before the first offsets.
+        agents = [agent.name for agent in self._application.agents]
+        return [source.topic for source in self._application.topology.sources], agents
+
+    def _stream_partitions(self, plan: PartitionedTopology) -> list[TopicPartition]:
+        topics = [source.topic for source in self._application.topology.sources]
+        return [
+            partition
+            for topic in [*topics, *plan.repartition_topics]
+            for partition in self._partitions(topic)
+        ]
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        count = self._log.topic(topic).partitions
+        return [TopicPartition(topic, partition) for partition in range(count)]
+
+    # Stores.
+
+    def _open_stores(
+        self, plan: PartitionedTopology
+    ) -> tuple[dict[StoreKey, KeyValueState], dict[StoreKey, KeyValueState]]:
+        """The states of the engine's stores and those of the agents'."""
+        application, stores = self._application, self._stores
+        agent_partitions = agent_store_partitions(application, self._log)
+        count = sum(store.partitions for store in plan.stores)
+        count += len(application.stores) * agent_partitions
+        cache_bytes = application.options.memory_bytes // 4 // max(count, 1)
+        engine_states = {
+            (spec.name, partition): stores.add(
+                spec.name, partition, spec.key, spec.value, spec.changelog, cache_bytes
+            )
+            for spec in plan.stores
+            for partition in range(spec.partitions)
+        }
+        agent_states = {
+            (store.name, partition): stores.add(
+                store.name,
+                partition,
+                store.key_serde,
+                store.value_serde,
+                application.changelog_topic(store.name),
+                cache_bytes,
+            )
+            for store in application.stores
+            for partition in range(agent_partitions)
+        }
+        return engine_states, agent_states
+
+    async def _restore(self) -> None:
+        consumer = self._log.consumer(start="error")
+        try:
+            self.restores = self._plan_restores()
+            for restore in self.restores:
+                restore.begin(consumer)
+                while not restore.done:
+                    further = restore.step(consumer)
+                    await asyncio.sleep(0 if further else RESTORE_WAIT_S)
+        finally:
+            consumer.close()
+
+    def _plan_restores(self) -> list[Restore]:
+        restores: list[Restore] = []
+        now_ms = self._site.clock.now_ms()
+        for key, state in self._stores.states.items():
+            changelog = self._changelog(state.changelog)
+            position = state.store.position()
+            start = choose_start(position, changelog, now_ms=now_ms, boot_id=self._site.boot_id)
+            if start.rebuild is not None:
+                self.rebuilt[key] = start.rebuild
+            if start.rebuild is not None or position is None:
+                self._stores.rebuild(state)
+            if start.offset < changelog.end_offset:
+                restore = Restore(changelog, start, state.store, self._stores.position_at)
+                restores.append(restore)
+        return restores
+
+    def _changelog(self, partition: TopicPartition) -> Changelog:
+        topic = self._log.topic(partition.topic)
+        retention_ms = None
+        if "compact" in topic.config.get("cleanup.policy", ""):
+            retention_ms = int(topic.config.get("delete.retention.ms", DELETE_RETENTION_MS))
+        return Changelog(
+            partition=partition,
+            topic_id=topic.topic_id,
+            log_start_offset=self._log.beginning_offsets([partition])[partition],
+            end_offset=self._log.end_offsets([partition], isolation="read_uncommitted")[partition],
+            delete_retention_ms=retention_ms,
+        )
+
+    # What runs.
+
+    def _start_engine(
+        self,
+        plan: PartitionedTopology,
+        states: dict[StoreKey, KeyValueState],
+        reader: _Reader,
+        wake: Callable[[], None],
+    ) -> Engine:
+        offsets = reader.found.offsets
+        repartition = [at for at in offsets if at.topic in plan.repartition_topics]
+        ends = self._log.end_offsets(repartition, isolation="read_uncommitted")
+        engine = Engine(
+            plan,
+            states,
+            policies=self._application.policies,
+            exchange=self._application.options.exchange,
+            drain={at: end for at, end in ends.items() if offsets[at] < end},
+        )
+        reader.consumer.assign(engine.sources)
+        for at in engine.sources:
+            reader.consumer.seek(at, offsets[at])
+        reader.consumer.on_available(wake)
+        return engine
+
+    def _start_crew(
+        self,
+        states: dict[StoreKey, KeyValueState],
+        readers: list[_Reader],
+        wake: Callable[[], None],
+    ) -> Crew:
+        crew = Crew(self._application, states, wake)
+        for agent, reader in zip(self._application.agents, readers, strict=True):
+            reader.consumer.assign(reader.found.offsets)
+            crew.add(agent, reader.consumer, reader.found.offsets)
+            reader.consumer.on_available(wake)
+        crew.start()
+        return crew
+
+    def _internal_topics(self, plan: PartitionedTopology) -> frozenset[str]:
+        changelogs = [state.changelog.topic for state in self._stores.states.values()]
+        return frozenset([*plan.repartition_topics, *changelogs])
+
+
+def describe(application: Application, plan: PartitionedTopology, log: Log) -> Manifest:
+    """The manifest of an application over these topics."""
+    stores = {
+        spec.name: {
+            "kind": spec.kind,
+            "key": spec.key.name,
+            "value": spec.value.name,
+            "partitions": spec.partitions,
+        }
+        for spec in plan.stores
+    }
+    for store in application.stores:
+        stores[store.name] = {
+            "kind": "agents",
+            "key": store.key_serde.name,
+            "value": store.value_serde.name,
+            "partitions": agent_store_partitions(application, log),
+        }
+    topology = plan.topology
+    return make_manifest(
+        application.name,
+        sources={
+            source.topic: {"partitions": log.topic(source.topic).partitions}
+            for source in topology.sources
+        },
+        exchanges={
+            node.path: {"partitions": plan.partitions[node], "key": node.key.name}
+            for node in topology.exchanges
+        },
+        stores=stores,
+        agents={agent.name: {"topic": agent.topic} for agent in application.agents},
+    )

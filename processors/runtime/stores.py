@@ -1,0 +1,161 @@
+"""All stores of a worker: one database, a state each, checkpointed and flushed together.
+
+A checkpoint writes what is committed, and the changelog offset that it reflects, into the
+database's memory. A flush makes that durable; it costs a file a store, so it follows only when
+much would have to be replayed after a crash, or when time has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+from processors.state.cached import KeyValueState
+from processors.state.position import NO_BOOT_ID, Position
+from streamlog.client.contract import TopicPartition
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from processors.state.byte_store import ByteStore
+    from streamlog.client.contract import Log
+    from streamlog.clock import Clock
+    from streamlog.serdes import Serde
+
+FLUSH_RECORDS: Final = 1_000_000
+FLUSH_PERIOD_MS: Final = 60_000
+
+StoreKey = tuple[str, int]
+
+
+class Database(Protocol):
+    """Where the byte stores of a worker live together."""
+
+    def store(self, name: str) -> ByteStore: ...
+
+    def drop(self, name: str) -> None: ...
+
+    def flush(self) -> None:
+        """May run in another thread."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Stores:
+    """The states by store name and partition. Owned by the loop's thread.
+
+    Args:
+        boot_id: This machine's boot, where the log promises nothing over the loss of power.
+    """
+
+    def __init__(
+        self, database: Database, log: Log, clock: Clock, boot_id: UUID = NO_BOOT_ID
+    ) -> None:
+        self.states: dict[StoreKey, KeyValueState] = {}
+        self._database = database
+        self._log = log
+        self._clock = clock
+        self._boot_id = boot_id
+        self._topic_ids: dict[str, UUID] = {}
+        self._offsets: dict[TopicPartition, int] = {}
+        self._flushed_ms = clock.now_ms()
+        self._records_since_flush = 0
+        self._flushing: asyncio.Task[None] | None = None
+
+    def add(
+        self,
+        name: str,
+        partition: int,
+        key: Serde[object],
+        value: Serde[object],
+        changelog: str,
+        cache_bytes: int,
+    ) -> KeyValueState:
+        """Opens a store. What it holds must be restored before the state is used."""
+        self._topic_ids[changelog] = self._log.topic(changelog).topic_id
+        at = TopicPartition(changelog, partition)
+        store = self._database.store(byte_store_name(name, partition))
+        state = KeyValueState(name, key, value, store, at, cache_bytes)
+        self.states[name, partition] = state
+        return state
+
+    def rebuild(self, state: KeyValueState) -> None:
+        """Empties a store whose content cannot be trusted."""
+        name = byte_store_name(state.name, state.changelog.partition)
+        self._database.drop(name)
+        state.store = self._database.store(name)
+
+    def position_at(self, topic_id: UUID, offset: int) -> Position:
+        """The position of a store that reflects its changelog up to `offset`, as of now."""
+        return Position(
+            topic_id=topic_id,
+            offset=offset,
+            wall_time_ms=self._clock.now_ms(),
+            boot_id=self._boot_id,
+        )
+
+    def on_committed(self) -> None:
+        for state in self.states.values():
+            state.on_committed()
+
+    def trim(self) -> None:
+        """Between rounds: caches go back to their bounds."""
+        for state in self.states.values():
+            state.trim()
+
+    def is_full(self) -> bool:
+        """Whether what is dirty must be committed to make room."""
+        return any(state.is_full() for state in self.states.values())
+
+    def committed_bytes(self) -> int:
+        """What waits for a checkpoint, estimated."""
+        return sum(state.committed_bytes for state in self.states.values())
+
+    def checkpoint(self) -> None:
+        """Writes what is committed, with the changelog ends; call it while no transaction is open.
+
+        Between an acknowledged commit and the next send, the durable end of a changelog is the
+        end of what was committed to it.
+        """
+        changed = [state for state in self.states.values() if state.committed]
+        ends = self._log.end_offsets(
+            [state.changelog for state in changed], isolation="read_uncommitted"
+        )
+        for state in changed:
+            changelog: TopicPartition = state.changelog
+            end = ends[changelog]
+            self._records_since_flush += end - self._offsets.get(changelog, end)
+            self._offsets[changelog] = end
+            state.checkpoint(self.position_at(self._topic_ids[changelog.topic], end))
+        if changed and self._is_flush_due():
+            self._start_flush()
+
+    async def settle(self) -> None:
+        """Waits for a flush under way; raises what it raised."""
+        if self._flushing is not None:
+            flushing, self._flushing = self._flushing, None
+            await flushing
+
+    def flush(self) -> None:
+        self._database.flush()
+
+    def _is_flush_due(self) -> bool:
+        return (
+            self._records_since_flush >= FLUSH_RECORDS
+            or self._clock.now_ms() - self._flushed_ms >= FLUSH_PERIOD_MS
+        )
+
+    def _start_flush(self) -> None:
+        if self._flushing is not None:
+            if not self._flushing.done():
+                return
+            self._flushing.result()
+        self._records_since_flush = 0
+        self._flushed_ms = self._clock.now_ms()
+        flush = asyncio.to_thread(self._database.flush)
+        self._flushing = asyncio.get_running_loop().create_task(flush)
+
+
+def byte_store_name(store: str, partition: int) -> str:
+    return f"{store}-{partition}"

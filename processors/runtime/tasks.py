@@ -1,0 +1,142 @@
+"""Everything that one worker runs between a restore and a close: engine, agents, stores.
+
+The tasks die together: after an error nothing of them is used again, and a new start restores from
+what was committed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from processors.runtime.crew import Crew
+    from processors.runtime.engine import Engine
+    from processors.runtime.outbox import Address, Output
+    from streamlog.client.contract import Consumer, GroupMetadata, TopicPartition
+
+FETCH_BYTES: Final = 1 << 20
+"""About so much is read of a partition at once."""
+
+
+class Tasks:
+    """The tasks of one application. Owned by the loop's thread.
+
+    Args:
+        consumer: Reads for the engine; agents have theirs.
+        internal_topics: Changelog and repartition topics.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        consumer: Consumer,
+        crew: Crew,
+        internal_topics: frozenset[str],
+    ) -> None:
+        self.engine = engine
+        self.crew = crew
+        self._consumer = consumer
+        self._internal_topics = internal_topics
+        self._committed = self.read_positions()
+        self._committed_work = 0
+        self._flushed_work = 0
+        self._has_changelogs = False
+
+    # Work.
+
+    def poll(self) -> bool:
+        """Reads on where nothing waits; whether there is anything to run."""
+        engine = self.engine
+        wanting = engine.wants()
+        if wanting:
+            fetched = self._consumer.poll_columns(max_bytes=FETCH_BYTES, partitions=wanting)
+            for columns in fetched:
+                engine.feed(columns)
+        return engine.buffered_rows() > 0
+
+    def run_round(self, max_records: int) -> int:
+        return self.engine.run_round(max_records)
+
+    def work_done(self) -> int:
+        """Records and events that have been processed since the start."""
+        return self.engine.records_in + self.crew.finished()
+
+    def is_pending(self) -> bool:
+        """Whether something has been processed that no commit has begun to take up."""
+        return self.work_done() > self._flushed_work
+
+    def is_quiet(self) -> bool:
+        """Whether everything that was read has been processed and committed."""
+        return (
+            self.work_done() == self._committed_work
+            and not self.engine.buffered_rows()
+            and not self.crew.busy()
+        )
+
+    def must_commit(self) -> bool:
+        return self.engine.must_commit() or self.crew.must_commit()
+
+    # The commit.
+
+    def flush(self) -> None:
+        self.engine.flush()
+        self.crew.flush()
+        self._has_changelogs = True
+        self._flushed_work = self.work_done()
+
+    def take_outputs(self) -> dict[Address, Output]:
+        """What is to be written since the last call; with changelogs after a `flush`."""
+        outputs = self.engine.take_outputs()
+        parts = [self.crew.take_outputs()]
+        if self._has_changelogs:
+            parts.append(self.crew.take_changelogs())
+            self._has_changelogs = False
+        for part in parts:
+            for address, output in part.items():
+                if address in outputs:
+                    columns = (output.keys, output.values, output.timestamps, output.headers)
+                    outputs[address].extend(*columns)
+                else:
+                    outputs[address] = output
+        return outputs
+
+    def positions(self) -> list[tuple[GroupMetadata, dict[TopicPartition, int]]]:
+        """The offsets to commit with the last `flush`, a consumer group each."""
+        return [
+            (self._consumer.group_metadata(), self.engine.positions()),
+            *self.crew.positions(),
+        ]
+
+    def on_committed(self, positions: list[dict[TopicPartition, int]]) -> None:
+        self.engine.on_committed()
+        self.crew.on_committed()
+        self._committed_work = self._flushed_work
+        for committed in positions:
+            for at, offset in committed.items():
+                others = [each[at] for each in positions if at in each]
+                self._committed[at] = min(offset, *others)
+
+    def is_internal(self, topic: str) -> bool:
+        """Whether a topic is a changelog or repartition topic, which no one outside reads."""
+        return topic in self._internal_topics
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """Per partition that is read, the least offset that a reader of it has committed.
+
+        Markers and aborted records behind it that were read past count as committed.
+        """
+        return self.read_positions() if self.is_quiet() else dict(self._committed)
+
+    def read_positions(self) -> dict[TopicPartition, int]:
+        """Where each partition is read next; the least, where an agent reads it as well."""
+        assigned = self._consumer.assignment()
+        positions = {at: self._consumer.position(at) for at in assigned}
+        for group in self.crew.groups:
+            for at, position in group.positions().items():
+                positions[at] = min(position, positions.get(at, position))
+        return positions
+
+    def close(self) -> None:
+        self._consumer.close()
+        for group in self.crew.groups:
+            group.consumer.close()

@@ -1,0 +1,177 @@
+"""The loop of a worker whose tasks are up: read, run a round, commit, rest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from processors.runtime.pace import choose_commit_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.runtime.application import WorkerOptions
+    from processors.runtime.commit import Transactions
+    from processors.runtime.progress import Progress
+    from processors.runtime.stores import Stores
+    from processors.runtime.tasks import Tasks
+
+AHEAD_RECORDS: Final = 32_768
+"""So far the rounds may run ahead of a commit that is being synced."""
+
+AGENT_FETCH_BYTES: Final = 1 << 16
+
+
+class Work:
+    """Drives tasks and transactions. Owned by the loop's thread.
+
+    Args:
+        wake: Set, by whoever has news, to end a rest.
+        is_stopping: Asked between rounds.
+    """
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        transactions: Transactions,
+        stores: Stores,
+        options: WorkerOptions,
+        progress: Progress,
+        wake: asyncio.Event,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._tasks = tasks
+        self._transactions = transactions
+        self._stores = stores
+        self._options = options
+        self._progress = progress
+        self._wake = wake
+        self._is_stopping = is_stopping
+        self._loop = asyncio.get_running_loop()
+        self._pending_since_ms: int | None = None
+        self._commit_began_ms = self._now_ms()
+        self._checkpoint_ms = self._now_ms()
+        self._ahead = 0
+
+    async def run(self) -> None:
+        """Works until a stop is asked for."""
+        while not self._is_stopping():
+            self._wake.clear()
+            ran = self.turn()
+            if ran:
+                await asyncio.sleep(0)
+            else:
+                await self._rest()
+
+    def turn(self) -> int:
+        """One pass: at most a round, at most a step of a commit. Returns the records that ran."""
+        tasks, transactions = self._tasks, self._transactions
+        if transactions.durable:
+            self._end_commit()
+        tasks.crew.check()
+        tasks.crew.poll(AGENT_FETCH_BYTES)
+        ran = 0
+        if self._may_run() and tasks.poll():
+            ran = tasks.run_round(self._options.chunk_size)
+            self._ahead += ran
+        if not transactions.committing:
+            if ran:
+                transactions.send()
+            if self._commit_at_ms(drained=not ran) <= self._now_ms():
+                self._begin_commit()
+        return ran
+
+    async def finish(self) -> None:
+        """A graceful stop: commits what has been processed and brings the stores up to it."""
+        tasks = self._tasks
+        tasks.crew.pause()
+        await self._await_commit()
+        tasks.crew.check()
+        if tasks.is_pending():
+            self._begin_commit()
+            await self._await_commit()
+        self._stores.checkpoint()
+        await self._stores.settle()
+        self._stores.flush()
+
+    # The commit.
+
+    def _begin_commit(self) -> None:
+        self._commit_began_ms = self._now_ms()
+        self._pending_since_ms = None
+        self._ahead = 0
+        future = self._transactions.begin_commit()
+        if not future.done():
+            call, wake = self._loop.call_soon_threadsafe, self._wake.set
+            future.add_done_callback(lambda _: call(wake))
+        self._progress.begin_commit()
+
+    def _end_commit(self) -> None:
+        self._transactions.end_commit()
+        self._progress.end_commit()
+        if self._is_checkpoint_due():
+            self._stores.checkpoint()
+            self._checkpoint_ms = self._now_ms()
+
+    async def _await_commit(self) -> None:
+        while self._transactions.committing:
+            self._wake.clear()
+            if self._transactions.durable:
+                self._end_commit()
+            else:
+                await self._wake.wait()
+
+    def _commit_at_ms(self, *, drained: bool) -> float:
+        """When the next commit is due; infinite where nothing is pending."""
+        if not self._tasks.is_pending():
+            return float("inf")
+        if self._pending_since_ms is None:
+            self._pending_since_ms = self._now_ms()
+        return choose_commit_at(
+            first_pending_ms=self._pending_since_ms,
+            last_commit_ms=self._commit_began_ms,
+            commit_interval_ms=self._options.commit_interval_ms,
+            drained=drained,
+            agents_busy=self._tasks.crew.busy(),
+            must_commit=self._tasks.must_commit(),
+        )
+
+    def _is_checkpoint_due(self) -> bool:
+        return (
+            self._now_ms() - self._checkpoint_ms >= self._options.checkpoint_interval_ms
+            or self._stores.committed_bytes() * 8 >= self._options.memory_bytes
+        )
+
+    # Pace.
+
+    def _may_run(self) -> bool:
+        """Rounds wait where they are too far ahead of a commit, or memory waits for it."""
+        if not self._transactions.committing:
+            return True
+        return self._ahead < AHEAD_RECORDS and not self._tasks.must_commit()
+
+    async def _rest(self) -> None:
+        """Until there is news, or something is due."""
+        due_ms = float("inf")
+        if not self._transactions.committing:
+            due_ms = min(self._commit_at_ms(drained=True), self._next_checkpoint_ms())
+        timer = None
+        if due_ms != float("inf"):
+            timer = self._loop.call_at(due_ms / 1000, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if not self._transactions.committing and self._next_checkpoint_ms() <= self._now_ms():
+            self._stores.checkpoint()
+            self._checkpoint_ms = self._now_ms()
+
+    def _next_checkpoint_ms(self) -> float:
+        """When committed state that has come to rest should be written."""
+        if not self._stores.committed_bytes():
+            return float("inf")
+        return self._checkpoint_ms + self._options.checkpoint_interval_ms
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)

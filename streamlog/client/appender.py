@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from streamlog.errors import RecordTooLargeError, StreamlogError, did_you_mean
+from streamlog.errors import RecordTooLargeError, did_you_mean
 from streamlog.record import Codec, encode_batch
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class Appender:
         self._identity: ProducerIdentity | None = None
         self._sequences: dict[TopicPartition, int] = {}
 
+    def ensure_identity(self) -> None:
+        """Makes sure of an identity; waits for the disk once in a thousand times."""
+        if self._identity is None:
+            self.use(self._broker.new_identity())
+
     def use(self, identity: ProducerIdentity) -> None:
         """Goes on as another identity, whose sequences begin at 0."""
         self._identity = identity
@@ -59,18 +64,17 @@ class Appender:
 
         Raises what `PartitionLog.append` raises; the sequence then stays, so the next batch fits.
         """
-        if self._identity is None:
-            self.use(self._broker.new_identity())
         sequence = self._sequences.get(log.topic_partition, 0)
         try:
             base_offset = self._write(log, sequence, keys, values, timestamps, headers)
             self._sequences[log.topic_partition] = (sequence + len(values)) & MAX_SEQUENCE
-        except StreamlogError:
+        except Exception:
             raise
         except BaseException:
-            # Such as Ctrl-C right behind the write: nobody knows whether the sequence was used,
-            # and a used one would make the log take the next batch for a duplicate.
-            self._identity = None
+            # Ctrl-C, maybe right behind the write: nobody knows whether the sequence was used, and
+            # a used one would make the log take the next batch for a duplicate.
+            if not self._transactional:
+                self.use(self._broker.new_identity())
             raise
         return base_offset
 

@@ -16,6 +16,7 @@ from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
 
@@ -67,6 +68,7 @@ class EmbeddedConsumer:
         self._auto_commit = auto_commit and group is not None and not broker.read_only
         self._readers: dict[TopicPartition, PartitionReader] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._committing: Future[None] | None = None
         self._turn = 0
         self._closed = False
         self._signal = Signal()
@@ -204,7 +206,7 @@ class EmbeddedConsumer:
     def _begin_poll(self) -> None:
         self._check_open()
         if self._auto_commit:
-            self._commit_positions(self._moved(), wait=False)
+            self._commit_positions(self._moved())
 
     def _look(self, look: Callable[[], bool], timeout: float) -> bool:
         """Calls `look` until it finds something, is interrupted or the time is over."""
@@ -268,13 +270,16 @@ class EmbeddedConsumer:
     # Positions and groups
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """See the contract. What this consumer has committed before is always in it."""
         self._check_open()
+        self._wait_for_commits()
         return self._broker.groups.committed(self._needed_group(), list(partitions))
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         self._check_open()
         self._needed_group()
-        self._commit_positions(self._positions() if offsets is None else dict(offsets), wait=True)
+        self._commit_positions(self._positions() if offsets is None else dict(offsets))
+        self._wait_for_commits()
 
     def group_metadata(self) -> GroupMetadata:
         group = self._needed_group()
@@ -286,7 +291,8 @@ class EmbeddedConsumer:
             return
         try:
             if self._auto_commit:
-                self._commit_positions(self._moved(), wait=True)
+                self._commit_positions(self._moved())
+                self._wait_for_commits()
         finally:
             self._closed = True
             self._readers = {}
@@ -306,10 +312,17 @@ class EmbeddedConsumer:
         """The positions that are not those last committed or begun at."""
         return dict(self._positions().items() - self._committed.items())
 
-    def _commit_positions(self, offsets: dict[TopicPartition, int], *, wait: bool) -> None:
+    def _commit_positions(self, offsets: dict[TopicPartition, int]) -> None:
         if offsets:
-            self._broker.groups.commit(self._needed_group(), self._member_id, offsets, wait=wait)
+            groups = self._broker.groups
+            self._committing = groups.commit(self._needed_group(), self._member_id, offsets)
             self._committed |= offsets
+
+    def _wait_for_commits(self) -> None:
+        """The last one is durable last."""
+        if self._committing is not None:
+            self._committing.result()
+            self._committing = None
 
     def _needed_group(self) -> str:
         if self._group is None:
@@ -326,7 +339,8 @@ class EmbeddedConsumer:
         if surplus := groups.surplus(group, self._member_id):
             if self._auto_commit:
                 moved = {tp: offset for tp, offset in self._moved().items() if tp in surplus}
-                self._commit_positions(moved, wait=True)
+                self._commit_positions(moved)
+            self._wait_for_commits()
             groups.release(group, self._member_id, surplus)
         self._take_over(sorted(groups.claim(group, self._member_id)))
 

@@ -74,6 +74,8 @@ class EmbeddedLog:
     ) -> TopicDescription:
         """See the contract. Durable on return."""
         self._session.check_open()
+        if partitions < 1:
+            raise ValueError(f"topic {name!r} needs at least one partition, not {partitions}")
         return self._broker.create_topic(name, partitions, config, exist_ok=exist_ok)
 
     def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]:

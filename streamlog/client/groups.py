@@ -15,6 +15,7 @@ from streamlog.client.membership import Membership
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from concurrent.futures import Future
 
     from streamlog.coordination import GroupCoordinator
     from streamlog.topic import TopicPartition
@@ -95,14 +96,9 @@ class Groups:
             return GroupMetadata(group_id=name)
 
     def commit(
-        self,
-        name: str,
-        member_id: str | None,
-        offsets: Mapping[TopicPartition, int],
-        *,
-        wait: bool,
-    ) -> None:
-        """Commits offsets; durable on return with `wait`.
+        self, name: str, member_id: str | None, offsets: Mapping[TopicPartition, int]
+    ) -> Future[None]:
+        """Commits offsets; done, and to be seen by all, when they are durable.
 
         Raises:
             IllegalGenerationError: a partition is another member's by now.
@@ -114,9 +110,7 @@ class Groups:
                 group = self._groups[name]
                 group.membership.check_holds(member_id, offsets)
                 committer = group.current or committer
-            future = self._coordinator.commit(committer, offsets)
-        if wait:
-            future.result()
+            return self._coordinator.commit(committer, offsets)
 
     def committed(
         self, name: str, partitions: Collection[TopicPartition]

@@ -253,6 +253,10 @@ class EmbeddedProducer:
         self._check_open()
         partitions = self._broker.topic(topic).partitions
         limit = self._broker.partition(TopicPartition(topic, 0)).config.max_message_bytes
+        if self._transaction is None:
+            with self._appending:  # here, because the flusher's thread must not wait for the disk
+                self._appender.ensure_identity()
+            self._after_appending()
         queue = Queue(self, topic, partitions, min(self._batch_size, limit), limit)
         with self._lock:
             return self._queues.setdefault(topic, queue)

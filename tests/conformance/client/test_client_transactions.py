@@ -9,7 +9,6 @@ from streamlog.errors import (
     ProducerError,
     RecordTooLargeError,
     TransactionalIdInUseError,
-    TransactionAbortedError,
 )
 
 BIDS = TopicPartition("bids", 0)
@@ -231,18 +230,6 @@ def test_a_producer_without_a_transactional_id_has_no_transactions(bids):
         ):
             with pytest.raises(ValueError, match="transactional_id"):
                 attempt()
-
-
-def test_aborting_gives_the_unsent_records_handles_the_abort(bids):
-    with bids.producer(transactional_id="t") as producer:
-        producer.begin_transaction()
-        handle = producer.send("bids", value=b"x")
-        producer.abort_transaction()
-        if handle.done():
-            try:
-                handle.result(0)
-            except TransactionAbortedError as error:
-                assert "abort" in str(error)
 
 
 def test_a_record_that_is_too_large_does_not_end_the_transaction(log):

@@ -225,8 +225,8 @@ class App:
         application doc
         <BLANKLINE>
         sub-topology 0: lines (no state: one task for all partitions)
-        lines                source: topic lines, key str, value str
-        └─ lines.map         map
+        lines                    source: topic lines, key str, value str
+        └─ lines.map             map
            └─ lines.map.to.loud  to: topic loud, key str, value str
         """
         return describe(compile_graph(self._graph, self.name))

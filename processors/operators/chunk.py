@@ -109,6 +109,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
         return filled[0]
     joined = join_chunks(filled)
     tickets = joined.tickets
+    assert len(tickets) == len(joined), "who has several inputs carries tickets"
     # The sort is stable and finds the ascending runs of the inputs: it is the k-way merge.
     return joined.take(sorted(range(len(tickets)), key=tickets.__getitem__))
 

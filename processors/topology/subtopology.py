@@ -104,12 +104,17 @@ def compile_graph(graph: Graph, application: str) -> Topology:
     nodes = [node for node in graph.nodes if not isinstance(node, GroupNode) or node in exchanges]
     parents = {node: effective_parents(node, exchanges) for node in nodes}
     children = {node: tuple(other for other in nodes if node in parents[other]) for node in nodes}
+    subtopologies = _cut(nodes, parents)
+    reads = choose_columns(nodes, children)
+    for sub in subtopologies:
+        if sub.stores:  # several tasks send, and the receiver merges their lanes
+            reads |= {node: reads[node] | Reads(tickets=True) for node in sub.sends}
     return Topology(
         application=application,
-        subtopologies=_cut(nodes, parents),
+        subtopologies=subtopologies,
         parents=parents,
         children=children,
-        reads=choose_columns(nodes, children),
+        reads=reads,
     )
 
 

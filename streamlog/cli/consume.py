@@ -152,6 +152,8 @@ def _partitions(log: Log, topic: str, chosen: list[int] | None) -> list[TopicPar
 
 
 def _seek(log: Log, consumer: Consumer, start: Start, isolation: Isolation) -> None:
+    from streamlog.errors import OffsetOutOfRangeError
+
     partitions = consumer.assignment()
     beginnings = log.beginning_offsets(partitions)
     ends = log.end_offsets(partitions, isolation=isolation)
@@ -164,8 +166,12 @@ def _seek(log: Log, consumer: Consumer, start: Start, isolation: Isolation) -> N
             consumer.seek(partition, ends[partition])
         elif start.offset < 0:
             consumer.seek(partition, max(beginnings[partition], ends[partition] + start.offset))
-        else:
+        elif beginnings[partition] <= start.offset <= ends[partition]:
             consumer.seek(partition, start.offset)
+        else:
+            raise OffsetOutOfRangeError(
+                *partition, start.offset, start=beginnings[partition], end=ends[partition]
+            )
 
 
 def _batches(consumer: Consumer, ends: dict[TopicPartition, int] | None) -> Iterator[list[Record]]:

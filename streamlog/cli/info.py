@@ -41,15 +41,16 @@ def _installation() -> dict[str, Any]:
     from streamlog.compiled import compiled_modules, describe
 
     return {
-        "streamlog": _version("streamlog"),
+        "streamlog": installed_version("streamlog"),
         "runs": describe(),
         "kernels": compiled_modules(),
         "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": {name: installed_version(name) for name in LIBRARIES},
     }
 
 
-def _version(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
+    """None where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

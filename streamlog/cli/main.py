@@ -55,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"streamlog {version('streamlog')}")
+        typer.echo(f"streamlog {info.installed_version('streamlog') or 'of a source tree'}")
         raise typer.Exit
 
 

@@ -8,25 +8,38 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamlog.client.contract import Log
+    from streamlog.storage import Durability
 
 
 def open_to_read(directory: Path) -> Log:
-    """Beside whatever process owns the log: no lock, and up to the last durable end."""
-    import streamlog
-
-    return streamlog.open(directory, read_only=True)
-
-
-def open_to_write(directory: Path, *, durability: str = "fsync", create: bool = True) -> Log:
-    """As the owner of the directory, which is made if it is not there.
+    """Beside whatever process owns the log: no lock, and up to the last durable end.
 
     Raises:
-        DirectoryAccessError: there is none, and `create` is False.
+        DirectoryAccessError: there is no log.
     """
     import streamlog
 
-    if not create and not directory.exists():
-        from streamlog.errors import DirectoryAccessError
+    check_log(directory)
+    return streamlog.open(directory, read_only=True)
 
-        raise DirectoryAccessError(directory, "there is no log here; name one with --log")
+
+def open_to_write(directory: Path, *, durability: Durability = "fsync", create: bool = True) -> Log:
+    """As the owner of the directory, which is made if it is not there.
+
+    Raises:
+        DirectoryAccessError: there is no log, and `create` is False.
+    """
+    import streamlog
+
+    if not create:
+        check_log(directory)
     return streamlog.open(directory, durability=durability)
+
+
+def check_log(directory: Path) -> None:
+    """Raises `DirectoryAccessError` where no log has been: a mistyped name is no empty log."""
+    from streamlog.errors import DirectoryAccessError
+    from streamlog.storage.layout import META_PROPERTIES
+
+    if not (directory / META_PROPERTIES).exists():
+        raise DirectoryAccessError(directory, "there is no log here; name its directory with --log")

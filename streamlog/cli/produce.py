@@ -105,7 +105,7 @@ def _send(
                 key, value = parse_line(line.rstrip(b"\r\n"), form)
                 handle = producer.send(topic, key, value, partition=partition)
             except (ValueError, SerializationError) as error:
-                raise LineError(source, number, str(error)) from error
+                raise LineError(source, number, str(error)) from None  # it says all there is
             if interactive:
                 number_of_partition, offset = handle.result()
                 print(f"{number_of_partition}@{offset}", file=sys.stderr)

@@ -1,0 +1,359 @@
+"""The commands over a real directory: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import streamlog
+from streamlog.cli.main import main
+from streamlog.client.contract import GroupMetadata, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    Run = Callable[..., "Ended"]
+
+HOLD = """
+import sys, streamlog
+log = streamlog.open(sys.argv[1])
+producer = log.producer()
+print("open", flush=True)
+for line in sys.stdin:
+    producer.send("numbers", value=line.strip())
+    producer.flush()
+"""
+
+
+STREAMLOG = (
+    sys.executable,
+    "-c",
+    "from streamlog.cli.main import main; raise SystemExit(main())",
+)
+
+
+class Ended:
+    """One command line that has ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `streamlog ...` in this process, on the log at `tmp_path / "log"`."""
+    monkeypatch.setenv("STREAMLOG_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return Ended(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def numbers(run: Run) -> None:
+    """Two partitions; the records of partition 0 are 0, 2, 4, ... with timestamps 0, 2000, ..."""
+    assert run("topics", "create", "numbers", "--partitions", "2").code == 0
+    with streamlog.open(os.environ["STREAMLOG_LOG"]) as log, log.producer() as producer:
+        for number in range(10):
+            producer.send(
+                "numbers",
+                key=f"k{number}",
+                value=str(number),
+                partition=number % 2,
+                timestamp=number * 1000,
+                headers=[("trace", b"1")],
+            )
+
+
+def test_topics_are_created_listed_and_described(run: Run) -> None:
+    created = run("topics", "create", "orders", "-p", "3", "-c", "max.message.bytes=2000000")
+    assert (created.code, created.out, created.err) == (0, "", "")
+    assert run("topics").lines == ["topic   partitions  offsets", "orders           3        0"]
+    assert run("topics", "list", "--json").json == [
+        {"name": "orders", "partitions": 3, "offsets": 0}
+    ]
+    described = run("topics", "describe", "orders", "--json").json
+    assert described["config"] == {"max.message.bytes": "2000000"}
+    assert described["offsets"][2] == {"partition": 2, "start": 0, "stable": 0, "end": 0}
+    assert "config      max.message.bytes=2000000" in run("topics", "describe", "orders").lines
+
+
+def test_the_log_may_be_named_before_the_subcommand(run: Run, tmp_path: Path) -> None:
+    other = str(tmp_path / "other")
+    assert run("topics", "--log", other, "create", "elsewhere").code == 0
+    assert run("topics", "--log", other, "list").lines[1].startswith("elsewhere")
+    assert run("topics", "list", "--log", other).lines[1].startswith("elsewhere")
+    assert not (tmp_path / "log").exists()
+
+
+def test_lines_are_produced_and_consumed(run: Run) -> None:
+    run("topics", "create", "words", "-p", "2")
+    produced = run("produce", "words", "--key", "str", "--value", "int", stdin=b"a:1\nb:2\r\na:3")
+    assert (produced.code, produced.out) == (0, "")
+    assert produced.err == "3 records to words\n"
+    consumed = run("consume", "words", "--from-beginning", "--key", "str", "--value", "int")
+    assert sorted(consumed.lines) == ["a\t1", "a\t3", "b\t2"]
+
+
+def test_tombstones_and_files_are_produced(run: Run, tmp_path: Path) -> None:
+    run("topics", "create", "words")
+    (tmp_path / "lines.txt").write_bytes(b"a=-\nb=x:y\n")
+    code = run(
+        *("produce", "words", "--file", str(tmp_path / "lines.txt"), "--key", "str"),
+        *("--separator", "=", "--null", "-", "--compression", "zstd"),
+    ).code
+    assert code == 0
+    assert run("consume", "words", "-b").lines == ["a\tnull", "b\tx:y"]
+
+
+@pytest.mark.usefixtures("numbers")
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        (["--from-beginning", "--partition", "0"], ["0", "2", "4", "6", "8"]),
+        (["--offset", "3", "--partition", "1"], ["7", "9"]),
+        (["--offset", "-1"], ["8", "9"]),
+        (["--timestamp", "6000"], ["6", "7", "8", "9"]),
+        (["--since", "1970-01-01T00:00:08Z"], ["8", "9"]),
+        (["--since", "1970-01-02T00:00:00Z"], []),
+        (["-b", "-p", "1", "--max", "2"], ["1", "3"]),
+        (["--max", "1", "-b", "-p", "1", "--follow"], ["1"]),
+    ],
+)
+def test_consume_starts_and_ends_where_it_is_told(
+    run: Run, options: list[str], values: list[str]
+) -> None:
+    consumed = run("consume", "numbers", "--format", "{value}", *options)
+    assert consumed.code == 0
+    assert sorted(consumed.lines) == values
+
+
+@pytest.mark.usefixtures("numbers")
+def test_consume_formats(run: Run) -> None:
+    one = ("consume", "numbers", "-b", "-n", "1", "-p", "0")
+    assert run(*one, "--timestamps").lines == ["1970-01-01T00:00:00.000Z\tk0\t0"]
+    assert run(*one, "--format", "json").json == {
+        "topic": "numbers",
+        "partition": 0,
+        "offset": 0,
+        "timestamp": 0,
+        "key": "k0",
+        "value": "0",
+        "headers": [["trace", "1"]],
+    }
+
+
+def test_consume_sees_what_its_isolation_allows(run: Run) -> None:
+    run("topics", "create", "numbers")
+    with (
+        streamlog.open(os.environ["STREAMLOG_LOG"]) as log,
+        log.producer(transactional_id="t") as producer,
+    ):
+        for value, commit in [("aborted", False), ("committed", True)]:
+            producer.begin_transaction()
+            producer.send("numbers", value=value)
+            producer.flush()
+            producer.commit_transaction() if commit else producer.abort_transaction()
+    assert run("consume", "numbers", "-b").lines == ["committed"]
+    everything = run("consume", "numbers", "-b", "--isolation", "read_uncommitted")
+    assert everything.lines == ["aborted", "committed"]
+
+
+@pytest.mark.usefixtures("numbers")
+def test_readers_work_beside_the_process_that_owns_the_log(run: Run, tmp_path: Path) -> None:
+    with owner(tmp_path / "log") as process:
+        assert process.stdin is not None
+        follower = subprocess.Popen(
+            [*STREAMLOG, "consume", "numbers", "-f", "-b", "-n", "11", "--format", "{value}"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        process.stdin.write("while it is open\n")
+        process.stdin.flush()
+        out, _ = follower.communicate(timeout=30)
+        assert follower.returncode == 0
+        assert sorted(out.splitlines())[-1] == "while it is open"
+        assert run("topics", "list", "--json").json[0]["offsets"] == 11
+        assert run("info", "--json").json["directory"]["owner_pid"] == process.pid
+        refused = run("produce", "numbers", stdin=b"x\n")
+        assert refused.code == 1
+        assert f"the log is open in process {process.pid}" in refused.err
+        assert run("reset", "word-count", "--yes").code == 1
+
+
+@contextmanager
+def owner(directory: Path) -> Generator[subprocess.Popen[str]]:
+    """Another process that has the log open and sends the lines that it is given."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+    finally:
+        process.communicate(timeout=30)
+
+
+@pytest.mark.usefixtures("numbers")
+def test_consume_into_a_closed_pipe_ends_quietly() -> None:
+    process = subprocess.Popen(
+        [*STREAMLOG, "consume", "numbers", "-b", "--follow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == ""
+
+
+@pytest.mark.usefixtures("numbers")
+def test_info_describes_the_installation_and_the_directory(run: Run, tmp_path: Path) -> None:
+    facts = run("info", "--json").json
+    assert facts["installation"]["libraries"]["rocksdict"]
+    directory = facts["directory"]
+    assert directory["owner_pid"] is None
+    assert directory["properties"]["streamlog.format"] == "1"
+    rows = {(row["topic"], row["partition"]): row for row in directory["partitions"]}
+    assert rows["numbers", 1]["end"] == 5
+    assert rows["numbers", 1]["size_bytes"] > 0
+    text = run("info").out
+    assert "not open in any process" in text
+    assert "numbers-1" in text
+    elsewhere = run("info", "--log", str(tmp_path / "nowhere"))
+    assert (elsewhere.code, elsewhere.lines[-1]) == (0, f"no log at {tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["consume", "numbrs"], 1, "error: unknown topic 'numbrs' (did you mean 'numbers'?)"),
+        (["produce", "numbrs"], 1, "error: unknown topic 'numbrs' (did you mean 'numbers'?)"),
+        (["consume", "numbers", "-p", "2"], 1, "error: topic 'numbers' has partitions 0 to 1"),
+        (["consume", "numbers", "-o", "99"], 1, "offset 99 is outside [0, 5]"),
+        (["consume", "numbers", "-b", "--value", "int"], 1, "error: "),
+        (["consume", "numbers", "--value", "itn"], 2, "(did you mean 'int'?)"),
+        (["consume", "numbers", "--format", "jsn"], 2, "(did you mean 'json'?)"),
+        (["consume", "numbers", "-b", "-o", "1"], 2, "give one of"),
+        (["consume", "numbers", "--since", "soon"], 2, "no moment: 'soon'"),
+        (["topics", "create", "numbers"], 1, "error: topic 'numbers' exists already"),
+        (["topics", "create", "numbers", "--exist-ok"], 1, "has 2 partitions, but 1"),
+        (["topics", "create", "a", "-c", "retention.ms=1"], 1, "retention.ms"),
+        (["topics", "create", "a", "-c", "retention"], 2, "'retention' is not KEY=VALUE"),
+        (["topics", "create", "a/b"], 1, "error: invalid topic name 'a/b'"),
+        (["topics", "describe", "x", "--log", "/nowhere"], 1, "error: /nowhere: there is no"),
+        (["topics", "--log", "/"], 1, "error: /: there is no log here"),
+        (["run", "lines.toml"], 1, "error: lines.toml: no kind of target"),
+        (["run"], 2, ""),
+        (["serve"], 2, "No such command 'serve'"),
+    ],
+)
+@pytest.mark.usefixtures("numbers")
+def test_a_persons_mistake_is_one_message_without_a_traceback(
+    run: Run, arguments: list[str], code: int, reason: str
+) -> None:
+    ended = run(*arguments)
+    assert reason in " ".join(ended.err.split())
+    assert "Traceback" not in ended.err
+    assert ended.code == code
+
+
+def test_a_line_of_another_form_names_its_number_and_the_ones_before_stay(run: Run) -> None:
+    run("topics", "create", "counts")
+    refused = run("produce", "counts", "--value", "int", stdin=b"1\n2\nthree\n4\n")
+    assert refused.code == 1
+    assert refused.err == "error: standard input:3: not of type int: 'three'\n"
+    assert run("consume", "counts", "-b", "--value", "int").lines == ["1", "2"]
+
+
+def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> None:
+    state = tmp_path / "log" / "state" / "word-count"
+    with streamlog.open(tmp_path / "log") as log:
+        fill_application(log)
+    state.mkdir(parents=True)
+    (state / "manifest").write_text("{}")
+
+    dry = run("reset", "word-count", "--dry-run")
+    assert dry.lines == [
+        "offset of lines-0: 3 -> 0",
+        "offset of word-count-words-repartition-0: 0 -> 2",
+        "state in word-count-counts-changelog-0: 1 keys deleted",
+        f"directory {state}: deleted",
+    ]
+    assert run("reset", "word-count", stdin=b"n\n").code == 1
+    assert state.exists()
+    assert run("reset", "word-count", "--yes").code == 0
+    assert not state.exists()
+    with streamlog.open(tmp_path / "log") as log:
+        offsets = log.committed_offsets("word-count")
+        assert offsets[TopicPartition("lines", 0)] == 0
+        with log.consumer("word-count-counts-changelog") as consumer:
+            records = consumer.poll()
+    assert [(record.key, record.value) for record in records][-1] == (b"the", None)
+    assert run("reset", "word-count", "--yes").err == "word-count: nothing to reset\n"
+    assert run("reset", "unknown", "--yes").err == "unknown: nothing to reset\n"
+
+
+def fill_application(log: streamlog.Log) -> None:
+    """What an application leaves behind: offsets, a changelog with a tombstone, an exchange."""
+    for topic in ("lines", "word-count-counts-changelog", "word-count-words-repartition"):
+        log.create_topic(topic)
+    with log.producer(transactional_id="word-count") as producer:
+        producer.begin_transaction()
+        producer.send_columns("lines", None, [b"a", b"b", b"c"])
+        producer.send_columns(
+            "word-count-counts-changelog", [b"the", b"gone", b"gone"], [b"1", b"1", None]
+        )
+        producer.send_columns("word-count-words-repartition", [b"the"], [b"1"])
+        producer.send_offsets_to_transaction(
+            {TopicPartition("lines", 0): 3}, GroupMetadata(group_id="word-count")
+        )
+        producer.commit_transaction()
+
+
+def test_topic_names_are_completed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("topics", "create", "orders")
+    run("topics", "create", "others")
+    monkeypatch.setenv("_STREAMLOG_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "streamlog consume ord")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run().out.split() == ["orders"]
+
+
+def test_the_version_and_help_are_there(run: Run) -> None:
+    assert run("--version").out.startswith("streamlog ")
+    for command in ("run", "topics", "produce", "consume", "info", "reset"):
+        ended = run(command, "--help")
+        assert ended.code == 0
+        assert "Example" in ended.out

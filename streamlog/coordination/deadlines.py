@@ -17,8 +17,9 @@ class TransactionDeadlines:
 
     Time counts only as far as it was watched: of a gap between two steps at most
     `longest_step_ms` passes, so after a stall of the process (a suspended laptop, a debugger, a
-    long collection) every deadline has moved by the stall, and a producer that could not run is
-    not judged for it. A clock that is set back stands still here. Not for two threads at a time.
+    long collection) every deadline has moved by the stall. The step behind a stall judges nobody:
+    whoever could not run goes first. A clock that is set back stands still here. Not for two
+    threads at a time.
     """
 
     def __init__(self, longest_step_ms: int = 2_000) -> None:
@@ -35,10 +36,9 @@ class TransactionDeadlines:
         A deadline counts from the first step that sees its transaction, so never too early. One
         whose commit is under way is past judging.
         """
-        if self._last_now_ms is not None:
-            gap = now_ms - self._last_now_ms
-            self._watched_ms += min(max(gap, 0), self._longest_step_ms)
+        gap = 0 if self._last_now_ms is None else now_ms - self._last_now_ms
         self._last_now_ms = now_ms
+        self._watched_ms += min(max(gap, 0), self._longest_step_ms)
         ongoing = [
             transaction
             for transaction in transactions
@@ -50,6 +50,8 @@ class TransactionDeadlines:
             )
             for transaction in ongoing
         }
+        if gap > self._longest_step_ms:
+            return []
         return [
             transaction
             for transaction in ongoing

@@ -12,7 +12,7 @@ record that is piped is processed to completion, through all exchanges, and then
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
@@ -96,8 +96,11 @@ class InputTopic:
     def pipe_all(self, rows: Iterable[Any]) -> None:
         """Values, or `(key, value)` pairs."""
         for row in rows:
-            pair: tuple[Any, Any] = row if isinstance(row, tuple) else (None, row)
-            self.pipe(pair[1], key=pair[0])
+            if isinstance(row, tuple):
+                key, value = cast("tuple[Any, Any]", row)  # what the caller was told to give
+                self.pipe(value, key=key)
+            else:
+                self.pipe(row)
 
 
 class StoreView:

@@ -18,7 +18,7 @@ from processors.operators.stateless import (
     RecordsOperator,
 )
 from processors.runtime.exchange import Exchange, SendOperator, SendThroughTopicOperator
-from processors.runtime.task import Step, Task
+from processors.runtime.task import Stage, Step, Task
 from processors.topology.graph import (
     AggregateNode,
     CountNode,
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
     from processors.operators.operator import Failures, Operator
     from processors.state.cached import KeyValueState
-    from processors.topology.subtopology import Entry, SubTopology, Topology
+    from processors.topology.partitioning import PartitionedTopology
+    from processors.topology.subtopology import Entry, SubTopology
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +56,7 @@ class Parts:
         through_topic: Whether exchanges go through their topics.
     """
 
-    topology: Topology
+    plan: PartitionedTopology
     stores: Mapping[tuple[str, int], KeyValueState]
     exchanges: Mapping[GroupNode, Exchange]
     failures: Failures
@@ -66,7 +67,7 @@ class Parts:
 
 def build_source(entry: Entry, parts: Parts) -> SourceOperator:
     """What reads a topic for an entry; for an exchange, its repartition topic."""
-    reads = parts.topology.reads[entry]
+    reads = parts.plan.topology.reads[entry]
     decoded = reads.values or isinstance(entry, SourceNode)
     return SourceOperator(
         entry.path,
@@ -77,11 +78,22 @@ def build_source(entry: Entry, parts: Parts) -> SourceOperator:
 
 
 def build_task(sub: SubTopology, partitions: tuple[int, ...], parts: Parts) -> Task:
-    steps = [
-        Step(node, parts.topology.parents[node], _operator(node, partitions, parts))
-        for node in sub.nodes
+    topology = parts.plan.topology
+    entries: dict[int, list[Entry]] = {}
+    steps: dict[int, list[Step]] = {}
+    for entry in sub.entries:
+        entries.setdefault(topology.levels[entry], []).append(entry)
+    for node in sub.nodes:
+        if isinstance(node, KeyedNode) and partitions[0] >= parts.plan.store_partitions[node]:
+            continue  # what reaches it has fewer partitions than other entries of the task
+        step = Step(node, topology.parents[node], _operator(node, partitions, parts))
+        sending = isinstance(node, GroupNode)
+        steps.setdefault(topology.levels[node] - sending, []).append(step)
+    stages = [
+        Stage(level, tuple(entries.get(level, ())), tuple(steps.get(level, ())))
+        for level in sorted({*entries, *steps})
     ]
-    return Task(sub, partitions, steps)
+    return Task(sub, partitions, stages)
 
 
 def _operator(node: Node, partitions: tuple[int, ...], parts: Parts) -> Operator:

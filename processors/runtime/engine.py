@@ -1,14 +1,14 @@
 """The engine: runs the tasks of a topology over what was fetched. Synchronous and pure.
 
 Work goes in rounds. A round takes the next records in one order over all sources of all tasks, each
-with a ticket, and runs them through the sub-topologies in topological order; what a task sends to
-another arrives in the same round, and inputs come together by ticket. So the end of a
-sub-topology's phase is the mark that its outputs are complete for the round, and how many records
-a round has changes nothing about what comes out.
+with a ticket, and runs them through the tasks level by level; what a task sends to another arrives
+in the same round, at the next level, and inputs come together by ticket. So the end of a level is
+the mark that its outputs are complete for the round, and how many records a round has changes
+nothing about what comes out.
 
-    feed ─> intake ─ round ─> sub-topology 0 ─ exchange ─> sub-topology 1 ─> outbox ─> take_outputs
-                                                                 │
-                                     flush, at a commit ─────────┘
+    feed ─> intake ─ round ─> level 0 ─ exchange ─> level 1 ─ ... ─> outbox ─> take_outputs
+                                                      │
+                                  flush, at a commit ─┘
 
 A commit is `flush` (what stores held back runs down the graph in one pass), `positions` and
 `take_outputs`, all for one transaction, and then `on_committed` or `abort`.
@@ -16,6 +16,7 @@ A commit is `flush` (what stores held back runs down the graph in one pass), `po
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from processors.operators.aggregate import AggregateOperator
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from processors.operators.operator import Operator
     from processors.runtime.round import Round
-    from processors.runtime.task import Task
+    from processors.runtime.task import Stage, Task
     from processors.state.cached import KeyValueState
     from processors.topology.graph import Node
     from processors.topology.partitioning import PartitionedTopology
@@ -86,7 +87,7 @@ class Engine:
             for node in topology.exchanges
         }
         parts = Parts(
-            topology=topology,
+            plan=plan,
             stores=self._stores,
             exchanges=self._exchanges,
             failures=self._origins,
@@ -95,6 +96,10 @@ class Engine:
             through_topic=exchange == "topic",
         )
         self._tasks = [build_task(sub, partitions, parts) for sub, partitions in _tasks(plan)]
+        self._stages = sorted(
+            ((task, stage) for task in self._tasks for stage in task.stages),
+            key=lambda item: item[1].level,
+        )
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
         self._source_numbers: dict[tuple[Entry, int], int] = {}
         self._intake = Intake(self._choose_sources(exchange, drain or {}), drain or {})
@@ -140,10 +145,8 @@ class Engine:
         self._next_ticket += len(current)
         self._origins.round = current
         number_in_round = {number: place for place, number in enumerate(active)}
-        for task in self._tasks:
-            inputs = self._inputs(task, current, number_in_round)
-            if inputs:
-                task.run(inputs)
+        for task, stage in self._stages:
+            task.run(stage, self._inputs(task, stage, current, number_in_round))
         self._end_round()
         self.records_in += len(current)
         for state in self._stores.values():
@@ -161,8 +164,9 @@ class Engine:
 
         Once a commit: what is flushed stays `committing` until `on_committed` or `abort`.
         """
-        for task in self._tasks:
-            task.flush(self._inputs(task, None, {}), self._flush_operator)
+        for task, stage in self._stages:
+            inputs = self._inputs(task, stage, None, {})
+            task.flush(stage, inputs, partial(self._flush_operator, task))
         self._end_round()
         self._flushed_positions = self._intake.positions()
         assert not any(state.dirty for state in self._stores.values())
@@ -199,6 +203,8 @@ class Engine:
         self._origins.clear()
         for exchange in self._exchanges.values():
             exchange.clear()
+        for task in self._tasks:
+            task.end_round()
         for state in self._stores.values():
             state.on_aborted()
 
@@ -225,17 +231,18 @@ class Engine:
         return self._plan.topology.repartition_topic(entry)
 
     def _inputs(
-        self, task: Task, current: Round | None, number_in_round: Mapping[int, int]
+        self, task: Task, stage: Stage, current: Round | None, number_in_round: Mapping[int, int]
     ) -> dict[Node, Chunk]:
-        """The rows that wait for a task: from its sources and from its exchanges."""
+        """The rows that wait for a stage of a task: from sources and from exchanges."""
         inputs: dict[Node, Chunk] = {}
-        for entry in task.subtopology.entries:
+        for entry in stage.entries:
             chunks: list[Chunk] = []
             if current is not None:
                 chunks.append(self._source_rows(entry, task, current, number_in_round))
             if isinstance(entry, GroupNode):
                 exchange = self._exchanges[entry]
-                chunks += [exchange.take(partition) for partition in task.partitions]
+                mine = [one for one in task.partitions if one < exchange.partitions]
+                chunks += map(exchange.take, mine)
             rows = merge_chunks(chunks)
             if len(rows):
                 inputs[entry] = rows
@@ -264,6 +271,8 @@ class Engine:
 
     def _end_round(self) -> None:
         assert all(exchange.is_empty() for exchange in self._exchanges.values())
+        for task in self._tasks:
+            task.end_round()
         self._origins.end_round()
         self._outbox.end_round()
 

@@ -1,4 +1,4 @@
-"""A task: the operators of a sub-topology over one partition, wired in topological order."""
+"""A task: the operators of a sub-topology over one partition, in stages by level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from processors.operators.operator import Operator
     from processors.topology.graph import Node
-    from processors.topology.subtopology import SubTopology
+    from processors.topology.subtopology import Entry, SubTopology
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,15 @@ class Step:
     operator: Operator
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What of a task runs at one level: rows come in at the entries, then the steps run."""
+
+    level: int
+    entries: tuple[Entry, ...]
+    steps: tuple[Step, ...]
+
+
 class Task:
     """One instance of a sub-topology. Owned by one worker.
 
@@ -33,34 +42,37 @@ class Task:
     """
 
     def __init__(
-        self, subtopology: SubTopology, partitions: tuple[int, ...], steps: Sequence[Step]
+        self, subtopology: SubTopology, partitions: tuple[int, ...], stages: Sequence[Stage]
     ) -> None:
         self.subtopology = subtopology
         self.partitions = partitions
-        self.steps = tuple(steps)
+        self.stages = tuple(stages)
+        self._rows: dict[Node, Chunk] = {}
 
-    def run(self, inputs: Mapping[Node, Chunk]) -> None:
-        """One phase of a round: rows through all operators."""
-        self._run(inputs, None)
+    def run(self, stage: Stage, inputs: Mapping[Node, Chunk]) -> None:
+        """One stage of a round. Stages of lower levels have run."""
+        self._rows.update(inputs)
+        if self._rows:
+            self._run(stage, None)
 
     def flush(
-        self, inputs: Mapping[Node, Chunk], flush: Callable[[Task, Operator], Chunk | None]
+        self, stage: Stage, inputs: Mapping[Node, Chunk], flush: Callable[[Operator], Chunk | None]
     ) -> None:
         """As `run`; then each operator gives what it held back, which the later ones still see."""
-        self._run(inputs, flush)
+        self._rows.update(inputs)
+        self._run(stage, flush)
 
-    def _run(
-        self,
-        inputs: Mapping[Node, Chunk],
-        flush: Callable[[Task, Operator], Chunk | None] | None,
-    ) -> None:
-        rows: dict[Node, Chunk] = dict(inputs)
-        for step in self.steps:
+    def end_round(self) -> None:
+        self._rows.clear()
+
+    def _run(self, stage: Stage, flush: Callable[[Operator], Chunk | None] | None) -> None:
+        rows = self._rows
+        for step in stage.steps:
             given = [rows.get(parent, EMPTY) for parent in step.parents]
             chunk = given[0] if len(given) == 1 else merge_chunks(given)
             made = step.operator.process(chunk) if len(chunk) else EMPTY
             if flush is not None:
-                held = flush(self, step.operator)
+                held = flush(step.operator)
                 if held is not None:
                     assert not len(made), "an operator holds results back or gives them at once"
                     made = held

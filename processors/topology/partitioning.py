@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from processors.errors import CopartitionError, TopologyError
-from processors.topology.graph import KeyedNode, Node, SourceNode
+from processors.topology.graph import GroupNode, SourceNode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from processors.topology.graph import GroupNode
-    from processors.topology.subtopology import Entry, SubTopology, Topology
+    from processors.topology.graph import KeyedNode, Node
+    from processors.topology.subtopology import Entry, Topology
     from streamlog.serdes import Serde
 
 
@@ -36,11 +36,13 @@ class PartitionedTopology:
     Attributes:
         tasks: The number of tasks of each sub-topology: the most partitions of its entries.
         partitions: The partition count of every entry: topics and exchanges.
+        store_partitions: That of every store; the tasks of a sub-topology may be more.
     """
 
     topology: Topology
     tasks: tuple[int, ...]
     partitions: Mapping[Entry, int]
+    store_partitions: Mapping[KeyedNode, int]
 
     @property
     def stores(self) -> list[StoreSpec]:
@@ -51,7 +53,7 @@ class PartitionedTopology:
                 key=node.key,
                 value=node.value,
                 changelog=self.topology.changelog_topic(node.path),
-                partitions=self.tasks[sub.index],
+                partitions=self.store_partitions[node],
             )
             for sub in self.topology.subtopologies
             for node in sub.stores
@@ -86,7 +88,7 @@ def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> Partitio
     """Settles the partition counts of exchanges and tasks.
 
     An exchange has the partition count that was asked for, else that of the topics it meets in an
-    operator with state, else that of the sub-topology that sends to it.
+    operator with state, else that of the topics and exchanges that send to it.
 
     Args:
         counts: The partition count of every source topic.
@@ -94,57 +96,64 @@ def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> Partitio
     Raises:
         CopartitionError: topics that meet in an operator with state differ in partitions.
     """
-    partitions: dict[Entry, int] = {}
-    tasks: list[int] = []
-    senders = {node: sub.index for sub in topology.subtopologies for node in sub.sends}
-    for sub in topology.subtopologies:
-        for source in sub.sources:
-            partitions[source] = counts[source.topic]
-        for exchange in sub.receives:
-            if exchange.partitions is not None:
-                partitions[exchange] = exchange.partitions
-        _settle(topology, sub, partitions, {node: tasks[senders[node]] for node in sub.receives})
-        tasks.append(max(partitions[entry] for entry in sub.entries))
-    return PartitionedTopology(topology=topology, tasks=tuple(tasks), partitions=partitions)
+    partitions: dict[Entry, int] = {source: counts[source.topic] for source in topology.sources}
+    for exchange in topology.exchanges:
+        if exchange.partitions is not None:
+            partitions[exchange] = exchange.partitions
+    origins = _origins(topology)
+    meetings = [(node, origins[node]) for sub in topology.subtopologies for node in sub.stores]
+    _agree(topology, meetings, partitions)
+    for exchange in sorted(topology.exchanges, key=topology.levels.__getitem__):
+        if exchange not in partitions:
+            partitions[exchange] = _default(topology, exchange, origins, meetings, partitions)
+            _agree(topology, meetings, partitions)
+    tasks = [max(partitions[entry] for entry in sub.entries) for sub in topology.subtopologies]
+    return PartitionedTopology(
+        topology=topology,
+        tasks=tuple(tasks),
+        partitions=partitions,
+        store_partitions={node: max(map(partitions.__getitem__, met)) for node, met in meetings},
+    )
 
 
-def _settle(
+def _origins(topology: Topology) -> dict[Node, set[Entry]]:
+    """The entries whose rows each node sees; an exchange is an entry, and hides what is above."""
+    origins: dict[Node, set[Entry]] = {}
+    for node, parents in topology.parents.items():
+        if isinstance(node, SourceNode | GroupNode):
+            origins[node] = {node}
+        else:
+            origins[node] = set().union(*(origins[parent] for parent in parents))
+    return origins
+
+
+def _default(
     topology: Topology,
-    sub: SubTopology,
-    partitions: dict[Entry, int],
-    defaults: Mapping[GroupNode, int],
-) -> None:
-    """Gives every exchange of a sub-topology its count and checks that counts agree."""
-    meetings = sorted(_meetings(topology, sub), key=lambda meeting: -len(meeting[1]))
-    for _ in meetings:  # a count may travel from meeting to meeting
-        for node, meeting in meetings:
-            _agree(topology, node, meeting, partitions)
-    for node, meeting in meetings:
-        _agree(topology, node, meeting, partitions)
-        unsettled = [entry for entry in defaults if entry in meeting and entry not in partitions]
-        for entry in unsettled:
-            partitions[entry] = max(defaults[other] for other in unsettled)
-
-
-def _meetings(topology: Topology, sub: SubTopology) -> list[tuple[Node, set[Entry]]]:
-    """Every operator with state, and the entries whose rows it sees."""
-    seen: dict[Node, set[Entry]] = {entry: {entry} for entry in sub.entries}
-    for node in sub.nodes:
-        seen[node] = set().union(*(seen[parent] for parent in topology.parents[node]))
-    return [(node, seen[node]) for node in sub.nodes if isinstance(node, KeyedNode)]
+    exchange: GroupNode,
+    origins: Mapping[Node, set[Entry]],
+    meetings: Sequence[tuple[KeyedNode, set[Entry]]],
+    partitions: Mapping[Entry, int],
+) -> int:
+    """The most partitions of what sends, to this exchange or to one that meets it."""
+    together = {exchange}.union(*(meeting for _, meeting in meetings if exchange in meeting))
+    senders = [origins[topology.parents[entry][0]] for entry in together if entry.parents]
+    return max(partitions[entry] for sent in senders for entry in sent if entry in partitions)
 
 
 def _agree(
-    topology: Topology, node: Node, meeting: set[Entry], partitions: dict[Entry, int]
+    topology: Topology,
+    meetings: Sequence[tuple[KeyedNode, set[Entry]]],
+    partitions: dict[Entry, int],
 ) -> None:
-    """Checks the counts that are settled and gives theirs to the entries that have none."""
-    settled = {entry: partitions[entry] for entry in meeting if entry in partitions}
-    if len(set(settled.values())) > 1:
-        named = {_topic(topology, entry): count for entry, count in settled.items()}
-        raise CopartitionError(node.path, dict(sorted(named.items())))
-    for entry in meeting:
-        if settled:
-            partitions[entry] = next(iter(settled.values()))
+    """Checks that counts which meet are equal, and gives them to exchanges that have none yet."""
+    for _ in meetings:  # a count may travel from meeting to meeting
+        for node, meeting in meetings:
+            settled = {entry: partitions[entry] for entry in meeting if entry in partitions}
+            if len(set(settled.values())) > 1:
+                named = {_topic(topology, entry): count for entry, count in settled.items()}
+                raise CopartitionError(node.path, dict(sorted(named.items())))
+            if settled:
+                partitions.update(dict.fromkeys(meeting, next(iter(settled.values()))))
 
 
 def _topic(topology: Topology, entry: Entry) -> str:

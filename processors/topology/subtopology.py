@@ -1,10 +1,15 @@
-"""The compiled graph: sub-topologies, cut where rows change tasks.
+"""The compiled graph: sub-topologies, cut where rows change tasks, and levels, which say when.
 
     lines ─ flat_map ─ key ─┤ exchange ├─ count ─ to
     └── sub-topology 0 ──┘               └─ 1 ──┘
+           level 0                        level 1
 
 A sub-topology is what hangs together when the exchanges are cut out. It runs as tasks, one a
 partition; one without state has nothing to keep apart and runs once for all its partitions.
+
+A node's level is the number of exchanges before it, on the longest way. Work goes level by level,
+so that senders have sent before receivers run. It is the levels that order the work and not the
+sub-topologies: one may receive from itself, where a result is grouped again and then meets itself.
 """
 
 from __future__ import annotations
@@ -68,7 +73,8 @@ class Topology:
     """A compiled graph.
 
     Attributes:
-        subtopologies: In topological order: an exchange leads to a later one.
+        subtopologies: By their lowest level, then as they were written.
+        levels: The number of exchanges before each node; of an exchange, at its receiving end.
         parents, children: The edges, with groupings that need no exchange left out.
         reads: What is read of each node's rows; for an exchange, what it must carry.
     """
@@ -78,6 +84,7 @@ class Topology:
     parents: Mapping[Node, tuple[Node, ...]]
     children: Mapping[Node, tuple[Node, ...]]
     reads: Mapping[Node, Reads]
+    levels: Mapping[Node, int]
 
     @property
     def sources(self) -> list[SourceNode]:
@@ -104,7 +111,11 @@ def compile_graph(graph: Graph, application: str) -> Topology:
     nodes = [node for node in graph.nodes if not isinstance(node, GroupNode) or node in exchanges]
     parents = {node: effective_parents(node, exchanges) for node in nodes}
     children = {node: tuple(other for other in nodes if node in parents[other]) for node in nodes}
-    subtopologies = _cut(nodes, parents)
+    levels: dict[Node, int] = {}
+    for node in nodes:
+        above = max((levels[parent] for parent in parents[node]), default=0)
+        levels[node] = above + isinstance(node, GroupNode)
+    subtopologies = _cut(nodes, parents, levels)
     reads = choose_columns(nodes, children)
     for sub in subtopologies:
         if sub.stores:  # several tasks send, and the receiver merges their lanes
@@ -115,30 +126,22 @@ def compile_graph(graph: Graph, application: str) -> Topology:
         parents=parents,
         children=children,
         reads=reads,
+        levels=levels,
     )
 
 
 def _cut(
-    nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]]
+    nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]], levels: Mapping[Node, int]
 ) -> tuple[SubTopology, ...]:
-    """Components in topological order, those without order among them as they were written."""
     component = _components(nodes, parents)
-    upstream = {
-        number: {component[node.parents[0]] for node in nodes if _enters(node, number, component)}
-        for number in component.values()
-    }
-    order: list[int] = []
-    while len(order) < len(upstream):
-        order.append(
-            next(n for n in sorted(upstream) if n not in order and upstream[n] <= set(order))
-        )
+    lowest: dict[int, int] = {}
+    for node in nodes:
+        number = component[node]
+        lowest[number] = min(levels[node], lowest.get(number, levels[node]))
+    order = sorted(lowest, key=lambda number: (lowest[number], number))
     return tuple(
         _subtopology(index, number, nodes, component) for index, number in enumerate(order)
     )
-
-
-def _enters(node: Node, number: int, component: Mapping[Node, int]) -> bool:
-    return isinstance(node, GroupNode) and component[node] == number
 
 
 def _components(nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]]) -> dict[Node, int]:

@@ -160,12 +160,28 @@ def test_streams_that_never_meet_are_sub_topologies_of_their_own() -> None:
     assert [sub.name for sub in compiled(app).subtopologies] == ["l", "r"]
 
 
-def test_an_exchange_leads_to_a_later_sub_topology_whatever_was_written_first() -> None:
+def test_levels_say_when_whatever_was_written_first() -> None:
     app = App("a")
     late, early = app.stream("late"), app.stream("early")
     regrouped = early.group_by(str, name="regrouped").count().to_stream()
-    late.merge(regrouped).group_by_key().count()
-    assert [sub.name for sub in compiled(app).subtopologies] == ["early", "late"]
+    late.merge(regrouped).group_by_key().count(name="n")
+    levels = {node.path: level for node, level in compiled(app).levels.items()}
+    assert levels["late"] == levels["early"] == 0
+    assert levels["regrouped"] == levels["regrouped.count"] == levels["n"] == 1
+
+
+def test_a_sub_topology_may_receive_from_itself() -> None:
+    app = App("a")
+    counts = app.stream("in", value=str).group_by(str, name="g", partitions=4).count().to_stream()
+    again = counts.group_by(str, name="h", partitions=3).count(name="n").to_stream()
+    again.merge(counts).to("out")
+    first, second = compiled(app).subtopologies
+    assert [node.path for node in second.receives] == ["g", "h"]
+    assert [node.path for node in second.sends] == ["h"]
+    assert not first.receives
+    plan = planned(app, **{"in": 2})
+    assert plan.tasks == (2, 4)
+    assert {store.name: store.partitions for store in plan.stores} == {"g.count": 4, "n": 3}
 
 
 # Columns.

@@ -277,9 +277,9 @@ class Sink(ABC, Generic[ConfigT]):
     ) -> Mapping[TopicPartition, int]:
         """Called once, first. Returns the next offsets it holds already.
 
-        Those are the truth for a transactional sink: it is fed from there on, whatever was
-        committed. Partitions it does not name start at their committed offset. Other sinks
-        return nothing.
+        They are the truth for a transactional sink: it is fed from there on, whatever was
+        committed, and partitions that it does not name from their start. Other sinks return
+        nothing and are fed from the committed offsets.
         """
         return {}
 

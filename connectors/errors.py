@@ -4,6 +4,7 @@ They are `StreamlogError`s, so that the command prints them without a traceback:
 
     ConnectorError
     ├── ConfigError             a faulty file: all its faults at once (in `config.faults`)
+    ├── FileError               a file of the user's that cannot be read
     ├── PluginError             an installed connector that cannot be loaded
     ├── RetryError              a task gave up after retrying for as long as it may
     ├── PoisonRecordError       a record that cannot be converted or delivered
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 class ConnectorError(StreamlogError):
     """Base of every error of the package."""
+
+
+class FileError(ConnectorError):
+    """A configuration file that cannot be read."""
+
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
 
 
 class PluginError(ConnectorError):

@@ -1,0 +1,1 @@
+"""What the `streamlog` command asks of the connectors."""

@@ -1,0 +1,1 @@
+"""Sinks: one connector a file."""

@@ -20,6 +20,10 @@ The life of a target:
                                   │            ▲
                                   └─ request_stop() ┘
 
+Targets start one after the other: sources, then applications, then sinks, and within a kind as
+the command line has them. The next one starts when the one before has left `starting`, which a
+target does only when the topics that it writes to exist; so whoever reads them finds them.
+
 The idle rule of `--until-idle`. The run is idle when, in two looks with nothing changed between
 them: every source says `exhausted`; nothing says `pending`; and for every partition in any
 target's `committed`, that offset, the last stable offset and the high watermark are one. Then

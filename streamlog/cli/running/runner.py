@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streamlog.cli.view.snapshot import View
     from streamlog.targets import RunContext, Target, TargetKind, TargetStatus
 
+START_PERIOD_S = 0.002
 LOOK_PERIOD_S = 0.02
 SHOW_PERIOD_S = 0.25
 TOP_PERIOD_S = 1.0
@@ -64,17 +65,17 @@ class Runner:
         self._top: tuple[str, Sequence[tuple[str, Any]]] | None = None
         self._top_due_s = 0.0
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._started = asyncio.Event()
         self.outcome = Outcome()
 
     async def run(self) -> Outcome:
         """Runs all targets to their end. A target that fails stops the others; none is lost."""
-        for target in self._targets:
-            work = self._guard(target.name, target.run(self._context))
-            self._tasks[target.name] = asyncio.create_task(work)
-        watching = [asyncio.create_task(self._guard("the view", self._show_forever()))]
+        work = [self._start(), self._show_forever()]
         if self._context.until_idle:
-            watching.append(asyncio.create_task(self._guard("the run", self._stop_when_idle())))
+            work.append(self._stop_when_idle())
+        started, *watching = [asyncio.create_task(self._guard("the run", one)) for one in work]
         try:
+            await started
             await asyncio.gather(*self._tasks.values())
         finally:
             for task in watching:
@@ -118,6 +119,24 @@ class Runner:
             top=last.top,
         )
 
+    async def _start(self) -> None:
+        """Sources, then applications, then sinks, each once the one before has its topics.
+
+        So an application finds the topic that a source creates, and the output topic of one that
+        the command line names before it.
+        """
+        for target in self._in_stages():
+            if self._context.stopping.is_set():
+                break
+            task = asyncio.create_task(self._guard(target.name, target.run(self._context)))
+            self._tasks[target.name] = task
+            while target.status().state == "starting" and not task.done():
+                await asyncio.sleep(START_PERIOD_S)
+        self._started.set()
+
+    def _in_stages(self) -> list[Target]:
+        return sorted(self._targets, key=lambda target: STAGES.index(target.status().kind))
+
     async def _guard(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
@@ -139,14 +158,15 @@ class Runner:
             task.cancel()
 
     async def _stop_when_idle(self) -> None:
+        await self._started.wait()
         for kind in STAGES:
             stage = [target for target in self._targets if target.status().kind == kind]
-            if not stage:
-                continue
-            await self._wait_idle()
+            if stage:
+                await self._wait_idle()
             for target in stage:
                 target.request_stop(drain=kind == "source")
-            await asyncio.gather(*(self._tasks[target.name] for target in stage))
+            names = {target.name for target in stage} & self._tasks.keys()
+            await asyncio.gather(*(self._tasks[name] for name in names))
 
     async def _wait_idle(self) -> None:
         detector = IdleDetector()
@@ -169,7 +189,7 @@ class Runner:
         return {
             name: status
             for name, status in self._statuses().items()
-            if not self._tasks[name].done()
+            if name in self._tasks and not self._tasks[name].done()
         }
 
     def _find_top(self) -> tuple[str, Sequence[tuple[str, Any]]] | None:

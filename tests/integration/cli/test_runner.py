@@ -167,9 +167,12 @@ def run(
             state_dir=tmp_path / "state",
         )
         runner = Runner(targets, context, SilentView())
+        running = asyncio.create_task(runner.run())
+        while interrupt and any(target.status().state == "starting" for target in targets):
+            await asyncio.sleep(0)
         for _ in range(interrupt):
-            asyncio.get_running_loop().call_soon(runner.interrupt)
-        outcome = await runner.run()
+            runner.interrupt()
+        outcome = await running
         assert context.stopping.is_set() == bool(interrupt or outcome.failures)
         return outcome
 
@@ -197,14 +200,15 @@ def test_a_failing_target_stops_the_others_and_is_named(tmp_path: Path) -> None:
     events: list[str] = []
     with streamlog.open(tmp_path) as log:
         log.create_topic("numbers")
-        targets = [Failing("bad", events), Writer("source", events)]
-        outcome = run(log, targets, tmp_path=tmp_path)
+        source, sink = Writer("source", events), Copier("sink", events, source="numbers")
+        outcome = run(log, [sink, source, Failing("bad", events)], tmp_path=tmp_path)
     assert outcome.describe() == "failed"
     assert [(failure.target, str(failure.error)) for failure in outcome.failures] == [
         ("bad", "it does not work")
     ]
     assert events == ["bad stopped", "source stopped"]
-    assert not targets[1].drain
+    assert not source.drain
+    assert sink.status().state == "starting", "what has not begun is not begun any more"
 
 
 def test_a_failing_idle_check_ends_the_run_too(tmp_path: Path) -> None:

@@ -208,14 +208,7 @@ class Flusher:
     def sync_all(self) -> None:
         """Syncs everything appended so far, under durability="os" too."""
         self.wait_durable()
-        with self._condition:
-            segments, self._unsynced = list(self._unsynced), {}
-            directories, self._unsynced_directories = list(self._unsynced_directories), {}
-        try:
-            self._sync_files(segments, directories)
-        except OSError as error:
-            self.fail(wrap_sync_error(self._path, error))
-            raise self._failure or error from error
+        self._sync_deferred()
 
     def fail(self, error: StorageError) -> None:
         """Ends all writing; the first reason stays. Waiters get the error."""
@@ -231,7 +224,7 @@ class Flusher:
         """After `close`: one more window for what was appended meanwhile, synced in any case."""
         self._sync = True
         self._flush([(log, log.begin_flush()) for log in logs])
-        self._sync_files(list(self._unsynced), list(self._unsynced_directories))
+        self._sync_deferred()
 
     def close(self) -> None:
         """Runs the last windows and ends the thread. Later waiters get `LogClosedError`."""
@@ -306,12 +299,7 @@ class Flusher:
         segments = [segment for _, point in points for segment, _ in point.segments]
         directories = dict.fromkeys(d for _, point in points for d in point.directories)
         if self._sync:
-            try:
-                self._sync_files(segments, list(directories))
-            except OSError as error:
-                failure = wrap_sync_error(self._path, error)
-                self.fail(failure)
-                raise failure from error
+            self._sync_files(segments, list(directories))
         else:
             with self._condition:
                 self._unsynced.update(dict.fromkeys(segments))
@@ -323,8 +311,24 @@ class Flusher:
         if points:
             self._owner.publish([log for log, _ in points])
 
+    def _sync_deferred(self) -> None:
+        """Syncs what durability="os" has left to the system so far."""
+        with self._condition:
+            segments, self._unsynced = list(self._unsynced), {}
+            directories, self._unsynced_directories = list(self._unsynced_directories), {}
+        self._sync_files(segments, directories)
+
     def _sync_files(self, segments: Sequence[Segment], directories: Sequence[str]) -> None:
-        """All at once where there are several: the file system's journal commits them together."""
+        """Raises `StorageError`, and then all writing has ended."""
+        try:
+            self._sync_at_once(segments, directories)
+        except OSError as error:
+            failure = wrap_sync_error(self._path, error)
+            self.fail(failure)
+            raise failure from error
+
+    def _sync_at_once(self, segments: Sequence[Segment], directories: Sequence[str]) -> None:
+        """In parallel where there are several: the file system commits them together."""
         jobs: list[Callable[[], None]] = [segment.datasync for segment in segments]
         jobs += [lambda path=path: self._files.sync_directory(path) for path in directories]
         if len(jobs) <= 2 or not self._threaded or self._closing:
@@ -348,6 +352,9 @@ class Flusher:
     def _move_recovery_points(self) -> None:
         due, self._due = self._due, []
         try:
+            self._sync_deferred()  # a recovery point is never ahead of the disk
             self._owner.checkpoint(due)
+        except StorageError:
+            assert self._failure is not None, "writing has ended"
         except OSError as error:
             self.fail(wrap_write_error(self._path, error))

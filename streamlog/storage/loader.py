@@ -243,8 +243,7 @@ class Loader:
                 return self._misplaced(segments, place, loaded.log_end_offset)
             position = segment.size_bytes if trusted else 0
             if not trusted:
-                segment.trusted_offset = segment.base_offset
-                segment.has_aborted = False
+                segment.forget_indexes()
             stop = self._scan_segment(segment, position, loaded)
             loaded.recovered_bytes += stop.position - position
             segment.size_bytes = stop.position
@@ -367,9 +366,13 @@ class Loader:
 
 
 def _position_behind(segment: Segment, end: int) -> int:
-    """Where the batch that ends at the offset `end` ends in the file."""
+    """Where the batch that ends at the offset `end` ends in the file.
+
+    The batches behind the last index entry are looked at on the way, for the next entries.
+    """
     position = segment.indexes.offsets.lookup(end - 1)
     for place, header in segment.walk(position, segment.size_bytes):
+        segment.indexes.observe(header.last_offset, header.max_timestamp, place)
         position = place + header.size_bytes
         if header.next_offset >= end:
             if header.next_offset == end:

@@ -54,6 +54,11 @@ class OffsetIndex:
         """The position of the last entry; 0 without one."""
         return self._positions[-1] if self._positions else 0
 
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last entry; the base offset without one."""
+        return self._base_offset + (self._offsets[-1] if self._offsets else 0)
+
     def append(self, last_offset: int, position: int) -> None:
         # In this order: a reader without the lock looks an offset up and then its position.
         self._positions.append(position)

@@ -258,7 +258,7 @@ class PartitionLog(ReadableLog):
             self._roll_snapshots.append(
                 (self._log_end_offset, encode_snapshot(self._producers.entries.values()))
             )
-            segment.seal()
+            self._seal(segment)
             return self._begin_segment(now_ms)
         return segment
 
@@ -279,6 +279,12 @@ class PartitionLog(ReadableLog):
         return self._created_at_ms is not None and (
             now_ms - self._created_at_ms > config.segment_ms
         )
+
+    def _seal(self, segment: Segment) -> None:
+        """Ends a segment. That its zeros are gone must be synced, though its data may be."""
+        segment.seal()
+        if segment not in self._unsynced:
+            self._unsynced.append(segment)
 
     def _begin_segment(self, now_ms: int) -> Segment:
         segment = Segment(
@@ -387,10 +393,7 @@ class PartitionLog(ReadableLog):
         with self._lock:
             self._closed = True
             if self._segments and self._recovery_point != self._log_end_offset:
-                segment = self._segments[-1]
-                segment.seal()
-                if segment not in self._unsynced:
-                    self._unsynced.append(segment)
+                self._seal(self._segments[-1])
 
     def take_last_checkpoint(self) -> LogCheckpoint | None:
         """What a clean stop has to write; None where nothing has changed."""

@@ -199,6 +199,13 @@ class Segment:
                 return position
         return end
 
+    def forget_indexes(self) -> None:
+        """For a segment whose index files are all from before a crash."""
+        self._indexes = SegmentIndexes(self.base_offset, self._index_interval_bytes)
+        if self.has_aborted:
+            self._indexes.take_aborted([], -1)
+        self.has_aborted = False
+
     def first_timestamp(self) -> int | None:
         """The highest timestamp of the first batch, by which the segment's age is told."""
         if self._first_timestamp is None and self.size_bytes:
@@ -244,29 +251,92 @@ class Segment:
         interval = self._index_interval_bytes
         if not self.size_bytes:
             return SegmentIndexes(self.base_offset, interval)
-        contents: dict[str, bytes] = {}
-        for suffix in layout.INDEXES:
-            with contextlib.suppress(FileNotFoundError):
-                contents[suffix] = read_file(self._pool.files, self.path_of(suffix))
-        indexes = SegmentIndexes.decode(
-            self.base_offset, interval, contents, end_offset=self.trusted_offset
-        )
-        if indexes is None or indexes.offsets.last_position >= self.size_bytes:
-            indexes = self._rebuild_indexes(contents.get(layout.TRANSACTION_INDEX, b""))
+        offset_index = self._read_index(layout.OFFSET_INDEX)
+        time_index = self._read_index(layout.TIME_INDEX)
+        indexes = None
+        if offset_index is not None and time_index is not None:
+            indexes = SegmentIndexes.decode(
+                self.base_offset,
+                interval,
+                offset_index,
+                time_index,
+                end_offset=self.trusted_offset,
+            )
+        if indexes is None or not self._is_plausible(indexes):
+            indexes = self._rebuild_indexes()
+        self._load_aborted(indexes)
         return indexes
 
-    def _rebuild_indexes(self, transaction_index: bytes) -> SegmentIndexes:
-        """From the batches below the trusted offset. Aborted transactions cannot be had so."""
-        indexes = SegmentIndexes(self.base_offset, self._index_interval_bytes)
-        indexes.has_transaction_file = True  # maybe: to write an empty one does no harm
-        aborted = decode_aborted(transaction_index, end_offset=self.trusted_offset)
-        if aborted is None:
+    def _read_index(self, suffix: str) -> bytes | None:
+        try:
+            return read_file(self._pool.files, self.path_of(suffix))
+        except FileNotFoundError:
+            return None
+
+    def _is_plausible(self, indexes: SegmentIndexes) -> bool:
+        """Whether the indexes fit the batches.
+
+        A crash while index entries were written may leave anything behind the entries that were
+        synced before, and then the last entry is wrong; so it is enough to look at the last ones.
+        """
+        if indexes.offsets.last_position >= self.size_bytes:
+            return False
+        if self.trusted_offset == ANY_OFFSET:
+            return True
+        if len(indexes.offsets):
+            header = self._header_at(indexes.offsets.last_position)
+            if header is None or header.last_offset != indexes.offsets.last_offset:
+                return False
+        if len(indexes.times):
+            timestamp, offset = indexes.times.last_entry
+            header = self._header_at(self._position_of(indexes, offset))
+            return header is not None and (header.max_timestamp, header.last_offset) == (
+                timestamp,
+                offset,
+            )
+        return True
+
+    def _load_aborted(self, indexes: SegmentIndexes) -> None:
+        """Raises `CorruptLogError` for a damaged transaction index that should be whole."""
+        content = self._read_index(layout.TRANSACTION_INDEX) if self.has_aborted else None
+        if content is None:
+            return
+        entries, intact = decode_aborted(content, end_offset=self.trusted_offset)
+        if self.trusted_offset != ANY_OFFSET:
+            while entries and not self._is_marker(indexes, entries[-1]):
+                entries.pop()
+        elif not intact:
             path = self.path_of(layout.TRANSACTION_INDEX)
             raise CorruptLogError(path, 0, "a damaged transaction index")
-        indexes.aborted = aborted
-        if self.trusted_offset > self.base_offset:
-            for position, header in self.walk(0, self.size_bytes):
-                indexes.observe(header.last_offset, header.max_timestamp, position)
-                if header.next_offset >= self.trusted_offset:
-                    break
+        indexes.take_aborted(entries, len(content))
+
+    def _is_marker(self, indexes: SegmentIndexes, entry: AbortedEntry) -> bool:
+        header = self._header_at(self._position_of(indexes, entry.last_offset))
+        return (
+            header is not None
+            and header.is_control
+            and (header.producer_id, header.last_offset) == (entry.producer_id, entry.last_offset)
+        )
+
+    def _position_of(self, indexes: SegmentIndexes, offset: int) -> int:
+        """The position of the batch that has the offset; the file's end without one."""
+        for position, header in self.walk(indexes.offsets.lookup(offset), self.size_bytes):
+            if header.last_offset >= offset:
+                return position
+        return self.size_bytes
+
+    def _header_at(self, position: int) -> BatchHeader | None:
+        """The header at the position; None where there is none."""
+        try:
+            return read_header(self.pread(HEADER_SIZE, position))
+        except CorruptRecordError:
+            return None
+
+    def _rebuild_indexes(self) -> SegmentIndexes:
+        """From the batches below the trusted offset."""
+        indexes = SegmentIndexes(self.base_offset, self._index_interval_bytes)
+        for position, header in self.walk(0, self.size_bytes):
+            indexes.observe(header.last_offset, header.max_timestamp, position)
+            if header.next_offset >= self.trusted_offset:
+                break
         return indexes

@@ -6,18 +6,13 @@ The files are written when the recovery point moves; what is not in them yet is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from streamlog.storage import layout
 from streamlog.storage.offset_index import ENTRY_SIZE as OFFSET_ENTRY_SIZE
 from streamlog.storage.offset_index import OffsetIndex
 from streamlog.storage.time_index import ENTRY_SIZE as TIME_ENTRY_SIZE
 from streamlog.storage.time_index import TimeIndex, TimestampOffset
 from streamlog.storage.transaction_index import ENTRY_SIZE as ABORTED_ENTRY_SIZE
-from streamlog.storage.transaction_index import AbortedEntry, decode_aborted, encode_aborted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from streamlog.storage.transaction_index import AbortedEntry, encode_aborted
 
 IndexPart = tuple[str, int, bytes]
 """Suffix of the file, position in it, bytes."""
@@ -33,7 +28,6 @@ class SegmentIndexes:
         "_stale",
         "_written",
         "aborted",
-        "has_transaction_file",
         "offsets",
         "times",
     )
@@ -46,41 +40,45 @@ class SegmentIndexes:
         self._last_indexed = 0
         self._max = self.times.last_entry
         self._written = (0, 0, 0)
-        self.has_transaction_file = False
-        self._stale = True  # the files are missing, or have entries that are not trusted
+        # Files that are missing, or that have something behind the written entries.
+        self._stale: set[str] = {layout.OFFSET_INDEX, layout.TIME_INDEX}
 
     @classmethod
     def decode(
         cls,
         base_offset: int,
         interval_bytes: int,
-        contents: Mapping[str, bytes],
+        offset_index: bytes,
+        time_index: bytes,
         *,
         end_offset: int,
     ) -> SegmentIndexes | None:
-        """From the files' contents by suffix, without entries at or above `end_offset`.
+        """From the files' contents, without entries at or above `end_offset`.
 
-        None where a file is damaged or, but for the transaction index, missing.
+        None where one is damaged. The transaction index is added with `take_aborted`.
         """
+        offsets = OffsetIndex.decode(base_offset, offset_index, end_offset=end_offset)
+        times = TimeIndex.decode(base_offset, time_index, end_offset=end_offset)
+        if offsets is None or times is None:
+            return None
         indexes = cls(base_offset, interval_bytes)
-        if layout.OFFSET_INDEX not in contents or layout.TIME_INDEX not in contents:
-            return None
-        offsets = OffsetIndex.decode(
-            base_offset, contents[layout.OFFSET_INDEX], end_offset=end_offset
-        )
-        times = TimeIndex.decode(base_offset, contents[layout.TIME_INDEX], end_offset=end_offset)
-        aborted = decode_aborted(contents.get(layout.TRANSACTION_INDEX, b""), end_offset=end_offset)
-        if offsets is None or times is None or aborted is None:
-            return None
-        indexes.offsets, indexes.times, indexes.aborted = offsets, times, aborted
+        indexes.offsets, indexes.times = offsets, times
         indexes._last_indexed = offsets.last_position
         indexes._max = times.last_entry
-        indexes._written = indexes._lengths()
-        indexes.has_transaction_file = layout.TRANSACTION_INDEX in contents
-        indexes._stale = indexes._file_sizes() != tuple(
-            len(contents.get(suffix, b"")) for suffix in layout.INDEXES
-        )
+        indexes._written = (len(offsets), len(times), 0)
+        if len(offset_index) == len(offsets) * OFFSET_ENTRY_SIZE:
+            indexes._stale.discard(layout.OFFSET_INDEX)
+        if len(time_index) == len(times) * TIME_ENTRY_SIZE:
+            indexes._stale.discard(layout.TIME_INDEX)
         return indexes
+
+    def take_aborted(self, entries: list[AbortedEntry], file_size: int) -> None:
+        """What of the transaction index's file, of this size, is to be trusted."""
+        self.aborted = entries
+        offsets, times, _ = self._written
+        self._written = (offsets, times, len(entries))
+        if file_size != len(entries) * ABORTED_ENTRY_SIZE:
+            self._stale.add(layout.TRANSACTION_INDEX)
 
     @property
     def max_timestamp(self) -> int:
@@ -113,20 +111,18 @@ class SegmentIndexes:
     def take_unwritten(self) -> tuple[IndexPart, ...]:
         """What the files do not have yet. The caller writes it, or stops writing altogether."""
         offsets, times, aborted = self._written
-        positions = self._file_sizes()
-        contents = (
-            self.offsets.encode(offsets),
-            self.times.encode(times),
-            encode_aborted(self.aborted[aborted:]),
+        parts = (
+            (layout.OFFSET_INDEX, offsets * OFFSET_ENTRY_SIZE, self.offsets.encode(offsets)),
+            (layout.TIME_INDEX, times * TIME_ENTRY_SIZE, self.times.encode(times)),
+            (
+                layout.TRANSACTION_INDEX,
+                aborted * ABORTED_ENTRY_SIZE,
+                encode_aborted(self.aborted[aborted:]),
+            ),
         )
-        wanted = (self._stale, self._stale, self._stale and self.has_transaction_file)
-        self._written, self._stale = self._lengths(), False
-        parts = zip(layout.INDEXES, positions, contents, wanted, strict=True)
-        return tuple((suffix, at, data) for suffix, at, data, want in parts if data or want)
+        stale, self._stale = self._stale, set[str]()
+        self._written = self._lengths()
+        return tuple(part for part in parts if part[2] or part[0] in stale)
 
     def _lengths(self) -> tuple[int, int, int]:
         return len(self.offsets), len(self.times), len(self.aborted)
-
-    def _file_sizes(self) -> tuple[int, int, int]:
-        offsets, times, aborted = self._written
-        return offsets * OFFSET_ENTRY_SIZE, times * TIME_ENTRY_SIZE, aborted * ABORTED_ENTRY_SIZE

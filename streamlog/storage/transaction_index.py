@@ -40,15 +40,19 @@ def encode_aborted(entries: list[AbortedEntry]) -> bytes:
     return b"".join(ENTRY.pack(VERSION, *entry) for entry in entries)
 
 
-def decode_aborted(data: bytes, *, end_offset: int) -> list[AbortedEntry] | None:
-    """The entries whose marker is below `end_offset`; None where the file is damaged."""
-    if len(data) % ENTRY_SIZE:
-        return None
+def decode_aborted(data: bytes, *, end_offset: int) -> tuple[list[AbortedEntry], bool]:
+    """The entries whose marker is below `end_offset`, and whether the whole file is intact.
+
+    Nothing behind the first entry that cannot be right is looked at.
+    """
     entries: list[AbortedEntry] = []
-    for version, *fields in ENTRY.iter_unpack(data):
+    last_offset = -1
+    for position in range(0, len(data) - ENTRY_SIZE + 1, ENTRY_SIZE):
+        version, *fields = ENTRY.unpack_from(data, position)
         entry = AbortedEntry(*fields)
-        if version != VERSION or (entries and entry.last_offset <= entries[-1].last_offset):
-            return None
-        if entry.last_offset < end_offset:
+        if version != VERSION or not last_offset < entry.last_offset > entry.first_offset:
+            return entries, False
+        last_offset = entry.last_offset
+        if last_offset < end_offset:
             entries.append(entry)
-    return entries
+    return entries, len(data) % ENTRY_SIZE == 0

@@ -39,7 +39,7 @@ class Broker:
         offsets.open()
         self.transactions = TransactionCoordinator(directory, offsets, clock=directory.clock)
         self.transactions.open()
-        self.groups = Groups(offsets, read_only=False)
+        self.groups = Groups(offsets)
         self._threaded = threaded
         self._users = 0
         self._housekeeping = Housekeeping(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streamlog.client import lifetime
+from streamlog.client.beside import BesideBroker, read_only_error
 from streamlog.client.broker import Broker
 from streamlog.client.consumer import EmbeddedConsumer
 from streamlog.client.producer import EmbeddedProducer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from streamlog.client.contract import OffsetReset
     from streamlog.clock import Clock
     from streamlog.files import Files
-    from streamlog.storage import Durability
+    from streamlog.storage import Durability, Truncation
     from streamlog.topic import Isolation, TopicDescription, TopicPartition
 
 INTERNAL_PREFIX = "__"
@@ -49,6 +50,8 @@ class EmbeddedLog:
         threaded: bool = True,
     ) -> EmbeddedLog:
         """See `streamlog.open`."""
+        if read_only:
+            return cls(Session(BesideBroker(path, files=files)))
         broker = Broker.open(
             path, durability=durability, files=files, clock=clock, threaded=threaded
         )
@@ -61,6 +64,16 @@ class EmbeddedLog:
     @property
     def read_only(self) -> bool:
         return self._broker.read_only
+
+    @property
+    def unclean_boot(self) -> bool:
+        """Whether data acknowledged under durability="os" may be lost: the machine has stopped."""
+        return self._owner("tell how the last owner ended").directory.unclean_boot
+
+    @property
+    def truncations(self) -> list[Truncation]:
+        """What recovery cut off when the log was opened; none of it had been acknowledged."""
+        return self._owner("tell how the last owner ended").directory.truncations
 
     # Topics
 
@@ -76,7 +89,8 @@ class EmbeddedLog:
         self._session.check_open()
         if partitions < 1:
             raise ValueError(f"topic {name!r} needs at least one partition, not {partitions}")
-        return self._broker.create_topic(name, partitions, config, exist_ok=exist_ok)
+        broker = self._owner("create a topic")
+        return broker.create_topic(name, partitions, config, exist_ok=exist_ok)
 
     def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]:
         self._session.check_open()
@@ -106,6 +120,7 @@ class EmbeddedLog:
         self._session.check_open()
         return EmbeddedProducer(
             self._session,
+            self._owner("write records"),
             transactional_id=transactional_id,
             transaction_timeout_ms=transaction_timeout_ms,
             key=key,
@@ -166,7 +181,7 @@ class EmbeddedLog:
         call.
         """
         self._session.check_open()
-        self._broker.step()
+        self._owner("end transactions").step()
 
     def close(self) -> None:
         """Closes producers and consumers, writes everything and stops. Twice is once.
@@ -175,6 +190,12 @@ class EmbeddedLog:
         """
         lifetime.unregister(self._session)
         self._session.close()
+
+    def _owner(self, attempted: str) -> Broker:
+        """Raises `DirectoryAccessError` where the log can only be read."""
+        if isinstance(self._broker, BesideBroker):
+            raise read_only_error(self.path, attempted)
+        return self._broker
 
     def __enter__(self) -> Self:
         return self

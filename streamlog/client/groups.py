@@ -8,7 +8,7 @@ not polled since commits with a generation that has ended and is refused.
 from __future__ import annotations
 
 from threading import RLock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from streamlog.client.contract import GroupMetadata
 from streamlog.client.membership import Membership
@@ -17,10 +17,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from concurrent.futures import Future
 
-    from streamlog.coordination import GroupCoordinator
     from streamlog.topic import TopicPartition
 
 CLIENT_ID: Final = "streamlog"
+
+
+class Offsets(Protocol):
+    """What groups ask of a coordinator."""
+
+    def join(
+        self,
+        group: str,
+        *,
+        client_id: str,
+        topics: Iterable[str],
+        partitions: Iterable[TopicPartition],
+    ) -> GroupMetadata:
+        """Makes the process the group's member, in a new generation."""
+        ...
+
+    def leave(self, member: GroupMetadata) -> None: ...
+
+    def commit(
+        self, group: GroupMetadata, offsets: Mapping[TopicPartition, int]
+    ) -> Future[None]: ...
+
+    def committed(
+        self, group: str, partitions: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, int]:
+        """Stable ones, all of the group's by default."""
+        ...
 
 
 class _Group:
@@ -34,14 +60,10 @@ class _Group:
 
 
 class Groups:
-    """The groups of one log directory. Usable from any thread: one lock guards the members.
+    """The groups of one log directory. Usable from any thread: one lock guards the members."""
 
-    With `read_only` nobody is told who the members are, and nothing can be committed.
-    """
-
-    def __init__(self, coordinator: GroupCoordinator, *, read_only: bool) -> None:
-        self._coordinator = coordinator
-        self._read_only = read_only
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
         self._lock = RLock()
         self._groups: dict[str, _Group] = {}
 
@@ -110,29 +132,29 @@ class Groups:
                 group = self._groups[name]
                 group.membership.check_holds(member_id, offsets)
                 committer = group.current or committer
-            return self._coordinator.commit(committer, offsets)
+            return self._offsets.commit(committer, offsets)
 
     def committed(
         self, name: str, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, int | None]:
         """Waits while an open transaction is about to change one of them."""
-        found = self._coordinator.committed(name, partitions)
+        found = self._offsets.committed(name, partitions)
         return {partition: found.get(partition) for partition in partitions}
 
     def all_committed(self, name: str) -> dict[TopicPartition, int]:
-        return self._coordinator.committed(name)
+        return self._offsets.committed(name)
 
     def _changed(self, name: str, group: _Group) -> None:
-        members = group.membership.members
-        if not self._read_only:
-            if members:
-                wants = group.membership.wants()
-                group.current = self._coordinator.join(
-                    name, client_id=CLIENT_ID, topics=wants, partitions=group.membership.targets()
-                )
-            elif group.current is not None:
-                self._coordinator.leave(group.current)
-                group.current = None
+        if group.membership.members:
+            group.current = self._offsets.join(
+                name,
+                client_id=CLIENT_ID,
+                topics=group.membership.wants(),
+                partitions=group.membership.targets(),
+            )
+        elif group.current is not None:
+            self._offsets.leave(group.current)
+            group.current = None
         self._tell(group)
 
     def _tell(self, group: _Group) -> None:

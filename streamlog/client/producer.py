@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from streamlog.client.broker import Broker
     from streamlog.client.contract import GroupMetadata, Headers, SendHandle
     from streamlog.client.session import Session
     from streamlog.errors import StorageError
@@ -59,6 +60,7 @@ class EmbeddedProducer:
     def __init__(
         self,
         session: Session,
+        broker: Broker,
         *,
         transactional_id: str | None,
         transaction_timeout_ms: int,
@@ -70,7 +72,7 @@ class EmbeddedProducer:
         if batch_size < MIN_BATCH_BYTES:
             raise ValueError(f"batch_size is {batch_size}, but must be at least {MIN_BATCH_BYTES}")
         self._session = session
-        self._broker = broker = session.broker
+        self._broker = broker
         self._flusher = broker.flusher
         self._now = broker.clock.now_ms
         self._serialize_key = (RAW if key is None else serde_for(key)).serialize

@@ -11,7 +11,7 @@ from streamlog.errors import SerializationError
 if TYPE_CHECKING:
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
-    from streamlog.storage import PartitionLog
+    from streamlog.storage import ReadableLog
     from streamlog.topic import Isolation, TopicPartition
 
 UNKNOWN_POSITION: Final = -1
@@ -20,7 +20,7 @@ UNKNOWN_POSITION: Final = -1
 class PartitionReader:
     """Reads on from `position`, the offset of the next record to hand out. One thread at a time."""
 
-    def __init__(self, partition: TopicPartition, log: PartitionLog, isolation: Isolation) -> None:
+    def __init__(self, partition: TopicPartition, log: ReadableLog, isolation: Isolation) -> None:
         self.partition = partition
         self.log = log
         self.isolation: Isolation = isolation

@@ -11,6 +11,7 @@ from streamlog.errors import LogClosedError, LogForkedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamlog.client.beside import BesideBroker
     from streamlog.client.broker import Broker
 
 
@@ -27,7 +28,7 @@ class Session:
     and not in its finalizer: that may run anywhere, also where a lock is held that it would need.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker | BesideBroker) -> None:
         self.broker = broker
         self.closed = False
         self.forked = False

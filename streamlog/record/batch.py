@@ -23,6 +23,7 @@ from streamlog.record.header import (
     NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID,
     NO_SEQUENCE,
+    NO_TIMESTAMP,
     TRANSACTIONAL_BIT,
     BatchHeader,
     Codec,
@@ -31,7 +32,7 @@ from streamlog.record.header import (
     read_header,
     read_whole,
 )
-from streamlog.record.kernel import Headers, decode_records, encode_records
+from streamlog.record.kernel import MAX_TIMESTAMP, Headers, decode_records, encode_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ CRC: Final = Struct(">I")
 CRC_AT: Final = 17
 ATTRIBUTES: Final = Struct(">h")
 ATTRIBUTES_AT: Final = 21
-MAX_TIMESTAMP: Final = Struct(">q")
+MAX_TIMESTAMP_FIELD: Final = Struct(">q")
 MAX_TIMESTAMP_AT: Final = 35
 
 
@@ -139,8 +140,12 @@ def assemble_batch(
     parts = [NO_HEADER]
     try:
         max_timestamp = encode_records(keys, values, timestamps, headers, parts)
-    except OverflowError:  # the compiled kernel's name for a number of more than 64 bits
-        raise ValueError("a timestamp is no 64-bit number") from None
+    except (OverflowError, ValueError) as error:
+        # Compiled or not, the kernel says it in other words.
+        for timestamp in timestamps:
+            if not NO_TIMESTAMP <= timestamp <= MAX_TIMESTAMP:
+                raise ValueError(f"timestamp {timestamp} is not in [-1, 2^63 - 2]") from error
+        raise
     codec = attributes & CODEC_MASK
     if codec:
         parts[1:] = [compress(Codec(codec), b"".join(parts[1:]), compression_level)]
@@ -187,7 +192,7 @@ def patch_batch(
         return
     header = read_header(batch)
     ATTRIBUTES.pack_into(batch, ATTRIBUTES_AT, header.attributes | LOG_APPEND_TIME_BIT)
-    MAX_TIMESTAMP.pack_into(batch, MAX_TIMESTAMP_AT, append_time)
+    MAX_TIMESTAMP_FIELD.pack_into(batch, MAX_TIMESTAMP_AT, append_time)
     CRC.pack_into(batch, CRC_AT, crc32c(batch, CRC_START, header.size_bytes))
 
 

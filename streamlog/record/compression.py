@@ -42,7 +42,10 @@ GROWTH: Final = 4
 
 
 def compress(codec: Codec, data: bytes, level: int | None = None) -> bytes:
-    """The data in the codec's framing; `level` is the codec's own, None its usual one."""
+    """The data in the codec's framing.
+
+    `level` is gzip's or zstd's own, None the usual one; snappy and lz4 have one level here.
+    """
     match codec:
         case Codec.NONE:
             return data
@@ -51,7 +54,7 @@ def compress(codec: Codec, data: bytes, level: int | None = None) -> bytes:
         case Codec.SNAPPY:
             return _compress_snappy(data)
         case Codec.LZ4:
-            return _compress_lz4(data, level)
+            return _compress_lz4(data)
         case Codec.ZSTD:
             return bytes(cramjam.zstd.compress(data, level))
 
@@ -82,15 +85,12 @@ def _compress_snappy(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _compress_lz4(data: bytes, level: int | None) -> bytes:
-    # cramjam's own frames have dependent blocks, which Java refuses.
-    mode = "default" if level is None else "high_compression"
+def _compress_lz4(data: bytes) -> bytes:
+    # cramjam's own frames have dependent blocks, which Java refuses; its blocks have no levels.
     parts = [LZ4_HEADER]
     for start in range(0, len(data), LZ4_BLOCK_BYTES):
         stored = data[start : start + LZ4_BLOCK_BYTES]
-        block = bytes(
-            cramjam.lz4.compress_block(stored, mode=mode, compression=level, store_size=False)
-        )
+        block = bytes(cramjam.lz4.compress_block(stored, store_size=False))
         if len(block) < len(stored):
             parts += len(block).to_bytes(4, "little"), block
         else:
@@ -119,28 +119,28 @@ def _decompress_gzip(data: bytes, limit: int) -> bytes:
 
 
 def _decompress_snappy(data: bytes, limit: int) -> bytes:
-    if not data.startswith(XERIAL_MAGIC):
-        return _decompress_snappy_block(data, limit)
-    parts: list[bytes] = []
-    position = len(XERIAL_HEADER)
-    while position < len(data):
-        start = position + 4
-        position = start + int.from_bytes(data[position:start], "big")
-        if position > len(data):
-            raise CorruptRecordError("snappy: a block is not all there")
-        part = _decompress_snappy_block(data[start:position], limit)
-        limit -= len(part)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _decompress_snappy_block(block: bytes, limit: int) -> bytes:
     try:
-        if cramjam.snappy.decompress_raw_len(block) > limit:
-            raise _too_large("snappy", limit)
-        return bytes(cramjam.snappy.decompress_raw(block))
+        if not data.startswith(XERIAL_MAGIC):
+            return _decompress_snappy_block(data, limit, limit)
+        parts: list[bytes] = []
+        room = limit
+        position = len(XERIAL_HEADER)
+        while position < len(data):
+            start = position + 4
+            position = start + int.from_bytes(data[position:start], "big")
+            if position > len(data):
+                raise CorruptRecordError("snappy: a block is not all there")
+            parts.append(_decompress_snappy_block(data[start:position], room, limit))
+            room -= len(parts[-1])
+        return b"".join(parts)
     except cramjam.DecompressionError as error:
         raise CorruptRecordError(f"snappy: {error}") from error
+
+
+def _decompress_snappy_block(block: bytes, room: int, limit: int) -> bytes:
+    if cramjam.snappy.decompress_raw_len(block) > room:
+        raise _too_large("snappy", limit)
+    return bytes(cramjam.snappy.decompress_raw(block))
 
 
 def _decompress_growing(

@@ -59,10 +59,9 @@ class Golden:
         return [(bytes.fromhex(key), int(hash_), int(part)) for key, hash_, part in rows]
 
 
-def content(value: Any) -> bytes | None:
-    if isinstance(value, dict):
-        value = value["text"] * value["times"]
-    return None if value is None else value.encode()
+def content(value: str | dict[str, Any] | None) -> bytes | None:
+    text = value["text"] * value["times"] if isinstance(value, dict) else value
+    return None if text is None else text.encode()
 
 
 @pytest.fixture(scope="session")

@@ -103,9 +103,8 @@ def keep(broker: KafkaBroker, topic: str) -> None:
 
 
 def content(value: str | dict[str, Any] | None) -> bytes | None:
-    if isinstance(value, dict):
-        value = value["text"] * value["times"]
-    return None if value is None else value.encode()
+    text = value["text"] * value["times"] if isinstance(value, dict) else value
+    return None if text is None else text.encode()
 
 
 if __name__ == "__main__":

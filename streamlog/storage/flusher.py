@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from threading import Condition, Thread, get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -210,6 +211,24 @@ class Flusher:
         self.wait_durable()
         self._sync_deferred()
 
+    def run_jobs(self, jobs: Sequence[Callable[[], None]]) -> None:
+        """Runs jobs that write or sync; several at a time, as the disk commits them together.
+
+        Returns when all have ended; raises what the first one raised that did not end well.
+        """
+        if len(jobs) <= 2 or not self._threaded:
+            for job in jobs:
+                job()
+            return
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
+
+            self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
+        futures = [self._pool.submit(job) for job in jobs]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+
     def fail(self, error: StorageError) -> None:
         """Ends all writing; the first reason stays. Waiters get the error."""
         with self._condition:
@@ -236,6 +255,9 @@ class Flusher:
             thread = self._thread
         if thread is not None:
             thread.join()
+
+    def release(self) -> None:
+        """Ends what is left of the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -328,26 +350,9 @@ class Flusher:
             raise failure from error
 
     def _sync_at_once(self, segments: Sequence[Segment], directories: Sequence[str]) -> None:
-        """In parallel where there are several: the file system commits them together."""
         jobs: list[Callable[[], None]] = [segment.datasync for segment in segments]
-        jobs += [lambda path=path: self._files.sync_directory(path) for path in directories]
-        if len(jobs) <= 2 or not self._threaded or self._closing:
-            for job in jobs:
-                job()
-            return
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
-
-            self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
-        try:
-            futures = [self._pool.submit(job) for job in jobs]
-        except RuntimeError:
-            # The interpreter is ending, and takes no more jobs before it closes open logs.
-            for job in jobs:
-                job()
-            return
-        for future in futures:
-            future.result()
+        jobs += [partial(self._files.sync_directory, path) for path in directories]
+        self.run_jobs(jobs)
 
     def _move_recovery_points(self) -> None:
         due, self._due = self._due, []

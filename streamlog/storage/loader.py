@@ -335,34 +335,38 @@ class Loader:
 
     def _settle(self, segments: list[Segment], first: int, loaded: LoadedLog) -> None:
         """Makes what was found durable: it may be in the page cache only."""
+        changed = self._drop_strays(segments, loaded)
         for place in range(first, len(segments)):
             segment = segments[place]
             segment.reopen(writable=self._writable and place == len(segments) - 1)
             if self._files.size(segment.path) != segment.size_bytes:
                 segment.cut(segment.size_bytes)
-            else:
+                changed = True
+            elif loaded.log_end_offset > loaded.recovery_point:
                 segment.datasync()
-        if self._exists:
-            self._drop_strays(segments, loaded)
+                changed = True
+        if changed:
             self._files.sync_directory(self._directory)
         loaded.producers.decide_below(loaded.log_end_offset)
 
-    def _drop_strays(self, segments: list[Segment], loaded: LoadedLog) -> None:
-        """Deletes indexes without a segment and snapshots above the recovery point."""
+    def _drop_strays(self, segments: list[Segment], loaded: LoadedLog) -> bool:
+        """Deletes indexes without a segment and snapshots above the recovery point, if any."""
         bases = {segment.base_offset for segment in segments}
-        for suffix in layout.INDEXES:
-            for offset in self._offsets_of.get(suffix, []):
-                if offset not in bases:
-                    self._unlink(offset, suffix)
+        strays = [
+            (offset, suffix)
+            for suffix in layout.INDEXES
+            for offset in self._offsets_of.get(suffix, [])
+            if offset not in bases
+        ]
         for offset in self._offsets_of.get(layout.SNAPSHOT, []):
             if offset > loaded.recovery_point:
-                self._unlink(offset, layout.SNAPSHOT)
+                strays.append((offset, layout.SNAPSHOT))
                 loaded.snapshot_offsets.remove(offset)
-
-    def _unlink(self, offset: int, suffix: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            path = os.path.join(self._directory, layout.file_name(offset, suffix))
-            self._files.unlink(path)
+        for offset, suffix in strays:
+            with contextlib.suppress(FileNotFoundError):
+                path = os.path.join(self._directory, layout.file_name(offset, suffix))
+                self._files.unlink(path)
+        return bool(strays)
 
 
 def _position_behind(segment: Segment, end: int) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
+from functools import partial
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import uuid4
@@ -291,8 +292,7 @@ class LogDirectory:
             self._writer.publish(log.durable_offset() for log in logs)
 
     def checkpoint(self, due: Sequence[Checkpoint]) -> None:
-        for checkpoint in due:
-            checkpoint.execute(self._files)
+        self.flusher.run_jobs([partial(checkpoint.execute, self._files) for checkpoint in due])
         points = self._checkpoints.recovery_points
         points |= {each.topic_partition: each.recovery_point for each in due}
         write_offsets(self._files, self.root, layout.RECOVERY_POINTS, points)
@@ -447,6 +447,7 @@ class LogDirectory:
         write_clean_stop(files, root, sorted(still_open))
 
     def _release(self) -> None:
+        self.flusher.release()
         with self._lock:
             for log in self._partitions.values():
                 log.close()

@@ -39,6 +39,8 @@ class IndexWrite:
         """Writes and syncs. What a file has behind the position is from before a crash."""
         for suffix, position, data in self.parts:
             with contextlib.closing(files.open(self.segment.path_of(suffix), "create")) as file:
+                if not data and file.size() == position:
+                    continue  # new and empty: nothing but its name is to be synced
                 file.truncate(position)
                 file.pwrite(data, position)
                 file.datasync()
@@ -140,11 +142,11 @@ class Segment:
 
     def seal(self) -> None:
         """Ends the segment: no zeros behind the batches, and an exact last time entry."""
-        self._writable = False
         self.indexes.seal()
         if self._allocated_bytes != self.size_bytes:
             self.file().truncate(self.size_bytes)
             self._allocated_bytes = self.size_bytes
+        self._writable = False  # from now on it may be opened to read only
 
     def reopen(self, *, writable: bool) -> None:
         """Decides, once recovery knows, whether this is the segment to append to."""

@@ -39,6 +39,7 @@ LZ4_END: Final = b"\x00\x00\x00\x00"
 
 FIRST_GUESS_BYTES: Final = 1 << 16
 GROWTH: Final = 4
+GUARD: Final = b"\xa5\x5a\x3c\xc3" * 4
 
 
 def compress(codec: Codec, data: bytes, level: int | None = None) -> bytes:
@@ -149,19 +150,22 @@ def _decompress_growing(
     """Decompresses into a buffer that grows up to the limit.
 
     A frame need not say how large its content is (Java's do not), and only a buffer of fixed size
-    holds the decoder back, so it starts over with a larger one when there was too little room. The
-    decoder's error does not say reliably whether that was it; damage is tried up to the limit too.
+    holds the decoder back, so it starts over with a larger one when there was too little room.
+    Whether that was it, the end of the buffer tells: a decoder that ran out of room has written
+    over the guard there. (Its error has no kind, and its text is no contract.)
     """
     room = min(FIRST_GUESS_BYTES + GROWTH * len(data), limit)
     while True:
         buffer = bytearray(room)
+        guard = GUARD[:room]
+        buffer[room - len(guard) :] = guard
         try:
             size = decompress_into(data, buffer)
         except cramjam.DecompressionError as error:
+            if buffer.endswith(guard):
+                raise CorruptRecordError(f"{codec}: {error}") from error
             if room == limit:
-                raise CorruptRecordError(
-                    f"{codec}: damaged, or more than {limit} bytes: {error}"
-                ) from error
+                raise _too_large(codec, limit) from error
             room = min(room * GROWTH, limit)
         else:
             return bytes(memoryview(buffer)[:size])

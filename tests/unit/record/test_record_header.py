@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import struct
 
-import google_crc32c
 import pytest
 
 from streamlog.errors import CorruptRecordError, UnsupportedCompressionError
@@ -122,6 +121,5 @@ def test_crc32c_is_castagnoli_s() -> None:
 
 def test_crc32c_of_a_long_range_is_that_of_its_parts() -> None:
     data = bytes(range(256)) * 2_000
-    whole: int = google_crc32c.value(data)  # pyright: ignore[reportUnknownMemberType] - untyped
 
-    assert crc32c(b"x" + data, 1) == crc32c(data) == crc32c(bytearray(data)) == whole
+    assert crc32c(b"x" + data, 1) == crc32c(data) == crc32c(bytearray(data)) == 4_225_503_418

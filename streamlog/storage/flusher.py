@@ -143,7 +143,8 @@ class Flusher:
     def when_durable(self, callback: DurableCallback) -> None:
         """`callback(error or None)` runs once everything appended before this call is durable.
 
-        It runs on the flusher's thread and must not wait for anything.
+        It runs on the flusher's thread and must not wait for anything. Where writing has ended
+        it runs at once, in this thread.
         """
         with self._condition:
             if self._failure is None and not self._closing:
@@ -274,7 +275,9 @@ class Flusher:
         self._condition.notify_all()
 
     def _has_work(self) -> bool:
-        return self._failure is None and bool(self._dirty or self._waiters or self._requested)
+        if self._failure is not None:
+            return bool(self._waiters)
+        return bool(self._dirty or self._waiters or self._requested)
 
     def _run(self) -> None:
         self._runner = get_ident()
@@ -284,7 +287,12 @@ class Flusher:
                     if self._closing:
                         return
                     self._condition.wait()
-            self._run_window()
+            try:
+                self._run_window()
+            except BaseException:  # a bug in a drain or callback; writing has ended
+                from logging import getLogger  # slow to import, hardly ever needed
+
+                getLogger(__name__).exception("the flusher of %s ended", self._path)
 
     def _run_inline(self) -> None:
         """Without a thread: windows until nothing is left; a nested call leaves it to the outer."""
@@ -302,6 +310,8 @@ class Flusher:
             self._requested = False
             waiters, self._waiters = self._waiters, []
         try:
+            if self._failure is not None:
+                return
             for drain in self._drains:
                 drain()
             with self._condition:
@@ -309,10 +319,25 @@ class Flusher:
             self._flush([(log, log.begin_flush()) for log in dirty])
         except StorageError as error:
             self.fail(error)
-        for waiter in waiters:
-            waiter(self._failure)
+        except BaseException as error:
+            self.fail(StorageError(self._path, f"the flusher ended: {error!r}"))
+            raise
+        finally:
+            self._call_back(waiters)
         if self._due and self._failure is None:
             self._move_recovery_points()
+
+    def _call_back(self, waiters: list[DurableCallback]) -> None:
+        """Every one of them, whatever the others do: somebody waits behind each."""
+        error: BaseException | None = None
+        for waiter in waiters:
+            try:
+                waiter(self._failure)
+            except BaseException as raised:  # a bug of the caller's: it ends writing, loudly
+                error = error or raised
+        if error is not None:
+            self.fail(StorageError(self._path, f"the flusher ended: {error!r}"))
+            raise error
 
     def _flush(self, points: list[tuple[Flushable, FlushPoint]]) -> None:
         """Syncs, then advances. Raises `StorageError`, and then nothing has advanced."""

@@ -4,7 +4,7 @@ Ordinary records of an ordinary partition log; the latest record of a key counts
 
 | key | value, JSON |
 |---|---|
-| `topic:<name>` | `{"id": uuid, "partitions": int, "config": {key: value}}`, null once deleted |
+| `topic:<name>` | `{"id": uuid, "partitions": int, "config": {key: value}}` |
 | `producer-ids` | `{"next": int}`: the first producer id that was never handed out |
 """
 
@@ -49,14 +49,13 @@ class Metadata:
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Takes in the next record. Unknown keys are for later versions, and left alone."""
-        if key == PRODUCER_IDS_KEY and value is not None:
+        if key is None or value is None:
+            return
+        if key == PRODUCER_IDS_KEY:
             self.next_producer_id = msgspec.json.decode(value)["next"]
-        elif key is not None and key.startswith(TOPIC_KEY):
+        elif key.startswith(TOPIC_KEY):
             name = key[len(TOPIC_KEY) :].decode()
-            if value is None:
-                self.topics.pop(name, None)
-            else:
-                self.topics[name] = _decode_topic(name, msgspec.json.decode(value))
+            self.topics[name] = _decode_topic(name, msgspec.json.decode(value))
 
     def apply_batches(self, data: bytes) -> None:
         """Takes in whole batches."""
@@ -75,11 +74,6 @@ def encode_topic(topic: TopicDescription) -> tuple[bytes, bytes]:
         "config": dict(topic.config),
     }
     return TOPIC_KEY + topic.name.encode(), msgspec.json.encode(value)
-
-
-def encode_topic_deletion(name: str) -> tuple[bytes, None]:
-    """Key and value of the record that deletes the topic."""
-    return TOPIC_KEY + name.encode(), None
 
 
 def encode_next_producer_id(next_id: int) -> tuple[bytes, bytes]:

@@ -168,7 +168,7 @@ class TopologyTestDriver:
             else partitions.get(source.topic, 1)
             for source in topology.sources
         }
-        self._plan = choose_partitions(topology, counts)
+        self.plan = choose_partitions(topology, counts)
         self._states = {
             (spec.name, partition): KeyValueState(
                 spec.name,
@@ -178,11 +178,11 @@ class TopologyTestDriver:
                 TopicPartition(spec.changelog, partition),
                 cache_bytes,
             )
-            for spec in self._plan.stores
+            for spec in self.plan.stores
             for partition in range(spec.partitions)
         }
         self._engine = Engine(
-            self._plan, self._states, policies=application.policies, exchange=exchange
+            self.plan, self._states, policies=application.policies, exchange=exchange
         )
         self._read = set(self._engine.sources)
         self._topics = self._make_topics(counts)
@@ -322,22 +322,22 @@ class TopologyTestDriver:
     # Inside.
 
     def _make_topics(self, counts: Mapping[str, int]) -> dict[str, _Topic]:
-        plan = self._plan
+        plan = self.plan
         changelogs = {store.changelog: store.partitions for store in plan.stores}
         wanted = {**plan.sink_topics, **changelogs, **plan.repartition_topics, **counts}
         return {name: _Topic(partitions) for name, partitions in wanted.items()}
 
     def _topic_serdes(self) -> dict[str, tuple[Serde[Any], Serde[Any]]]:
-        topology = self._plan.topology
-        serdes = {store.changelog: (store.key, store.value) for store in self._plan.stores}
+        topology = self.plan.topology
+        serdes = {store.changelog: (store.key, store.value) for store in self.plan.stores}
         serdes |= {source.topic: (source.key, source.value) for source in topology.sources}
         return serdes | {sink.topic: (sink.key, sink.value) for sink in topology.sinks}
 
     def _source_serdes(self, topic: str) -> tuple[Serde[Any], Serde[Any]]:
-        for source in self._plan.topology.sources:
+        for source in self.plan.topology.sources:
             if source.topic == topic:
                 return source.key, source.value
-        raise UnknownTopicError(topic, [source.topic for source in self._plan.topology.sources])
+        raise UnknownTopicError(topic, [source.topic for source in self.plan.topology.sources])
 
     def _append(
         self,

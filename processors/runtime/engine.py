@@ -102,7 +102,9 @@ class Engine:
         )
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
         self._source_numbers: dict[tuple[Entry, int], int] = {}
-        self._intake = Intake(self._choose_sources(exchange, drain or {}), drain or {})
+        # Through the topic, its rows never end, and there is nothing to be read before them.
+        drained = dict(drain or {}) if exchange == "memory" else {}
+        self._intake = Intake(self._choose_sources(exchange, drained), drained)
         self._flushed_positions: dict[TopicPartition, int] = {}
 
     # Input.

@@ -82,8 +82,10 @@ class RecordDecoder:
 
     def decode(self, columns: FetchedColumns) -> tuple[SinkBatch, list[PoisonRow]]:
         """The batch and the rows that are not in it."""
+        # Without keys, as lines of files are, there is nothing to decode.
+        keyless = columns.keys.count(None) == len(columns.keys)
         try:
-            keys = self._keys(columns.keys)
+            keys = columns.keys if keyless else self._keys(columns.keys)
             return _batch(columns, keys, self._values(columns.values)), []
         except SerializationError:
             return self._decode_each(columns)

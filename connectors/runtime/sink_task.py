@@ -104,6 +104,8 @@ class SinkTask:
             self._stop.begin()
             self._wakeup = Wakeup()
             self._log = context.log
+            if self._state == "starting":
+                self._state = "running"  # before the topics exist too: a run may end without them
             await self._work(context)
         except Stopped:
             pass
@@ -123,12 +125,12 @@ class SinkTask:
             await session.work()
 
     async def _wait_for_topics(self, context: RunContext) -> list[TopicDescription]:
-        """Raises `UnknownTopicError` where a run until idle ends without one."""
+        """Raises `UnknownTopicError` where a run until idle ends by itself without one."""
         names = self._document.from_.topics
         while len(topics := self._topics(context.log)) < len(names):
             if self._stop.requested:
                 missing = set(names) - {topic.name for topic in topics}
-                if context.until_idle:
+                if context.until_idle and not context.stopping.is_set():
                     raise UnknownTopicError(min(missing), context.log.topics())
                 raise Stopped
             await self._stop.wait(_LOOK_FOR_TOPICS_S)
@@ -180,8 +182,6 @@ class SinkTask:
         feed = SinkInput(log, consumer, self.name, partitions)
         await feed.start(held if self._plugin.delivery == "transactional" else None)
         self._feed = feed
-        if self._state == "starting":
-            self._state = "running"
         return feed
 
 

@@ -34,17 +34,25 @@ class SourceEvents:
         """The next event, or None after the time or when a stop is requested."""
         if self._next is None:
             self._next = asyncio.create_task(self._take())
-        stopped = asyncio.create_task(self._stop.wait_requested())
-        try:
-            await asyncio.wait(
-                {self._next, stopped}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            stopped.cancel()
+        # Lets everything else in the loop run once; most sources have their event then.
+        await asyncio.sleep(0)
+        if not self._next.done():
+            await self._wait(self._next, timeout_s)
         if not self._next.done():
             return None
         taken, self._next = self._next, None
         return taken.result()
+
+    async def _wait(
+        self, event: asyncio.Task[SourceEvent | Ended], timeout_s: float | None
+    ) -> None:
+        stopped = asyncio.create_task(self._stop.wait_requested())
+        try:
+            await asyncio.wait(
+                {event, stopped}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            stopped.cancel()
 
     async def _take(self) -> SourceEvent | Ended:
         return await anext(self._events, Ended())

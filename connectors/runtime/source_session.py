@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,7 +79,6 @@ class SourceSession:
         match event:
             case Batch():
                 self._take(event)
-                await asyncio.sleep(0)  # a source that never waits must not keep the loop
             case CommitPoint():
                 await self._commit()
             case Idle(seconds):

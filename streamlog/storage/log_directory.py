@@ -451,6 +451,7 @@ class LogDirectory:
         with self._lock:
             for log in self._partitions.values():
                 log.close()
+            self._partitions = {}
             if self._writer is not None:
                 self._writer.close()
             disk_lock, self._disk_lock = self._disk_lock, None

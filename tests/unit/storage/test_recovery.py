@@ -1,0 +1,217 @@
+"""Opening after a crash: what is torn is cut off and told, what is corrupt is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamlog.errors import CorruptLogError
+from streamlog.record import ControlType
+from streamlog.storage import log_directory
+from streamlog.testing import Adversary, Cut
+
+from .conftest import ROOT, append, read_all
+
+if TYPE_CHECKING:
+    from .conftest import Disk
+
+FIRST = "00000000000000000000.log"
+LAST_ZERO = 1  # a batch ends with its last record's number of headers, and zeros do not count
+
+
+def write_three(disk: Disk, **config: str) -> int:
+    """Three durable batches of 100 bytes and more; returns the size of each."""
+    log = disk.partition(**config)
+    for value in (b"a", b"b", b"c"):
+        append(log, value * 100)
+    disk.flush()
+    return len(log.read(0, 1).data)
+
+
+def test_after_the_death_of_the_process_everything_is_there(disk: Disk) -> None:
+    write_three(disk)
+    append(disk.partition(), b"not acknowledged")
+    disk.crash(Adversary.ALL)
+    assert read_all(disk.partition())[3:] == [b"not acknowledged"]
+    assert disk.directories[-1].truncations == []
+
+
+def test_a_torn_batch_is_cut_off_and_reported(disk: Disk) -> None:
+    size = write_three(disk)
+    append(disk.partition(), b"d" * 100)
+    disk.crash()
+    disk.overwrite(disk.path(FIRST), 3 * size + 70, b"\xff")
+    directory = disk.open()
+    log = disk.partition()
+    assert log.log_end_offset == 3
+    (truncation,) = directory.truncations
+    assert (truncation.topic_partition, truncation.offset) == (("t", 0), 3)
+    assert (truncation.position, truncation.removed_bytes) == (3 * size, size - LAST_ZERO)
+    assert "CRC" in truncation.reason
+    assert append(log, b"again") == (3, 3, False)
+
+
+def test_an_intact_batch_behind_a_torn_one_goes_with_it(disk: Disk) -> None:
+    size = write_three(disk)
+    for value in (b"d", b"e"):
+        append(disk.partition(), value * 100)
+    disk.crash()
+    disk.overwrite(disk.path(FIRST), 3 * size + 70, b"\xff")
+    disk.open()
+    assert disk.partition().log_end_offset == 3
+    assert disk.directories[-1].truncations[0].removed_bytes == 2 * size - LAST_ZERO
+
+
+def test_preallocated_zeros_are_no_damage(disk: Disk) -> None:
+    write_three(disk)
+    assert disk.files.size(disk.path(FIRST)) > 10_000
+    disk.crash()
+    assert disk.partition().log_end_offset == 3
+    assert disk.directories[-1].truncations == []
+
+
+def test_a_damaged_batch_below_the_published_end_is_corrupt_and_nothing_is_changed(
+    disk: Disk,
+) -> None:
+    size = write_three(disk)
+    disk.crash()
+    disk.overwrite(disk.path(FIRST), size + 70, b"\xff")
+    before = len(disk.files.operations)
+    with pytest.raises(CorruptLogError) as caught:
+        disk.open()
+    assert (caught.value.path, caught.value.position) == (disk.path(FIRST), size)
+    assert "durable to 3" in caught.value.reason
+    assert "fsck" in str(caught.value)
+    changed = {operation.path for operation in disk.files.operations[before:]}
+    assert disk.path(FIRST) not in changed
+
+
+def test_a_log_that_ends_before_its_published_end_is_corrupt(disk: Disk) -> None:
+    size = write_three(disk)
+    disk.crash()
+    disk.files.open(disk.path(FIRST), "write").truncate(2 * size)
+    with pytest.raises(CorruptLogError, match="durable to 3"):
+        disk.open()
+
+
+def test_a_missing_file_below_the_recovery_point_is_corrupt(disk: Disk) -> None:
+    write_three(disk)
+    disk.reopen()
+    disk.crash()
+    disk.files.unlink(disk.path(FIRST))
+    with pytest.raises(CorruptLogError, match="no segment below offset 3"):
+        disk.open()
+
+
+def test_damage_further_from_the_end_than_a_window_is_corrupt(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_directory, "MAX_TORN_BYTES", 250)
+    size = write_three(disk)
+    for value in (b"d", b"e"):
+        append(disk.partition(), value * 100)
+    disk.flush()
+    disk.crash()
+    disk.files.unlink(f"{ROOT}/durable-offsets")  # lost: it is never synced
+    disk.overwrite(disk.path(FIRST), 3 * size + 70, b"\xff")
+    with pytest.raises(CorruptLogError, match=f"and {2 * size - LAST_ZERO} bytes behind it"):
+        disk.open()
+
+
+def test_damage_below_the_recovery_point_is_not_looked_for(disk: Disk) -> None:
+    """It costs nothing to open; the reader finds the damage."""
+    size = write_three(disk)
+    disk.reopen()
+    append(disk.partition(), b"d" * 100)
+    disk.flush()
+    disk.crash()
+    disk.overwrite(disk.path(FIRST), 70, b"\xff")
+    assert disk.partition().log_end_offset == 4
+    disk.overwrite(disk.path(FIRST), size + 8, b"\0\0\0\1")
+    with pytest.raises(CorruptLogError) as caught:
+        read_all(disk.partition(), 1)
+    assert caught.value.position == size
+
+
+def test_a_segment_that_does_not_follow_the_last_is_deleted(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="300")
+    append(log, b"a" * 100)
+    disk.flush()
+    for value in (b"b", b"c", b"d", b"e"):
+        append(log, value * 100)
+    disk.crash()
+    disk.files.unlink(disk.path("00000000000000000001.log"))
+    disk.open()
+    log = disk.partition()
+    assert read_all(log) == [b"a" * 100]
+    assert [name for name in disk.files.listdir(disk.path("")) if name.endswith(".log")] == [FIRST]
+
+
+def test_transactions_are_rebuilt_from_the_batches(disk: Disk) -> None:
+    log = disk.partition()
+    for producer_id in (1, 2):
+        append(
+            log,
+            b"x",
+            producer_id=producer_id,
+            producer_epoch=0,
+            base_sequence=0,
+            transactional=True,
+        )
+    log.append_control(ControlType.ABORT, 1, 0, 0, now_ms=0)
+    append(log, b"y")
+    disk.flush()
+    disk.crash()
+    log = disk.partition()
+    assert disk.directories[-1].open_transactions() == {("t", 0): {2: (0, 1)}}
+    assert log.last_stable_offset == 1
+    assert log.read(0, 1, "read_committed").aborted == [(1, 0)]
+
+
+def test_recovery_reads_nothing_below_the_recovery_point(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="100000", index_interval_bytes="500")
+    for number in range(100):
+        append(log, b"%03d" % number * 30, timestamp=number)
+    disk.reopen()
+    append(disk.partition(), b"new")
+    disk.flush()
+    disk.crash()
+    reads: list[tuple[int, int]] = []
+    read_node = disk.files.read_node
+    disk.files.read_node = lambda node, size, offset: (  # type: ignore[method-assign]
+        reads.append((node, offset)) or read_node(node, size, offset)
+    )
+    disk.open()
+    segment = disk.partition()._segments[0]
+    node = disk.files._number(segment.path)
+    lowest = min(offset for number, offset in reads if number == node)
+    assert lowest > segment.size_bytes - 1000
+    assert disk.partition().offset_for_timestamp(50) == (50, 50)
+
+
+def test_a_crash_in_the_middle_of_a_cut_changes_nothing(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="300")
+    append(log, b"a" * 100)
+    disk.flush()
+    for value in (b"b", b"c", b"d", b"e"):
+        append(log, value * 100)
+    disk.crash()
+    size = disk.files.size(disk.path("00000000000000000002.log")) // 2
+    disk.overwrite(disk.path(FIRST), 250, b"\xff\xff")
+    assert size
+    disk.open()
+    operations = len(disk.files.operations)
+    for after in range(operations):
+        for adversary in Adversary:
+            survivors = disk.files.cut(Cut(after, adversary))
+            with log_directory.LogDirectory.open(ROOT, files=survivors, threaded=False) as again:
+                assert read_all(again.partition("t", 0))[:1] == [b"a" * 100]
+
+
+def test_a_directory_that_died_before_it_was_set_up_is_set_up_again(disk: Disk) -> None:
+    disk.open()
+    for after in range(len(disk.files.operations)):
+        survivors = disk.files.cut(Cut(after, Adversary.TORN))
+        with log_directory.LogDirectory.open(ROOT, files=survivors, threaded=False) as directory:
+            assert directory.topics() == {}

@@ -137,7 +137,6 @@ class GroupCoordinator:
 
     def home(self, group: str) -> TopicPartition:
         """The offsets partition of a group, which a transaction that commits for it includes."""
-        self._topic.create()
         return self._topic.home(group)
 
     def commit_in_transaction(
@@ -228,7 +227,6 @@ class GroupCoordinator:
 
     def _write_group(self, state: GroupState, now_ms: int) -> None:
         """Not waited for: a generation that a crash forgets had no member left to fence."""
-        self._topic.create()
         home = self._topic.home(state.group).partition
         key, value = encode_key(GroupKey(state.group)), encode_group(to_value(state))
         self._topic.append(home, [key], [value], now_ms=now_ms)
@@ -241,7 +239,6 @@ class GroupCoordinator:
         if not offsets:
             future.set_result(None)
             return future
-        self._topic.create()
         keys = [OffsetKey(group, partition) for partition in offsets]
         values = list(offsets.values())
         base_offset = self._topic.append(

@@ -32,7 +32,7 @@ def java_string_hash(text: str) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
-def choose_home(key: str, partitions: int = PARTITIONS) -> int:
+def choose_home(key: str, partitions: int) -> int:
     """The partition of a group or transactional id, by Kafka's `Utils.abs(hash) % partitions`.
 
     The absolute value, not the hash without its sign bit as for records: seen on a broker.
@@ -59,17 +59,19 @@ class InternalTopic:
     def __init__(self, directory: LogDirectory, name: str) -> None:
         self._directory = directory
         self.name = name
-        self._created = False
-
-    def create(self) -> None:
-        """Makes the topic if need be; durable on return. Not on the flusher's thread."""
-        if not self._created:
-            self._directory.create_topic(self.name, PARTITIONS, CONFIG, exist_ok=True)
-            self._created = True
+        self._partitions: int | None = None
 
     def home(self, key: str) -> TopicPartition:
-        """The partition of a group or transactional id."""
-        return TopicPartition(self.name, choose_home(key))
+        """The partition of a group or transactional id.
+
+        Makes the topic if need be, durably: the first time not on the flusher's thread.
+        """
+        if self._partitions is None:
+            known = self._directory.topics().get(self.name)
+            if known is None:  # one that was made with another number of partitions keeps it
+                known = self._directory.create_topic(self.name, PARTITIONS, CONFIG, exist_ok=True)
+            self._partitions = known.partitions
+        return TopicPartition(self.name, choose_home(key, self._partitions))
 
     def log(self, home: int) -> PartitionLog:
         return self._directory.partition(self.name, home)

@@ -278,7 +278,7 @@ class TransactionCoordinator:
     # Beginning
 
     def _initialize(self, transactional_id: str, timeout_ms: int) -> ProducerIdentity:
-        self._log.create()
+        self._log.create(transactional_id)
         transaction, metadata = self._take_over(transactional_id, timeout_ms)
         if not transaction.markers_durable:
             self._flusher.wait_durable()

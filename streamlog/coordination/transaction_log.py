@@ -66,9 +66,9 @@ class TransactionLog:
     def __init__(self, directory: LogDirectory) -> None:
         self._topic = InternalTopic(directory, TRANSACTION_TOPIC)
 
-    def create(self) -> None:
+    def create(self, transactional_id: str) -> None:
         """Makes the topic if need be. Waits for the flusher."""
-        self._topic.create()
+        self._topic.home(transactional_id)
 
     def write_held(self, transaction: Transaction, *, now_ms: int) -> None:
         """Appends what was held, as one batch; not durable."""

@@ -8,7 +8,7 @@ import pytest
 
 from streamlog.client.isolation import decode_visible
 from streamlog.coordination import Coordination, ProducerIdentity
-from streamlog.coordination.internal_topic import TRANSACTION_TOPIC, choose_home
+from streamlog.coordination.internal_topic import PARTITIONS, TRANSACTION_TOPIC, choose_home
 from streamlog.coordination.transaction_record import decode_value
 from streamlog.record import Columns, decode_batch, encode_batch
 from streamlog.storage import LogDirectory
@@ -71,7 +71,7 @@ class World:
 
     def states(self, transactional_id: str) -> list[tuple[str, int]]:
         """State and epoch of every record that the id has in the log."""
-        log = self.directory.partition(TRANSACTION_TOPIC, choose_home(transactional_id))
+        log = self.directory.partition(TRANSACTION_TOPIC, choose_home(transactional_id, PARTITIONS))
         data, columns, position = log.read(0, 1 << 30).data, Columns(), 0
         while position < len(data):
             position = decode_batch(data, position, columns)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from streamlog.client.contract import GroupMetadata
+from streamlog.client.isolation import decode_visible
+from streamlog.clock import SystemClock
+from streamlog.coordination import Coordination
+from streamlog.record import encode_batch
+from streamlog.storage import LogDirectory
+from streamlog.topic import TopicPartition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTITIONS = [TopicPartition("a", number) for number in range(3)]
+PRODUCERS, TRANSACTIONS = 5, 12
+
+
+class Application:
+    """One producer in one thread: every third transaction is aborted."""
+
+    def __init__(self, directory: LogDirectory, coordination: Coordination, name: str) -> None:
+        self.directory = directory
+        self.coordination = coordination
+        self.transactions = coordination.transactions
+        self.name = name
+
+    def run(self) -> None:
+        identity = self.transactions.init_producer(self.name, 60_000)
+        group = GroupMetadata(group_id=self.name)
+        for turn in range(TRANSACTIONS):
+            commit = turn % 3 != 2
+            now_ms = self.directory.clock.now_ms()
+            for place in PARTITIONS:
+                self.transactions.add_partitions(self.name, identity, [place])
+                batch = encode_batch(
+                    [None],
+                    [f"{self.name}-{turn}-{commit}".encode()],
+                    [now_ms],
+                    producer_id=identity.producer_id,
+                    producer_epoch=identity.producer_epoch,
+                    base_sequence=0,
+                    transactional=True,
+                )
+                self.directory.partition(*place).append(batch, now_ms=now_ms)
+            self.transactions.send_offsets(
+                self.name, identity, group, {PARTITIONS[0]: turn if commit else -1}
+            )
+            identity = self.transactions.end(self.name, identity, commit=commit).result(30)
+            committed = self.coordination.groups.committed(self.name, timeout=30)
+            assert committed == {PARTITIONS[0]: turn if commit else turn - 1}
+        self.transactions.release(self.name)
+
+
+def committed_values(directory: LogDirectory, place: TopicPartition) -> list[bytes | None]:
+    log = directory.partition(*place)
+    assert log.last_stable_offset == log.log_end_offset
+    values, offset = list[bytes | None](), 0
+    while offset < log.last_stable_offset:
+        fetched = log.read(offset, 1 << 20, "read_committed")
+        values += decode_visible(fetched.data, offset, fetched.aborted).values
+        offset = fetched.next_offset
+    return values
+
+
+def test_producers_in_threads_share_partitions_without_getting_into_each_others_way(
+    tmp_path: Path,
+) -> None:
+    with LogDirectory.open(tmp_path) as directory:
+        directory.create_topic("a", len(PARTITIONS))
+        coordination = Coordination(directory, clock=SystemClock())
+        coordination.open()
+        stop = Event()
+
+        def keep_house() -> None:
+            while not stop.wait(0.001):
+                coordination.step()
+
+        house = Thread(target=keep_house)
+        house.start()
+        try:
+            names = [f"app-{number}" for number in range(PRODUCERS)]
+            with ThreadPoolExecutor(PRODUCERS) as pool:
+                applications = [Application(directory, coordination, name) for name in names]
+                for outcome in [pool.submit(application.run) for application in applications]:
+                    outcome.result(60)
+        finally:
+            stop.set()
+            house.join()
+        directory.flusher.wait_durable()
+        expected = Counter(
+            f"{name}-{turn}-True".encode()
+            for name in names
+            for turn in range(TRANSACTIONS)
+            if turn % 3 != 2
+        )
+        for place in PARTITIONS:
+            assert Counter(committed_values(directory, place)) == expected
+        coordination.close()

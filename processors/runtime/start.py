@@ -45,6 +45,9 @@ RESTORE_WAIT_S: Final = 0.02
 
 DELETE_RETENTION_MS: Final = 86_400_000
 
+CACHE_SHARE: Final = 4
+"""The decoded values of all stores together take this part of the memory budget."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
@@ -164,7 +167,7 @@ class Starter:
         agent_partitions = agent_store_partitions(application, self._log)
         count = sum(store.partitions for store in plan.stores)
         count += len(application.stores) * agent_partitions
-        cache_bytes = application.options.memory_bytes // 4 // max(count, 1)
+        cache_bytes = application.options.memory_bytes // CACHE_SHARE // max(count, 1)
         engine_states = {
             (spec.name, partition): stores.add(
                 spec.name, partition, spec.key, spec.value, spec.changelog, cache_bytes

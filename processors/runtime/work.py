@@ -100,11 +100,9 @@ class Work:
         self._commit_began_ms = self._now_ms()
         self._pending_since_ms = None
         self._ahead = 0
-        future = self._transactions.begin_commit()
-        if not future.done():
-            call, wake = self._loop.call_soon_threadsafe, self._wake.set
-            future.add_done_callback(lambda _: call(wake))
         self._progress.begin_commit()
+        call, wake = self._loop.call_soon_threadsafe, self._wake.set
+        self._transactions.begin_commit().add_done_callback(lambda _: call(wake))
 
     def _end_commit(self) -> None:
         self._transactions.end_commit()

@@ -119,10 +119,10 @@ class Worker:
     async def _live(self, context: RunContext) -> None:
         """One life of the tasks."""
         async with AsyncExitStack() as stack:
-            database = self._open_database(self._state_path(context))
-            stack.callback(database.close)
             producer = await self._open_producer(context.log)
             stack.callback(producer.close)
+            database = self._open_database(self._state_path(context))
+            stack.callback(database.close)
             stores = Stores(database, context.log, context.clock, _written_boot_id(context.log))
             stack.push_async_callback(stores.settle)
             site = Site(
@@ -198,4 +198,5 @@ def _set_aside(path: Path) -> None:
 
 def _written_boot_id(log: Log) -> UUID:
     """What positions carry: a boot matters only where the log is not synced."""
+    # Other transports than a directory promise durability, and do not say so.
     return read_boot_id() if getattr(log, "durability", "fsync") == "os" else NO_BOOT_ID

@@ -66,6 +66,11 @@ class EmbeddedLog:
         return self._broker.read_only
 
     @property
+    def durability(self) -> Durability:
+        """What an acknowledgement promises."""
+        return self._owner("tell its durability").directory.durability
+
+    @property
     def unclean_boot(self) -> bool:
         """Whether data acknowledged under durability="os" may be lost: the machine has stopped."""
         return self._owner("tell how the last owner ended").directory.unclean_boot

@@ -287,7 +287,7 @@ class EmbeddedConsumer:
 
     def close(self) -> None:
         """Commits what was taken (with auto commit) and leaves the group. Twice is once."""
-        if self._closed:
+        if self._closed or self._session.forked:
             return
         try:
             if self._auto_commit:
@@ -384,6 +384,9 @@ class EmbeddedConsumer:
         if self._closed:
             raise ValueError("the consumer is closed")
         self._session.check_open()
+
+    def abandon(self) -> None:
+        """In a forked child: every method asks the session."""
 
     def __enter__(self) -> Self:
         return self

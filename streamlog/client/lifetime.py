@@ -35,7 +35,7 @@ def _close_all() -> None:
 
 def _forget_all() -> None:
     for session in _open_sessions:
-        session.forked = True
+        session.abandon()
     _open_sessions.clear()
 
 

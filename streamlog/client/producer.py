@@ -212,7 +212,7 @@ class EmbeddedProducer:
 
     def close(self) -> None:
         """See the contract. Twice is once. Raises the first error that `flush` did not raise."""
-        if self._closed:
+        if self._closed or self._session.forked:
             return
         try:
             if self._transaction is None:
@@ -225,6 +225,10 @@ class EmbeddedProducer:
             self._refuse = self._refuse_closed
             self._flusher.remove_drain(self._drain)
             self._session.discard(self)
+
+    def abandon(self) -> None:
+        """In a forked child: `send` finds no queue there and asks the session."""
+        self._queues = {}
 
     def __enter__(self) -> Self:
         return self

@@ -20,6 +20,10 @@ class Client(Protocol):
 
     def close(self) -> None: ...
 
+    def abandon(self) -> None:
+        """The process was forked: refuse everything from here on, and take no lock."""
+        ...
+
 
 class Session:
     """What clients know of the log they came from. Usable from any thread.
@@ -53,6 +57,12 @@ class Session:
     def leave_behind(self, undo: Callable[[], None]) -> None:
         """`undo` runs at the next call of anything; nothing is done here."""
         self._leftovers.append(undo)
+
+    def abandon(self) -> None:
+        """In a forked child, where any lock may be held by a thread that is not there."""
+        self.forked = True
+        for client in list(self._clients):
+            client.abandon()
 
     def close(self) -> None:
         """Closes the clients, then the broker; twice is once. Raises their first error."""

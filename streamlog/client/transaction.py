@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from streamlog.errors import (
     InvalidProducerEpochError,
     InvalidTransactionStateError,
+    StorageError,
     TransactionAbortedError,
 )
 
@@ -140,9 +141,12 @@ class ProducerTransaction:
 
         Raises:
             InvalidTransactionStateError: no transaction is open, or its commit is under way.
+            StorageError: what made the commit fail. Its outcome shows when the log is reopened.
         """
         if self._state not in (State.OPEN, State.FAILED):
             self.refuse("abort")
+        if isinstance(self._error, StorageError):
+            raise self._error
         if self._enlisted or self._has_offsets or self._error is not None:
             ending = self._coordinator.end(self._id, self._identity, commit=False)
             self._identity = ending.result()

@@ -42,6 +42,8 @@ TRANSACTIONAL_BIT: Final = 0x10
 CONTROL_BIT: Final = 0x20
 DELETE_HORIZON_BIT: Final = 0x40
 
+MAX_OFFSET: Final = (1 << 63) - 1  # exclusive: the offset behind the last record there can be
+
 NO_PRODUCER_ID: Final = -1
 NO_PRODUCER_EPOCH: Final = -1
 NO_SEQUENCE: Final = -1
@@ -150,7 +152,7 @@ def find_fault(header: BatchHeader) -> str | None:
         return f"magic {header.magic} instead of {MAGIC}"
     if header.batch_length < HEADER_SIZE - LENGTH_OVERHEAD:
         return f"batch length {header.batch_length}"
-    if header.base_offset < 0 or header.base_offset + header.last_offset_delta >= 1 << 63:
+    if header.base_offset < 0 or header.next_offset > MAX_OFFSET:
         return f"base offset {header.base_offset}"
     if header.last_offset_delta < 0:
         return f"last offset delta {header.last_offset_delta}"

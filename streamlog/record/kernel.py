@@ -170,19 +170,20 @@ def read_varint(buffer: bytes, position: i64) -> tuple[i64, i64]:
 
 
 def read_varlong(buffer: bytes, position: int) -> tuple[int, int]:
-    """A zigzag varint of at most 10 bytes, and the position behind it."""
+    """A zigzag varint of at most 10 bytes, of which 64 bits count, and the position behind it."""
     raw = 0
     for size in range(10):
         byte = buffer[position + size]
         raw |= (byte & 127) << 7 * size
         if byte < 128:
+            raw &= (1 << 64) - 1
             return raw >> 1 ^ -(raw & 1), position + size + 1
     raise CorruptRecordError("a varint of more than 10 bytes", position=position)
 
 
-def wrap_long(number: int) -> int:
-    """The number modulo 2^64 in the range of a signed long: what Java's addition makes of it."""
-    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+def add_longs(one: int, other: int) -> int:
+    """The sum as Java has it: modulo 2^64, in the range of a signed long."""
+    return (one + other + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def decode_records(
@@ -255,12 +256,12 @@ def decode_records(
             packed = packed >> 4 if packed else -1
             if packed < 0:
                 delta, position = read_varlong(buffer, position)
-                timestamp = wrap_long(base_timestamp + delta)
+                timestamp = add_longs(base_timestamp, delta)
                 last_packed = -1
         if packed != last_packed:
             last_packed = packed
             packed = packed >> 1 ^ -(packed & 1)
-            timestamp = base_timestamp + packed if plain else wrap_long(base_timestamp + packed)
+            timestamp = base_timestamp + packed if plain else add_longs(base_timestamp, packed)
 
         packed = buffer[position]
         if packed < 128:

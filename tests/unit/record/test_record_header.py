@@ -82,7 +82,7 @@ def test_codecs_that_v2_does_not_define_are_refused(number: int) -> None:
         ({"batch_length": 48}, "batch length 48"),
         ({"batch_length": -1}, "batch length -1"),
         ({"base_offset": -1}, "base offset -1"),
-        ({"base_offset": 2**63 - 4}, "base offset"),
+        ({"base_offset": 2**63 - 5}, "base offset 9223372036854775803"),
         ({"last_offset_delta": -1}, "last offset delta -1"),
         ({"record_count": -1}, "record count -1"),
     ],
@@ -91,6 +91,10 @@ def test_values_that_no_batch_has_are_refused(fields: dict[str, int], reason: st
     with pytest.raises(CorruptRecordError, match=reason) as caught:
         read_header(b"x" * 5 + packed(**fields), 5)
     assert caught.value.position == 5
+
+
+def test_the_highest_offset_has_one_behind_it() -> None:
+    assert read_header(packed(base_offset=2**63 - 6)).next_offset == 2**63 - 1
 
 
 def test_less_than_a_header_is_refused() -> None:

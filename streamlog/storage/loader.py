@@ -64,6 +64,7 @@ class LoadedLog:
     log_start_offset: int = 0
     log_end_offset: int = 0
     recovery_point: int = 0
+    recovered: bool = False
     recovered_bytes: int = 0
     exists: bool = True
     snapshot_offsets: list[int] = field(default_factory=list[int])
@@ -338,6 +339,8 @@ class Loader:
         changed = self._drop_strays(segments, loaded)
         for place in range(first, len(segments)):
             segment = segments[place]
+            if place < len(segments) - 1:
+                segment.indexes.seal()
             segment.reopen(writable=self._writable and place == len(segments) - 1)
             if self._files.size(segment.path) != segment.size_bytes:
                 segment.cut(segment.size_bytes)
@@ -348,6 +351,7 @@ class Loader:
         if changed:
             self._files.sync_directory(self._directory)
         loaded.producers.decide_below(loaded.log_end_offset)
+        loaded.recovered = True
 
     def _drop_strays(self, segments: list[Segment], loaded: LoadedLog) -> bool:
         """Deletes indexes without a segment and snapshots above the recovery point, if any."""

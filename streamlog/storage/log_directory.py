@@ -343,6 +343,8 @@ class LogDirectory:
             files, root, Session(self._boot_id, self.durability, unclean_boot=self.unclean_boot)
         )
         self._writer = DurableOffsetsWriter(files, os.path.join(root, layout.DURABLE_OFFSETS))
+        if not self._clean:
+            self.publish(list(self._partitions.values()))
 
     def _judge_session(self, session: Session) -> None:
         """After a crash: what may be missing of what the last owner had published."""
@@ -398,6 +400,8 @@ class LogDirectory:
             loaded,
         )
         self._partitions[topic_partition] = log
+        if loaded.recovered and self._writer is not None:
+            self.flusher.mark_dirty(log)  # readers beside us are told in the next window
         return log
 
     def _bounds(self, topic_partition: TopicPartition, topic: Topic) -> Bounds:

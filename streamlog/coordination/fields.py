@@ -20,6 +20,7 @@ INT16: Final = Struct(">h")
 INT32: Final = Struct(">i")
 INT64: Final = Struct(">q")
 MAX_UVARINT_BYTES: Final = 5
+MAX_STRING_BYTES: Final = 32767
 
 
 class FieldReader:
@@ -148,7 +149,12 @@ class FieldWriter:
         self._buffer += INT64.pack(value)
 
     def string(self, text: str | None) -> None:
+        """Raises `ValueError` for one that is too long for the format."""
         data = None if text is None else text.encode()
+        if data is not None and len(data) > MAX_STRING_BYTES:
+            raise ValueError(
+                f"{len(data)} bytes of text are over {MAX_STRING_BYTES}: {text:.20}..."
+            )
         self._length(data, INT16)
         self._buffer += data or b""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from threading import Condition
-from typing import TYPE_CHECKING
+from threading import Condition, Lock
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from streamlog.client.contract import GroupMetadata
@@ -27,7 +27,7 @@ from streamlog.coordination.offset_record import (
     encode_offset,
 )
 from streamlog.coordination.offset_store import OffsetStore, StoredOffset
-from streamlog.errors import UnstableOffsetCommitError
+from streamlog.errors import InvalidProducerEpochError, UnstableOffsetCommitError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -39,19 +39,25 @@ if TYPE_CHECKING:
     from streamlog.storage import LogDirectory
     from streamlog.topic import TopicPartition
 
+MAX_METADATA_BYTES: Final = 4096
+NOWHERE: Final = -1
+"""The place of a record that is about to be appended."""
+
 
 class GroupCoordinator:
     """Commits offsets, tells them, and fences a group's former member. Usable from any thread.
 
     An offset that is committed on its own can be seen when it is durable; one that is committed
-    in a transaction when the transaction is. One lock guards the maps; it is never held while
-    something waits for the disk.
+    in a transaction when the transaction is. `_changed` guards the maps, also on the flusher's
+    thread, so it is never held over an append, which may wait for the flusher; `_joining` keeps
+    a group's records in the order of its generations.
     """
 
     def __init__(self, directory: LogDirectory, *, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
         self._topic = InternalTopic(directory, OFFSETS_TOPIC)
+        self._joining = Lock()
         self._changed = Condition()
         self._store = OffsetStore()
         self._groups: dict[str, GroupState] = {}
@@ -77,28 +83,31 @@ class GroupCoordinator:
         """Makes the caller the group's member, in a new generation; fences whoever was it."""
         member_id = f"{client_id}-{uuid4()}"
         now_ms = self._clock.now_ms()
-        with self._changed:
+        with self._joining:
             state = join(
-                self._state(group),
+                self.state(group),
                 member_id=member_id,
                 client_id=client_id,
                 topics=topics,
                 partitions=partitions,
                 now_ms=now_ms,
             )
-            self._groups[group] = state
-        self._write_group(state, now_ms)
+            self._become(state, now_ms)
         return GroupMetadata(group_id=group, generation_id=state.generation, member_id=member_id)
 
     def leave(self, member: GroupMetadata) -> None:
         """Nothing where another has taken over."""
         now_ms = self._clock.now_ms()
-        with self._changed:
-            before = self._state(member.group_id)
+        with self._joining:
+            before = self.state(member.group_id)
             after = leave(before, member.member_id, now_ms=now_ms)
-            self._groups[member.group_id] = after
-        if after is not before:
-            self._write_group(after, now_ms)
+            if after is not before:
+                self._become(after, now_ms)
+
+    def state(self, group: str) -> GroupState:
+        """The group's generation and member."""
+        with self._changed:
+            return self._groups.get(group) or GroupState(group=group)
 
     # Offsets
 
@@ -111,11 +120,13 @@ class GroupCoordinator:
     ) -> Future[None]:
         """Commits offsets on their own; done, and to be seen, when they are durable.
 
-        Raises `IllegalGenerationError` or `UnknownMemberError` for who may not commit; nothing
-        is written then.
+        Raises `IllegalGenerationError` or `UnknownMemberError` for who may not commit, and
+        `ValueError` for more metadata than Kafka's offset.metadata.max.bytes; nothing is written
+        then.
         """
-        with self._changed:
-            check_commit(self._state(group.group_id), group, transactional=False)
+        if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
+            raise ValueError(f"offset metadata of {size} bytes is over {MAX_METADATA_BYTES}")
+        check_commit(self.state(group.group_id), group, transactional=False)
         now_ms = self._clock.now_ms()
         return self._write_offsets(
             group.group_id,
@@ -154,26 +165,36 @@ class GroupCoordinator:
         """
         now_ms = self._clock.now_ms()
         home = self._topic.home(group.group_id).partition
-        committed = {
+        offsets_by_key = {
             OffsetKey(group.group_id, partition): OffsetAndMetadata(offset, now_ms)
             for partition, offset in offsets.items()
         }
-        # One step with `end_transaction`: a marker between the append and the note of it would
-        # leave offsets pending for ever. The append cannot wait for the flusher, which may wait
-        # for this lock: a transaction's offsets are far from what a partition may have unsynced.
+        check_commit(self.state(group.group_id), group, transactional=True)
+        # Pending before the append: a marker may come at any moment, and `end_transaction` must
+        # not find less than the partition has, nor leave behind what comes later.
         with self._changed:
-            check_commit(self._state(group.group_id), group, transactional=True)
+            before = self._store.pending_in(home, identity.producer_id)
+            intended = before | _stored(offsets_by_key, NOWHERE)
+            self._store.set_pending(home, identity.producer_id, intended)
+        try:
             base_offset = self._topic.append(
                 home,
-                [encode_key(key) for key in committed],
-                [encode_offset(value) for value in committed.values()],
+                [encode_key(key) for key in offsets_by_key],
+                [encode_offset(value) for value in offsets_by_key.values()],
                 now_ms=now_ms,
                 identity=identity,
                 base_sequence=base_sequence,
             )
-            for index, (key, value) in enumerate(committed.items()):
-                stored = StoredOffset(base_offset + index, value)
-                self._store.put_pending(home, identity.producer_id, key, stored)
+        except BaseException as error:
+            ended = isinstance(error, InvalidProducerEpochError)
+            with self._changed:
+                self._store.set_pending(home, identity.producer_id, {} if ended else before)
+                self._changed.notify_all()
+            raise
+        with self._changed:
+            if still := self._store.pending_in(home, identity.producer_id):
+                placed = still | _stored(offsets_by_key, base_offset)
+                self._store.set_pending(home, identity.producer_id, placed)
 
     def end_transaction(self, home: int, producer_id: int, *, commit: bool) -> None:
         """The offsets partition `home` has the producer's marker."""
@@ -222,11 +243,10 @@ class GroupCoordinator:
         with self._changed:
             return self._store.groups()
 
-    def _state(self, group: str) -> GroupState:
-        return self._groups.get(group) or GroupState(group=group)
-
-    def _write_group(self, state: GroupState, now_ms: int) -> None:
+    def _become(self, state: GroupState, now_ms: int) -> None:
         """Not waited for: a generation that a crash forgets had no member left to fence."""
+        with self._changed:
+            self._groups[state.group] = state
         home = self._topic.home(state.group).partition
         key, value = encode_key(GroupKey(state.group)), encode_group(to_value(state))
         self._topic.append(home, [key], [value], now_ms=now_ms)
@@ -239,12 +259,11 @@ class GroupCoordinator:
         if not offsets:
             future.set_result(None)
             return future
-        keys = [OffsetKey(group, partition) for partition in offsets]
-        values = list(offsets.values())
+        offsets_by_key = {OffsetKey(group, each): value for each, value in offsets.items()}
         base_offset = self._topic.append(
             self._topic.home(group).partition,
-            [encode_key(key) for key in keys],
-            [None if value is None else encode_offset(value) for value in values],
+            [encode_key(key) for key in offsets_by_key],
+            [None if value is None else encode_offset(value) for value in offsets_by_key.values()],
             now_ms=now_ms,
         )
 
@@ -253,12 +272,21 @@ class GroupCoordinator:
                 future.set_exception(error)
                 return
             with self._changed:
-                for index, (key, value) in enumerate(zip(keys, values, strict=True)):
-                    self._store.put(key, StoredOffset(base_offset + index, value))
+                for key, stored in _stored(offsets_by_key, base_offset).items():
+                    self._store.put(key, stored)
             future.set_result(None)
 
         self._directory.flusher.when_durable(durable)
         return future
+
+
+def _stored(
+    offsets: Mapping[OffsetKey, OffsetAndMetadata | None], base_offset: int
+) -> dict[OffsetKey, StoredOffset]:
+    return {
+        key: StoredOffset(base_offset + index, value)
+        for index, (key, value) in enumerate(offsets.items())
+    }
 
 
 def read_groups(replay: Replay) -> dict[str, GroupState]:

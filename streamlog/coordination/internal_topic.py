@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from streamlog.coordination.replay import Replay
@@ -32,6 +33,7 @@ def java_string_hash(text: str) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
+@lru_cache(maxsize=1024)
 def choose_home(key: str, partitions: int) -> int:
     """The partition of a group or transactional id, by Kafka's `Utils.abs(hash) % partitions`.
 

@@ -46,8 +46,7 @@ class OffsetStore:
         self, home: int, producer_id: int, records: Mapping[bytes, KeyedRecord]
     ) -> None:
         """Takes what a replay found undecided."""
-        for key, stored in _decode(records).items():
-            self.put_pending(home, producer_id, key, stored)
+        self.set_pending(home, producer_id, _decode(records))
 
     def put(self, key: OffsetKey, stored: StoredOffset) -> None:
         """A record outside of transactions."""
@@ -56,11 +55,18 @@ class OffsetStore:
         if known is None or known.record_offset < stored.record_offset:
             offsets[key.partition] = stored
 
-    def put_pending(
-        self, home: int, producer_id: int, key: OffsetKey, stored: StoredOffset
+    def pending_in(self, home: int, producer_id: int) -> dict[OffsetKey, StoredOffset]:
+        """What an open transaction is about to commit; empty where none is open."""
+        return dict(self._pending.get((home, producer_id), {}))
+
+    def set_pending(
+        self, home: int, producer_id: int, pending: Mapping[OffsetKey, StoredOffset]
     ) -> None:
-        """A record of an open transaction."""
-        self._pending.setdefault((home, producer_id), {})[key] = stored
+        """Replaces what an open transaction is about to commit."""
+        if pending:
+            self._pending[home, producer_id] = dict(pending)
+        else:
+            self._pending.pop((home, producer_id), None)
 
     def end_transaction(self, home: int, producer_id: int, *, commit: bool) -> None:
         """A marker in the offsets partition `home`."""

@@ -30,6 +30,7 @@ from streamlog.coordination.deadlines import TransactionDeadlines
 from streamlog.coordination.internal_topic import OFFSETS_TOPIC
 from streamlog.coordination.recovery import COORDINATOR_EPOCH, end_leftovers
 from streamlog.coordination.transaction_log import Transaction, TransactionLog, read_transactions
+from streamlog.coordination.transaction_record import encode_key
 from streamlog.coordination.transaction_state import (
     NO_PRODUCER_ID,
     AbortFirst,
@@ -72,8 +73,9 @@ class TransactionCoordinator:
     """One coordinator for all transactional ids of a log directory. Usable from any thread.
 
     One lock guards everything. Callbacks take it on the flusher's thread, so nothing that waits
-    for the flusher may hold it: producer ids are taken outside. (An append waits where a partition
-    has 32 MB unsynced; the state topic gets a few records an id and window.)
+    for the flusher may hold it: producer ids are taken and offsets appended outside. (Any append
+    waits where its partition has 32 MB unsynced; in the state topic, with a few records an id and
+    window, none has.)
     """
 
     def __init__(self, directory: LogDirectory, groups: GroupCoordinator, *, clock: Clock) -> None:
@@ -117,10 +119,11 @@ class TransactionCoordinator:
         Returns when the new identity is durable. `release` gives the id free again.
 
         Raises `TransactionalIdInUseError` where a live producer of this process has the id, and
-        `ValueError` for an empty id or a timeout out of Kafka's bounds.
+        `ValueError` for an id or a timeout out of Kafka's bounds.
         """
         if not transactional_id:
             raise ValueError("a transactional id must not be empty")
+        encode_key(transactional_id)  # refuses one that is too long
         with self._lock:
             if transactional_id in self._owned:
                 raise TransactionalIdInUseError(transactional_id)
@@ -176,22 +179,22 @@ class TransactionCoordinator:
     ) -> None:
         """Commits consumed offsets with the transaction (KIP-98, KIP-447).
 
-        Raises as `add_partitions` does, and `IllegalGenerationError` or `UnknownMemberError` where
-        `group` is not, or no longer, the group's member.
+        By the owner, one call at a time. Raises as `add_partitions` does, and
+        `IllegalGenerationError` or `UnknownMemberError` where `group` is not, or no longer, the
+        group's member.
         """
         if not offsets:
             return
         home = self._groups.home(group.group_id)
-        with self._lock:
-            self.add_partitions(transactional_id, identity, [home])
-            transaction = self._transactions[transactional_id]
-            sequence = transaction.sequences.get(home, 0)
-            try:
-                self._groups.commit_in_transaction(identity, group, offsets, base_sequence=sequence)
-            except InvalidProducerEpochError as error:
-                reason = "the coordinator ended it"
-                raise TransactionAbortedError(transactional_id, reason) from error
-            transaction.sequences[home] = sequence + len(offsets)
+        self.add_partitions(transactional_id, identity, [home])
+        transaction = self._transactions[transactional_id]
+        sequence = transaction.sequences.get(home, 0)
+        try:
+            self._groups.commit_in_transaction(identity, group, offsets, base_sequence=sequence)
+        except InvalidProducerEpochError as error:
+            reason = "the coordinator ended it"
+            raise TransactionAbortedError(transactional_id, reason) from error
+        transaction.sequences[home] = sequence + len(offsets)
 
     def end(self, transactional_id: str, identity: ProducerIdentity, *, commit: bool) -> Ending:
         """Commits or aborts. The future is done when that is durable; nothing is waited for here.

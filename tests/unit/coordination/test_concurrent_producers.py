@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+import pytest
+
 from streamlog.client.contract import GroupMetadata
 from streamlog.client.isolation import decode_visible
 from streamlog.clock import SystemClock
@@ -100,4 +102,47 @@ def test_producers_in_threads_share_partitions_without_getting_into_each_others_
         )
         for place in PARTITIONS:
             assert Counter(committed_values(directory, place)) == expected
+        coordination.close()
+
+
+def test_a_partition_with_too_much_unsynced_holds_up_nobody_for_ever(tmp_path: Path) -> None:
+    """Appends then wait for the flusher, which waits for the coordinators' locks at times."""
+    with LogDirectory.open(tmp_path) as directory:
+        coordination = Coordination(directory, clock=SystemClock())
+        coordination.open()
+        directory.create_topic("a", len(PARTITIONS))
+        group, stalled, go_on = GroupMetadata(group_id="g"), Event(), Event()
+        coordination.groups.commit(group, {PARTITIONS[0]: 0}).result(30)
+        transactions = coordination.transactions
+        first = transactions.init_producer("first", 60_000)
+        second = transactions.init_producer("second", 60_000)
+        transactions.send_offsets("first", first, group, {PARTITIONS[0]: 1})
+        many = [TopicPartition("a", number) for number in range(10, 210)]
+
+        def stall() -> None:
+            stalled.set()
+            go_on.wait()
+
+        def fill() -> None:
+            for number in range(45):  # 37 MB, of which 32 MB may be unsynced
+                offsets = dict.fromkeys(many, number)
+                coordination.groups.commit(group, offsets, metadata="x" * 4096)
+
+        def send_offsets() -> None:
+            transactions.send_offsets("second", second, group, {PARTITIONS[2]: 2})
+
+        with ThreadPoolExecutor(2) as pool:
+            directory.flusher.add_drain(stall)
+            ending = transactions.end("first", first, commit=True)
+            stalled.wait()
+            filling = pool.submit(fill)
+            with pytest.raises(TimeoutError):
+                filling.result(1)
+            sending = pool.submit(send_offsets)
+            go_on.set()
+            for future in (ending, filling, sending):
+                future.result(60)
+        transactions.end("second", second, commit=True).result(60)
+        committed = coordination.groups.committed("g")
+        assert committed == {PARTITIONS[0]: 1, PARTITIONS[2]: 2, **dict.fromkeys(many, 44)}
         coordination.close()

@@ -49,6 +49,17 @@ def test_a_commit_that_was_not_synced_is_not_acknowledged(world: World) -> None:
     assert world.after_power_loss().groups.committed("g") == {A0: 5}
 
 
+def test_metadata_and_names_over_kafkas_limits_are_misuse(world: World) -> None:
+    with pytest.raises(ValueError, match="4097 bytes is over 4096"):
+        world.groups.commit(GROUP, {A0: 1}, metadata="x" * 4097)
+    with pytest.raises(ValueError, match="over 32767"):
+        world.groups.commit(GroupMetadata(group_id="g" * 32768), {A0: 1})
+    with pytest.raises(ValueError, match="over 32767"):
+        world.writer("t" * 32768)
+    assert world.transactions.transactions() == []
+    assert world.groups.groups() == []
+
+
 def test_rule_13_offsets_of_an_application_do_not_expire(world: World) -> None:
     """Else an application that rests for a week begins at the wrong place."""
     world.groups.commit(GROUP, {A0: 5}).result(0)

@@ -43,7 +43,7 @@ def test_a_tombstone_deletes() -> None:
 
 def test_an_offset_in_a_transaction_is_pending_until_its_marker() -> None:
     store = OffsetStore()
-    store.put_pending(HOME, 7, KEY, StoredOffset(0, at(5)))
+    store.set_pending(HOME, 7, {KEY: StoredOffset(0, at(5))})
     assert committed(store) is None
     assert store.pending("g") == {IN}
     store.end_transaction(HOME, 7, commit=True)
@@ -53,7 +53,7 @@ def test_an_offset_in_a_transaction_is_pending_until_its_marker() -> None:
 
 def test_an_aborted_offset_never_was() -> None:
     store = OffsetStore()
-    store.put_pending(HOME, 7, KEY, StoredOffset(0, at(5)))
+    store.set_pending(HOME, 7, {KEY: StoredOffset(0, at(5))})
     store.end_transaction(HOME, 7, commit=False)
     assert committed(store) is None
     assert store.pending("g") == set()
@@ -61,7 +61,7 @@ def test_an_aborted_offset_never_was() -> None:
 
 def test_a_marker_decides_only_its_own_partition_and_producer() -> None:
     store = OffsetStore()
-    store.put_pending(HOME, 7, KEY, StoredOffset(0, at(5)))
+    store.set_pending(HOME, 7, {KEY: StoredOffset(0, at(5))})
     store.end_transaction(OTHER_HOME, 7, commit=True)
     store.end_transaction(HOME, 8, commit=True)
     assert committed(store) is None
@@ -70,7 +70,7 @@ def test_a_marker_decides_only_its_own_partition_and_producer() -> None:
 
 def test_a_marker_does_not_undo_a_later_plain_commit() -> None:
     store = OffsetStore()
-    store.put_pending(HOME, 7, KEY, StoredOffset(0, at(5)))
+    store.set_pending(HOME, 7, {KEY: StoredOffset(0, at(5))})
     store.put(KEY, StoredOffset(1, at(9)))
     store.end_transaction(HOME, 7, commit=True)
     assert committed(store) == 9
@@ -78,7 +78,7 @@ def test_a_marker_does_not_undo_a_later_plain_commit() -> None:
 
 def test_a_marker_does_not_bring_back_what_was_deleted_meanwhile() -> None:
     store = OffsetStore()
-    store.put_pending(HOME, 7, KEY, StoredOffset(0, at(5)))
+    store.set_pending(HOME, 7, {KEY: StoredOffset(0, at(5))})
     store.put(KEY, StoredOffset(1, None))
     store.end_transaction(HOME, 7, commit=True)
     assert committed(store) is None

@@ -42,7 +42,6 @@ def kernel_extensions() -> list:
     if MODE == "0" or not BUILDING:
         return []
     paths = [str(Path(*name.split(".")).with_suffix(".py")) for name in KERNELS]
-    paths = [path for path in paths if (ROOT / path).exists()]
     options = [
         "--config-file=",
         f"--cache-dir={SCRATCH}/mypy",

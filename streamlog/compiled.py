@@ -23,9 +23,7 @@ KERNELS = (
 
 def compiled_modules() -> dict[str, bool]:
     """Whether each kernel, as the import system finds it here, is a compiled one."""
-    origins = {name: _origin(name) for name in KERNELS}
-    suffixes = tuple(EXTENSION_SUFFIXES)
-    return {name: origin.endswith(suffixes) for name, origin in origins.items() if origin}
+    return {name: _is_compiled(name) for name in KERNELS}
 
 
 def kind() -> Literal["compiled", "pure", "mixed"]:
@@ -49,9 +47,6 @@ def describe() -> str:
             return f"partly compiled (pure Python: {', '.join(pure)})"
 
 
-def _origin(name: str) -> str | None:
-    try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:  # its package
-        return None
-    return spec.origin if spec else None
+def _is_compiled(name: str) -> bool:
+    spec = find_spec(name)
+    return bool(spec and spec.origin and spec.origin.endswith(tuple(EXTENSION_SUFFIXES)))

@@ -13,13 +13,25 @@ def complete_topic(context: typer.Context, incomplete: str) -> list[str]:
     from streamlog.cli.opening import open_to_read
     from streamlog.errors import StreamlogError
 
-    # The parameter is unset while a line is completed that does not name it.
-    directory = cast("Path | None", context.params.get("log")) or Path("data")
     try:
-        with open_to_read(directory) as log:
+        with open_to_read(_directory(context)) as log:
             return sorted(name for name in log.topics() if name.startswith(incomplete))
     except (StreamlogError, OSError):
         return []
+
+
+def complete_app(context: typer.Context, incomplete: str) -> list[str]:
+    """Applications that keep state beside the log."""
+    states = cast("Path | None", context.params.get("state_dir")) or _directory(context) / "state"
+    try:
+        return sorted(path.name for path in states.iterdir() if path.name.startswith(incomplete))
+    except OSError:
+        return []
+
+
+def _directory(context: typer.Context) -> Path:
+    # The parameter is unset while a line is completed that does not name it.
+    return cast("Path | None", context.params.get("log")) or Path("data")
 
 
 def complete_serde(incomplete: str) -> list[str]:

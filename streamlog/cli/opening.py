@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,14 +27,23 @@ def open_to_read(directory: Path) -> Log:
 def open_to_write(directory: Path, *, durability: Durability = "fsync", create: bool = True) -> Log:
     """As the owner of the directory, which is made if it is not there.
 
+    Says on stderr what recovery had to cut off.
+
     Raises:
         DirectoryAccessError: there is no log, and `create` is False.
     """
-    import streamlog
+    from streamlog.client.embedded import EmbeddedLog
 
     if not create:
         check_log(directory)
-    return streamlog.open(directory, durability=durability)
+    log = EmbeddedLog.open(directory, durability=durability)
+    for cut in log.truncations:
+        print(
+            f"recovered {cut.topic_partition}: {cut.removed_bytes:,} bytes that a crash had torn "
+            f"cut off at offset {cut.offset:,}, none of them acknowledged ({cut.reason})",
+            file=sys.stderr,
+        )
+    return log
 
 
 def check_log(directory: Path) -> None:

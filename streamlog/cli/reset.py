@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamlog.cli import footprint
+from streamlog.cli.completion import complete_app
 from streamlog.cli.options import DEFAULT_LOG, LogOption
 
 if TYPE_CHECKING:
-    from streamlog.client.contract import Log, TopicPartition
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-CHANGELOG = "-changelog"
-REPARTITION = "-repartition"
+    from streamlog.cli.footprint import Footprint
+    from streamlog.client.contract import Log, TopicDescription, TopicPartition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,34 +26,21 @@ class Plan:
     """What a reset does.
 
     Attributes:
-        offsets: The group's next offsets: inputs at their beginning, internal topics at their end.
-        changelogs: How many keys each changelog partition still holds; they become tombstones.
+        offsets: Each group's next offsets: inputs at their beginning, repartition topics at their
+            end.
+        changelogs: The keys that each changelog partition holds; they become tombstones.
         state: The directory of local state, or None where there is none.
     """
 
-    offsets: dict[TopicPartition, int]
+    offsets: dict[str, dict[TopicPartition, int]]
     changelogs: dict[TopicPartition, list[bytes]]
     state: Path | None
 
-    def describe(self, previous: dict[TopicPartition, int]) -> list[str]:
-        """One line a change."""
-        lines = [
-            f"offset of {partition}: {previous.get(partition, 0):,} -> {offset:,}"
-            for partition, offset in sorted(self.offsets.items())
-            if previous.get(partition) != offset
-        ]
-        lines += [
-            f"state in {partition}: {len(keys):,} keys deleted"
-            for partition, keys in sorted(self.changelogs.items())
-            if keys
-        ]
-        if self.state is not None:
-            lines.append(f"directory {self.state}: deleted")
-        return lines
-
 
 def reset(
-    app: Annotated[str, typer.Argument(metavar="APP", show_default=False)],
+    app: Annotated[
+        str, typer.Argument(metavar="APP", autocompletion=complete_app, show_default=False)
+    ],
     *,
     log: LogOption = DEFAULT_LOG,
     state_dir: Annotated[
@@ -79,8 +69,8 @@ def reset(
     from streamlog.cli.opening import open_to_write
 
     with open_to_write(log, create=False) as opened:
-        plan = _plan(opened, app, (state_dir or log / "state") / app)
-        changes = plan.describe(opened.committed_offsets(app))
+        plan = _plan(opened, app, state_dir or log / "state")
+        changes = list(_describe(plan, opened))
         if not changes:
             print(f"{app}: nothing to reset", file=sys.stderr)
             return
@@ -93,22 +83,66 @@ def reset(
     print(f"{app} starts anew with its next run", file=sys.stderr)
 
 
-def _plan(log: Log, app: str, state: Path) -> Plan:
+def _plan(log: Log, app: str, states: Path) -> Plan:
+    topics = log.topics(internal=True)
+    belongs = _footprint(app, states, topics)
+    drained = log.end_offsets(_partitions(topics, belongs.repartitions))
+    offsets = {group: _beginnings(log, group, drained.keys()) for group in belongs.groups}
+    offsets[app] |= drained
+    return Plan(
+        offsets=offsets,
+        changelogs={
+            partition: _live_keys(log, partition)
+            for partition in _partitions(topics, belongs.changelogs)
+        },
+        state=states / app if (states / app).exists() else None,
+    )
+
+
+def _footprint(app: str, states: Path, topics: Collection[str]) -> Footprint:
+    try:
+        manifest = (states / app / footprint.MANIFEST).read_bytes()
+    except FileNotFoundError:
+        others = [path.name for path in states.iterdir()] if states.exists() else []
+        return footprint.guessed(app, topics, others)
+    return footprint.named_by_manifest(app, json.loads(manifest))
+
+
+def _partitions(
+    topics: Mapping[str, TopicDescription], names: Iterable[str]
+) -> list[TopicPartition]:
     from streamlog.client.contract import TopicPartition
 
-    internal = {
-        topic.name: [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-        for topic in log.topics(internal=True).values()
-        if topic.name.startswith(f"{app}-") and topic.name.endswith((CHANGELOG, REPARTITION))
-    }
-    changelogs = [p for name, parts in internal.items() if name.endswith(CHANGELOG) for p in parts]
-    drained = [p for name, parts in internal.items() if name.endswith(REPARTITION) for p in parts]
-    inputs = [p for p in log.committed_offsets(app) if p.topic not in internal]
-    return Plan(
-        offsets={**log.beginning_offsets(inputs), **log.end_offsets(drained)},
-        changelogs={partition: _live_keys(log, partition) for partition in changelogs},
-        state=state if state.exists() else None,
-    )
+    return [
+        TopicPartition(name, number)
+        for name in names
+        if name in topics
+        for number in range(topics[name].partitions)
+    ]
+
+
+def _beginnings(
+    log: Log, group: str, except_for: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    committed = log.committed_offsets(group)
+    return log.beginning_offsets([part for part in committed if part not in except_for])
+
+
+def _describe(plan: Plan, log: Log) -> Iterator[str]:
+    """One line a change; none where everything is as it would be."""
+    for group, offsets in plan.offsets.items():
+        committed = log.committed_offsets(group)
+        for partition, offset in sorted(offsets.items()):
+            if committed.get(partition, 0) != offset:
+                yield (
+                    f"group {group}: offset of {partition} {committed.get(partition, 0):,} -> "
+                    f"{offset:,}"
+                )
+    for partition, keys in sorted(plan.changelogs.items()):
+        if keys:
+            yield f"state in {partition}: {len(keys):,} keys deleted"
+    if plan.state is not None:
+        yield f"directory {plan.state}: deleted"
 
 
 def _live_keys(log: Log, partition: TopicPartition) -> list[bytes]:
@@ -147,5 +181,7 @@ def _carry_out(log: Log, app: str, plan: Plan) -> None:
                 producer.send_columns(
                     partition.topic, keys, [None] * len(keys), partition=partition.partition
                 )
-        producer.send_offsets_to_transaction(plan.offsets, GroupMetadata(group_id=app))
+        for group, offsets in plan.offsets.items():
+            if offsets:
+                producer.send_offsets_to_transaction(offsets, GroupMetadata(group_id=group))
         producer.commit_transaction()

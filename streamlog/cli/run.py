@@ -75,10 +75,14 @@ def run(
             view=_view(plain=plain),
         )
     _report(outcome, last, as_json=json_)
+    raise typer.Exit(exit_code(outcome, signalled, until_idle=until_idle))
+
+
+def exit_code(outcome: Outcome, signalled: int, *, until_idle: bool) -> int:
+    """A stop signal is how a run without end ends well, but no end of one `--until-idle`."""
     if outcome.failures:
-        raise typer.Exit(1)
-    if signalled and (until_idle or outcome.at_once):
-        raise typer.Exit(signalled)
+        return 1
+    return signalled if until_idle or outcome.at_once else 0
 
 
 def _view(*, plain: bool) -> View:
@@ -96,7 +100,7 @@ def _view(*, plain: bool) -> View:
 def _run(
     targets: Sequence[Target], log: Log, *, until_idle: bool, state_dir: Path, view: View
 ) -> tuple[Outcome, Snapshot, int]:
-    """Runs the loop; the last value is the exit code that a stop signal asks for, or 0."""
+    """Runs the loop; the last value is what a shell expects of the stop signal, or 0."""
     import asyncio
 
     from streamlog.cli.running.runner import Runner

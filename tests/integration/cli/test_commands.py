@@ -302,12 +302,18 @@ def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> 
     with streamlog.open(tmp_path / "log") as log:
         fill_application(log)
     state.mkdir(parents=True)
-    (state / "manifest").write_text("{}")
+    manifest: dict[str, Any] = {
+        "stores": {"counts": {}, "gone": {}},
+        "exchanges": {"words": {}},
+        "agents": {"tally": {}},
+    }
+    (state / "manifest.json").write_text(json.dumps(manifest))
 
     dry = run("reset", "word-count", "--dry-run")
     assert dry.lines == [
-        "offset of lines-0: 3 -> 0",
-        "offset of word-count-words-repartition-0: 0 -> 2",
+        "group word-count: offset of lines-0 3 -> 0",
+        "group word-count: offset of word-count-words-repartition-0 0 -> 2",
+        "group word-count-tally: offset of lines-0 2 -> 0",
         "state in word-count-counts-changelog-0: 1 keys deleted",
         f"directory {state}: deleted",
     ]
@@ -318,6 +324,8 @@ def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> 
     with streamlog.open(tmp_path / "log") as log:
         offsets = log.committed_offsets("word-count")
         assert offsets[TopicPartition("lines", 0)] == 0
+        assert log.committed_offsets("word-count-tally") == {TopicPartition("lines", 0): 0}
+        assert log.committed_offsets("word-count-2") == {TopicPartition("lines", 0): 1}
         with log.consumer("word-count-counts-changelog") as consumer:
             records = consumer.poll()
     assert [(record.key, record.value) for record in records][-1] == (b"the", None)
@@ -336,9 +344,10 @@ def fill_application(log: streamlog.Log) -> None:
             "word-count-counts-changelog", [b"the", b"gone", b"gone"], [b"1", b"1", None]
         )
         producer.send_columns("word-count-words-repartition", [b"the"], [b"1"])
-        producer.send_offsets_to_transaction(
-            {TopicPartition("lines", 0): 3}, GroupMetadata(group_id="word-count")
-        )
+        for group, offset in [("word-count", 3), ("word-count-tally", 2), ("word-count-2", 1)]:
+            producer.send_offsets_to_transaction(
+                {TopicPartition("lines", 0): offset}, GroupMetadata(group_id=group)
+            )
         producer.commit_transaction()
 
 
@@ -349,6 +358,16 @@ def test_topic_names_are_completed(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("COMP_WORDS", "streamlog consume ord")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert run().out.split() == ["orders"]
+
+
+def test_applications_are_completed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log" / "state" / "word-count").mkdir(parents=True)
+    monkeypatch.setenv("_STREAMLOG_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "streamlog reset w")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run().out.split() == ["word-count"]
 
 
 def test_the_version_and_help_are_there(run: Run) -> None:

@@ -1,0 +1,106 @@
+"""The demo, on a small corpus: exact, unchanged by a second run, stopped and reset."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from streamlog.targets import TARGETS_GROUP
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "word_count"
+STREAMLOG = Path(sys.executable).with_name("streamlog")
+
+pytestmark = pytest.mark.skipif(
+    not entry_points(group=TARGETS_GROUP), reason="the distribution is not installed"
+)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    (folder / "site-packages").mkdir(parents=True)
+    (folder / "site-packages" / "left_out.py").write_text("nothing of this counts\n")
+    for file in range(3):
+        lines = [f"line {number} of {file} and so on" for number in range(2_000)]
+        (folder / f"part{file}.py").write_text("\n".join(lines))  # no newline at the end
+    (folder / "bytes.py").write_bytes(b"caf\xe9 \xff\xfe and\n")
+    return folder
+
+
+def demo(corpus: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, EXAMPLE / "demo.py", "--dir", root],
+        env=os.environ | {"STREAMLOG_CORPUS": str(corpus)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_demo_is_exact_and_a_second_one_changes_nothing(corpus: Path, tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    first = demo(corpus, root)
+    assert first.returncode == 0, first.stderr
+    assert "top 10 of word-count" in first.stdout
+    assert "exact: " in first.stdout
+    table = (root / "counts.jsonl").read_bytes()
+    second = demo(corpus, root)
+    assert second.returncode == 0, second.stderr
+    assert "0 in, 0 out" in second.stdout
+    assert (root / "counts.jsonl").read_bytes() == table
+
+
+def test_the_demo_tells_a_difference(corpus: Path, tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    assert demo(corpus, root).returncode == 0
+    (corpus / "part0.py").unlink()
+    wrong = demo(corpus, root)
+    assert wrong.returncode == 1
+    assert "error: the counts of" in wrong.stderr
+
+
+def test_after_a_reset_the_application_counts_anew_and_alike(corpus: Path, tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    assert demo(corpus, root).returncode == 0
+    table = (root / "counts.jsonl").read_bytes()
+    reset = subprocess.run(
+        [STREAMLOG, "reset", "word-count", "--yes", "--log", root / "log"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert reset.returncode == 0, reset.stderr
+    assert "keys deleted" in reset.stdout
+    again = demo(corpus, root)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "6,001 in" in again.stdout
+    assert (root / "counts.jsonl").read_bytes() == table
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--until-idle"], 128 + signal.SIGTERM)])
+def test_a_stop_signal_ends_the_run_in_order(
+    corpus: Path, tmp_path: Path, options: list[str], code: int
+) -> None:
+    root = tmp_path / "run"
+    waiting = tmp_path / "waiting.yaml"
+    text = (EXAMPLE / "lines.yaml").read_text().replace("name: lines", "name: waiting")
+    waiting.write_text(text)
+    process = subprocess.Popen(
+        [STREAMLOG, "run", EXAMPLE / "app.py", waiting, "--log", root / "log", *options],
+        env=os.environ | {"STREAMLOG_CORPUS": str(corpus)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "running" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.split()[0]) == (code, "stopped"), err

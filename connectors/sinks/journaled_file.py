@@ -65,12 +65,16 @@ class JournaledFile:
         Raises:
             DestinationError: another sink has the file, or it is not as a sink left it.
         """
-        with self._reporting():
-            make_directory(self._files, self._directory)
-            self._lock = self._take_lock()
-            self._journal = self._open_journal()
-            self._finish_replacing()
-            self._file = self._open_data()
+        try:
+            with self._reporting():
+                make_directory(self._files, self._directory)
+                self._lock = self._take_lock()
+                self._journal = self._open_journal()
+                self._finish_replacing()
+                self._file = self._open_data()
+        except BaseException:
+            self.close()
+            raise
 
     def read(self) -> bytes:
         """The whole content that counts."""

@@ -60,23 +60,32 @@ class TextRows:
         if set(map(type, batch.values)) == {str}:
             text = "\n".join(batch.values)
             if text.count("\n") == len(batch.values) - 1:
-                return text.encode() + b"\n"
+                try:
+                    return text.encode() + b"\n"
+                except UnicodeEncodeError:
+                    pass  # find the row below
         return b"".join(_text_line(i, value) for i, value in enumerate(batch.values))
 
 
 def _text_line(index: int, value: Any) -> bytes:
-    match value:
-        case None:
-            raise Poison("a record without value has no line of text", index=index)
-        case str():
-            line = value.encode()
-        case bytes():
-            line = value
-        case _:
-            [line] = encode_each([value], first=index)
+    if value is None:
+        raise Poison("a record without value has no line of text", index=index)
+    line = _text(index, value)
     if b"\n" in line:
         raise Poison("the value holds a newline, so it is no line of text", index=index)
     return line + b"\n"
+
+
+def _text(index: int, value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        [line] = encode_each([value], first=index)
+        return line
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise Poison(f"no text: {error}", index=index) from error
 
 
 def encode_column(values: Sequence[Any]) -> list[bytes]:

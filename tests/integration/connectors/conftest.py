@@ -72,9 +72,12 @@ class Bench:
         )
 
     def records(self, topic: str) -> list[Record]:
-        """All records of a topic, partition by partition."""
+        """All records of a topic, partition by partition, as soon as the last commit shows."""
         count = self.log.topic(topic).partitions
         partitions = [TopicPartition(topic, number) for number in range(count)]
+        durable = self.log.end_offsets(partitions, isolation="read_uncommitted")
+        while self.log.end_offsets(partitions) != durable:
+            durable = self.log.end_offsets(partitions, isolation="read_uncommitted")
         found: list[Record] = []
         for partition, end in self.log.end_offsets(partitions).items():
             with self.log.consumer(auto_commit=False) as consumer:

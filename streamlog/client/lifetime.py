@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ def unregister(session: Session) -> None:
 
 
 def _close_all() -> None:
-    """The latest first. An error ends nothing here: Python prints it, the others are closed."""
-    for session in reversed(list(_open_sessions)):
-        unregister(session)
-        session.close()
+    """The latest first; all of them, whatever one raises. Python prints the error."""
+    with ExitStack() as stack:
+        for session in _open_sessions:
+            stack.callback(session.close)
+        _open_sessions.clear()
 
 
 def _forget_all() -> None:

@@ -46,7 +46,11 @@ class Session:
         if self.closed:
             raise LogClosedError(self.broker.path)
         while self._leftovers:
-            self._leftovers.popleft()()
+            try:
+                undo = self._leftovers.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            undo()
 
     def add(self, client: Client) -> None:
         self._clients.add(client)

@@ -5,14 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-import pytest
-
 from streamlog.client.contract import GroupMetadata
 from streamlog.client.isolation import decode_visible
 from streamlog.clock import SystemClock
 from streamlog.coordination import Coordination
+from streamlog.coordination.offset_record import (
+    OffsetAndMetadata,
+    OffsetKey,
+    encode_key,
+    encode_offset,
+)
+from streamlog.errors import UnstableOffsetCommitError
 from streamlog.record import encode_batch
 from streamlog.storage import LogDirectory
+from streamlog.storage.partition_log import MAX_UNSYNCED_BYTES
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
@@ -105,44 +111,64 @@ def test_producers_in_threads_share_partitions_without_getting_into_each_others_
         coordination.close()
 
 
+def size_of_commit(partitions: int, metadata: int) -> int:
+    """The bytes that a commit of offsets for group `g` appends."""
+    keys = [encode_key(OffsetKey("g", TopicPartition("many", 0)))] * partitions
+    value = encode_offset(OffsetAndMetadata(1, 1, "x" * metadata))
+    return len(encode_batch(keys, [value] * partitions, [0] * partitions))
+
+
+def fill_up(coordination: Coordination, unsynced: int) -> None:
+    """Commits offsets until the next batch would have to wait for the flusher."""
+    group = GroupMetadata(group_id="g")
+    room = MAX_UNSYNCED_BYTES - unsynced
+    for partitions, metadata in ((200, 4096), (1, 4096), (1, 0)):
+        size = size_of_commit(partitions, metadata)
+        offsets = {TopicPartition("many", number): 1 for number in range(partitions)}
+        while room >= size:
+            coordination.groups.commit(group, offsets, metadata="x" * metadata)
+            room -= size
+
+
 def test_a_partition_with_too_much_unsynced_holds_up_nobody_for_ever(tmp_path: Path) -> None:
-    """Appends then wait for the flusher, which waits for the coordinators' locks at times."""
+    """An append waits for the flusher then, and the flusher for the coordinators' locks."""
     with LogDirectory.open(tmp_path) as directory:
         coordination = Coordination(directory, clock=SystemClock())
         coordination.open()
-        directory.create_topic("a", len(PARTITIONS))
+        transactions, groups = coordination.transactions, coordination.groups
         group, stalled, go_on = GroupMetadata(group_id="g"), Event(), Event()
-        coordination.groups.commit(group, {PARTITIONS[0]: 0}).result(30)
-        transactions = coordination.transactions
         first = transactions.init_producer("first", 60_000)
         second = transactions.init_producer("second", 60_000)
         transactions.send_offsets("first", first, group, {PARTITIONS[0]: 1})
-        many = [TopicPartition("a", number) for number in range(10, 210)]
+        directory.flusher.wait_durable()
 
         def stall() -> None:
             stalled.set()
             go_on.wait()
 
-        def fill() -> None:
-            for number in range(45):  # 37 MB, of which 32 MB may be unsynced
-                offsets = dict.fromkeys(many, number)
-                coordination.groups.commit(group, offsets, metadata="x" * 4096)
-
-        def send_offsets() -> None:
-            transactions.send_offsets("second", second, group, {PARTITIONS[2]: 2})
-
-        with ThreadPoolExecutor(2) as pool:
-            directory.flusher.add_drain(stall)
-            ending = transactions.end("first", first, commit=True)
-            stalled.wait()
-            filling = pool.submit(fill)
-            with pytest.raises(TimeoutError):
-                filling.result(1)
-            sending = pool.submit(send_offsets)
+        directory.flusher.add_drain(stall)
+        committing = transactions.end("first", first, commit=True)
+        stalled.wait()
+        fill_up(coordination, 0)
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(
+                transactions.send_offsets, "second", second, group, {PARTITIONS[2]: 2}
+            )
+            while is_stable(coordination, PARTITIONS[2]):
+                assert not sending.done()
             go_on.set()
-            for future in (ending, filling, sending):
-                future.result(60)
+            committing.result(60)
+            sending.result(60)
         transactions.end("second", second, commit=True).result(60)
-        committed = coordination.groups.committed("g")
-        assert committed == {PARTITIONS[0]: 1, PARTITIONS[2]: 2, **dict.fromkeys(many, 44)}
+        assert groups.committed("g", [PARTITIONS[0]]) == {PARTITIONS[0]: 1}
+        assert groups.committed("g", [PARTITIONS[2]]) == {PARTITIONS[2]: 2}
         coordination.close()
+
+
+def is_stable(coordination: Coordination, partition: TopicPartition) -> bool:
+    """Whether no transaction is about to commit an offset of the partition."""
+    try:
+        coordination.groups.committed("g", [partition], timeout=0)
+    except UnstableOffsetCommitError:
+        return False
+    return True

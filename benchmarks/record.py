@@ -9,6 +9,7 @@ Freeing the columns is not timed.
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -46,14 +47,14 @@ class Work:
 
 
 def nanoseconds(do: Callable[[], object], batches: int) -> float:
-    """Time of one record when `do` handles a batch; what it returns is freed outside the time."""
-    spent = 0
+    """Median time of one record when `do` handles a batch; its result is freed outside of it."""
+    times: list[int] = []
     for _ in range(batches):
         started = time.perf_counter_ns()
         result = do()
-        spent += time.perf_counter_ns() - started
+        times.append(time.perf_counter_ns() - started)
         del result
-    return spent / batches / RECORDS
+    return statistics.median(times) / RECORDS
 
 
 def decode(work: Work) -> Columns:

@@ -25,7 +25,7 @@ def visible(log, isolation="read_committed", topic="bids"):
         ends = log.end_offsets(consumer.assignment(), isolation=isolation)
         records = []
         while any(consumer.position(partition) < end for partition, end in ends.items()):
-            records += consumer.poll(timeout=1)
+            records += consumer.poll()
         return values(records)
 
 
@@ -33,7 +33,7 @@ def wait_for_end(log, offset, isolation="read_committed"):
     """Returns when the log of `bids` is stable up to `offset`: markers follow unsynced."""
     with log.consumer("bids", isolation=isolation) as consumer:
         while log.end_offsets([BIDS], isolation=isolation)[BIDS] < offset:
-            consumer.poll(timeout=10)
+            consumer.poll_columns(timeout=10)
 
 
 @pytest.fixture

@@ -69,6 +69,17 @@ class OffsetIndex:
         place = bisect_right(self._offsets, offset - self._base_offset)
         return self._positions[place - 1] if place else 0
 
+    def boundary(self, end_offset: int, end_position: int) -> int:
+        """The last position up to `end_position` where a batch begins that ends below `end_offset`.
+
+        Of those that the index knows; 0 without one.
+        """
+        place = min(
+            bisect_left(self._offsets, end_offset - self._base_offset),
+            bisect_right(self._positions, end_position),
+        )
+        return self._positions[place - 1] if place else 0
+
     def truncate(self, end_offset: int) -> None:
         """Drops the entries at and above the offset."""
         place = bisect_left(self._offsets, end_offset - self._base_offset)

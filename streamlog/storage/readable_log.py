@@ -207,19 +207,33 @@ def _base_offset(segment: Segment) -> int:
 def _read_batches(
     segment: Segment, position: int, size: int, bound: int, max_bytes: int
 ) -> tuple[bytes, int]:
-    """Whole batches below `bound` in one read, and the offset behind them."""
-    data = segment.pread(min(max(max_bytes, HEADER_SIZE), size - position), position)
-    end, next_offset = _whole_batches(segment, data, position, bound)
+    """Whole batches below `bound` in one read, and the offset behind them.
+
+    The index knows where batches begin, so only those behind its last entry are walked over.
+    """
+    limit = min(position + max(max_bytes, HEADER_SIZE), size)
+    boundary = segment.indexes.offsets.boundary(bound, limit)
+    if boundary > position and limit < size:
+        next_offset, _ = PLACE.unpack(segment.pread(PLACE.size, boundary))
+        return segment.pread(boundary - position, position), next_offset
+    data = segment.pread(limit - position, position)
+    walked = max(boundary - position, 0)
+    end, next_offset = _whole_batches(segment, data, position, walked, bound)
     if not end:  # the first batch is larger than max_bytes
         _, length = PLACE.unpack_from(data)
         data = segment.pread(length + LENGTH_OVERHEAD, position)
-        end, next_offset = _whole_batches(segment, data, position, bound)
+        end, next_offset = _whole_batches(segment, data, position, 0, bound)
     return data if end == len(data) else data[:end], next_offset
 
 
-def _whole_batches(segment: Segment, data: bytes, position: int, bound: int) -> tuple[int, int]:
-    """Where the whole batches below `bound` end in the data, and the offset behind them."""
-    place = last = 0
+def _whole_batches(
+    segment: Segment, data: bytes, position: int, place: int, bound: int
+) -> tuple[int, int]:
+    """Where the whole batches below `bound` end in the data, and the offset behind them.
+
+    `place` is where the walk begins, at a batch below the bound. (0, 0) where none is whole.
+    """
+    last = place
     available = len(data)
     unpack = PLACE.unpack_from
     while place + PLACE.size <= available:
@@ -232,7 +246,7 @@ def _whole_batches(segment: Segment, data: bytes, position: int, bound: int) -> 
         if end > available:
             break
         last, place = place, end
-    if not place:
+    if last == place:
         return 0, 0
     base_offset, _ = unpack(data, last)
     return place, base_offset + DELTA.unpack_from(data, last + DELTA_AT)[0] + 1

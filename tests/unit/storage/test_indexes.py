@@ -35,6 +35,15 @@ def test_an_offset_is_found_at_or_behind_the_entry_below_it() -> None:
     ]
 
 
+def test_a_boundary_lies_below_an_offset_and_a_position() -> None:
+    index = offset_index((109, 5000), (130, 10000))
+    assert index.boundary(131, 10000) == 10000
+    assert index.boundary(130, 10000) == 5000
+    assert index.boundary(131, 9999) == 5000
+    assert index.boundary(109, 9999) == 0
+    assert index.boundary(999, 4999) == 0
+
+
 def test_an_offset_index_is_read_back_below_the_offset_that_is_trusted() -> None:
     data = offset_index((109, 5000), (130, 10000)).encode()
     whole = OffsetIndex.decode(100, data, end_offset=1 << 63)

@@ -21,10 +21,11 @@ def explain(error: BaseException) -> Iterator[str]:
         yield "".join(traceback.format_exception(error)).rstrip()
         yield "error: this is a bug in streamlog or in a plugin, please report it"
         return
-    yield f"error: {_message(error)}"
+    message = _message(error)
+    yield f"error: {message}"
     cause = error.__cause__
     if cause is not None and not isinstance(cause, StreamlogError | OSError):
-        yield f"  caused by {_name_of(cause)}: {cause}{_place(cause)}"
+        yield from _explain_cause(cause, message)
 
 
 def _message(error: BaseException) -> str:
@@ -33,12 +34,16 @@ def _message(error: BaseException) -> str:
     return str(error)
 
 
-def _name_of(error: BaseException) -> str:
-    return type(error).__qualname__
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return ""
-    return f" ({frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name})"
+def _explain_cause(cause: BaseException, message: str) -> Iterator[str]:
+    """What `message` does not say of the cause yet: what it is, and where it was raised."""
+    what = f"{type(cause).__qualname__}: {cause}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if not frame.filename.startswith("<frozen")
+    ]
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
+    if what not in message:
+        yield f"  caused by {what}"
+    if where is not None and where not in message:
+        yield f"  raised at {where}, in {frames[-1].name}"

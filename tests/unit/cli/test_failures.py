@@ -36,10 +36,20 @@ def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
 
 def test_the_users_exception_is_named_with_its_place() -> None:
     cause = raised(ZeroDivisionError("division by zero"))
-    lines = list(explain(raised(StreamlogError("operator map failed"), cause)))
-    assert lines[0] == "error: operator map failed"
-    assert lines[1].startswith("  caused by ZeroDivisionError: division by zero (")
-    assert lines[1].endswith(", in raised)")
+    message, what, where = explain(raised(StreamlogError("operator map failed"), cause))
+    assert message == "error: operator map failed"
+    assert what == "  caused by ZeroDivisionError: division by zero"
+    assert where.startswith(f"  raised at {__file__}:")
+    assert where.endswith(", in raised")
+
+
+def test_what_the_message_says_is_not_said_again() -> None:
+    cause = raised(ZeroDivisionError("division by zero"))
+    error = StreamlogError("operator map failed: ZeroDivisionError: division by zero")
+    assert [line.split(" at ")[0] for line in explain(raised(error, cause))] == [
+        f"error: {error}",
+        "  raised",
+    ]
 
 
 def test_a_cause_of_ours_is_part_of_the_message_already() -> None:

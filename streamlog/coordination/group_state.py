@@ -4,8 +4,9 @@
       ▲                                            │ ▲    │ join by another member
       └─────────── leave (generation + 1) ─────────┘ └────┘ (generation + 1; the first is fenced)
 
-In a log that one process owns, a group of several consumers is later work; the second consumer of
-a group takes it over, and the first is told so when it commits next.
+A log that one process owns needs no more: the process is the member, and divides the partitions
+among its consumers itself. Whoever joins takes over, and the member before it is told so when it
+commits next.
 """
 
 from __future__ import annotations

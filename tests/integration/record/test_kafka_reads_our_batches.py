@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from struct import pack, unpack
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 READ_TOPIC = Path(__file__).with_name("ReadTopic.java")
 PRODUCE, PRODUCE_VERSION = 0, 7
+UNANSWERED = -99
+NOT_YET = (3, 6)  # UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER
 
 COLUMNS = Columns(
     [b"key", None, b"", b"k" * 300, None, b"long"],
@@ -99,15 +102,23 @@ def produce(kafka: KafkaBroker, topic: str, batch: bytes) -> None:
     request += pack(">hhi", -1, -1, 30_000)  # no transactional id, acks, timeout
     request += pack(f">ih{len(name)}sii", 1, len(name), name, 1, 0)
     request += pack(">i", len(batch)) + batch
+    deadline = time.monotonic() + 60
+    error = base_offset = UNANSWERED
+    # A topic is there before its partition has a leader, which refuses a request at once.
+    while error == UNANSWERED or (error in NOT_YET and time.monotonic() < deadline):
+        answer = exchange(kafka, request)
+        # The only partition's error; base offset, append time, log start and throttle follow.
+        error, base_offset, _, _, _ = unpack(">hqqqi", answer[-30:])
+    assert (error, base_offset) == (0, 0)
+
+
+def exchange(kafka: KafkaBroker, request: bytes) -> bytes:
     host, port = kafka.bootstrap.split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(pack(">i", len(request)) + request)
         with connection.makefile("rb") as answers:
             (size,) = unpack(">i", answers.read(4))
-            answer = answers.read(size)
-    # The only partition's error and base offset; append time, log start and throttle time follow.
-    error, base_offset, _, _, _ = unpack(">hqqqi", answer[-30:])
-    assert (error, base_offset) == (0, 0)
+            return answers.read(size)
 
 
 def consume(kafka: KafkaBroker, topic: str, count: int) -> Iterator[Row]:
@@ -116,7 +127,7 @@ def consume(kafka: KafkaBroker, topic: str, count: int) -> Iterator[Row]:
     )
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        for message in consumer.consume(count, timeout=30):
+        for message in consumer.consume(count, timeout=60):
             assert message.error() is None
             headers = message.headers() or []
             yield Row(

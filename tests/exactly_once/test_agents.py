@@ -13,7 +13,7 @@ from processors.errors import ProcessingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from conftest import Machine
+    from tests.exactly_once.conftest import Machine
 
     from processors.runtime.worker import Worker
 

@@ -10,7 +10,7 @@ from processors import App
 from processors.errors import DeserializationError, ProcessingError
 
 if TYPE_CHECKING:
-    from conftest import Machine
+    from tests.exactly_once.conftest import Machine
 
 GOOD = [f"word{number}" for number in range(40)]
 BAD = "stop"

@@ -11,7 +11,7 @@ from streamlog.client.contract import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from conftest import Machine
+    from tests.exactly_once.conftest import Machine
 
     from processors import App
     from processors.runtime.worker import Worker

@@ -14,7 +14,7 @@ from streamlog.testing import Adversary, FaultyFiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Machine
+    from tests.exactly_once.conftest import Machine
 
     from processors import App
     from processors.runtime.worker import Worker

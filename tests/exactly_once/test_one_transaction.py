@@ -15,7 +15,7 @@ from streamlog.errors import TransactionalIdInUseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from conftest import Machine
+    from tests.exactly_once.conftest import Machine
 
 LINES = ["a b c", "b c", "c"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from conftest import Machine
+    from tests.exactly_once.conftest import Machine
 
     from processors import App
 

@@ -277,35 +277,63 @@ def cut_rows(
 def scatter(
     keys: list[Any],
     values: list[Any],
-    timestamps: list[int],
+    timestamps: list[int] | None,
     headers: list[Headers] | None,
+    now_ms: int,
     partitions: i64,
     sticky: i64,
 ) -> list[Rows]:
     """Columns split by the partition of each row's key; partitions without rows are left out.
 
-    Rows without a key go to `sticky`. The order within a partition is kept.
+    Rows without a key go to `sticky`. The order within a partition is kept. Without `timestamps`
+    all rows have `now_ms`.
 
     Raises:
         TypeError: a key that is neither bytes nor None.
     """
-    split = [Rows(partition) for partition in range(partitions)]
     count: i64 = len(values)
     index: i64 = 0
+    partition: i64 = 0
+    split_keys: list[list[bytes | None]] = [[] for _ in range(partitions)]
+    split_values: list[list[Any]] = [[] for _ in range(partitions)]
     while index < count:
         key = keys[index]
         if isinstance(key, bytes):
-            rows = split[partition_of(key, partitions)]
+            partition = partition_of(key, partitions)
         elif key is None:
-            rows = split[sticky]
+            partition = sticky
         else:
             raise TypeError(f"keys[{index}] is neither bytes nor None: {key!r}")
-        rows.keys.append(key)
-        rows.values.append(values[index])
-        rows.timestamps.append(timestamps[index])
+        split_keys[partition].append(key)
+        split_values[partition].append(values[index])
+        index += 1
+    split: list[Rows] = []
+    for number in range(partitions):
+        rows = Rows(number)
+        rows.keys = split_keys[number]
+        rows.values = split_values[number]
+        if timestamps is None:
+            rows.timestamps = [now_ms] * len(rows.values)
+        split.append(rows)
+    if timestamps is not None or headers is not None:
+        _scatter_rest(keys, timestamps, headers, sticky, split)
+    return [rows for rows in split if rows.values]
+
+
+def _scatter_rest(
+    keys: list[Any],
+    timestamps: list[int] | None,
+    headers: list[Headers] | None,
+    sticky: i64,
+    split: list[Rows],
+) -> None:
+    """The columns that most callers do not give, in a second pass over the keys."""
+    partitions: i64 = len(split)
+    for index, key in enumerate(keys):
+        rows = split[sticky if key is None else partition_of(key, partitions)]
+        if timestamps is not None:
+            rows.timestamps.append(timestamps[index])
         if headers is not None:
             if rows.headers is None:
                 rows.headers = []
             rows.headers.append(headers[index])
-        index += 1
-    return [rows for rows in split if rows.values]

@@ -383,18 +383,26 @@ class EmbeddedProducer:
         for name, column in (("keys", keys), ("timestamps", timestamps), ("headers", headers)):
             if column is not None and len(column) != count:
                 raise ValueError(f"{len(column)} {name} for {count} values")
-        times = [self._now()] * count if timestamps is None else _check_timestamps(timestamps)
+        times = None if timestamps is None else _check_timestamps(timestamps)
+        now_ms = self._now()
         heads = None if headers is None else [_check_headers(each) for each in headers]
         if partition is not None:
             self._check_partition(queue, partition)
         if keys is not None and partition is None and queue.partitions > 1:
             parts = scatter(
-                _as_list(keys), _as_list(values), times, heads, queue.partitions, queue.sticky
+                _as_list(keys),
+                _as_list(values),
+                times,
+                heads,
+                now_ms,
+                queue.partitions,
+                queue.sticky,
             )
         else:
             part = Rows(partition or 0)
             part.keys = _as_list(keys) if keys is not None else [None] * count
-            part.values, part.timestamps, part.headers = _as_list(values), times, heads
+            part.values, part.headers = _as_list(values), heads
+            part.timestamps = [now_ms] * count if times is None else times
             parts = [part]
         runs = [run for part in parts for run in _cut_part(queue, part)]
         if keys is None and partition is None:

@@ -65,7 +65,7 @@ def test_a_column_of_anything_but_bytes_is_refused_with_its_row(bad):
     with pytest.raises(TypeError, match=r"keys\[1\]"):
         cut_rows([b"a", bad], [None, None], None, 1000, [])
     with pytest.raises(TypeError, match=r"keys\[1\]"):
-        scatter([b"a", bad], [None, None], [0, 0], None, 2, 0)
+        scatter([b"a", bad], [None, None], None, None, 0, 2, 0)
 
 
 def test_no_rows_make_no_batch():
@@ -77,7 +77,7 @@ def test_scatter_puts_every_row_where_its_key_belongs_in_order(rows, partitions)
     rows = [(key, value, headers or []) for key, value, headers in rows]
     times = list(range(len(rows)))
     keys, values, headers = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
-    split = scatter(keys, values, times, headers, partitions, partitions - 1)
+    split = scatter(keys, values, times, headers, 0, partitions, partitions - 1)
     for part in split:
         expected = [
             (key, value, time, head)
@@ -89,6 +89,11 @@ def test_scatter_puts_every_row_where_its_key_belongs_in_order(rows, partitions)
             == expected
         )
     assert sum(len(part.values) for part in split) == len(rows)
+
+
+def test_rows_without_timestamps_have_the_time_they_were_sent():
+    (rows,) = scatter([b"k", b"k"], [b"1", b"2"], None, None, 1234, 5, 0)
+    assert (rows.timestamps, rows.headers) == ([1234, 1234], None)
 
 
 def test_a_queue_gives_back_each_partitions_rows_in_order():

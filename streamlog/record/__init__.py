@@ -27,11 +27,13 @@ from streamlog.record.scanner import (
     Torn,
     scan,
 )
+from streamlog.record.single import BatchBuilder, SingleRecord, read_records
 
 __all__ = [
     "HEADER_SIZE",
     "MAX_DECOMPRESSED_BYTES",
     "Batch",
+    "BatchBuilder",
     "BatchHeader",
     "BatchScanner",
     "Codec",
@@ -42,6 +44,7 @@ __all__ = [
     "End",
     "Headers",
     "NeedData",
+    "SingleRecord",
     "TimestampType",
     "Torn",
     "check_batch",
@@ -52,5 +55,6 @@ __all__ = [
     "patch_batch",
     "read_control",
     "read_header",
+    "read_records",
     "scan",
 ]

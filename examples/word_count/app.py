@@ -9,7 +9,7 @@ app = App("word-count")
 (
     app.stream("lines", value=str)
     .flat_map(str.split)
-    .group_by(lambda word: word)
+    .group_by(lambda word: word, name="words")
     .count(name="counts")
     .to_stream()
     .to("word-counts")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from heapq import nlargest
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -40,31 +40,28 @@ class TopTable:
 
     def __init__(self, states: Sequence[KeyValueState]) -> None:
         self._states = states
-        self._best: dict[Any, Any] | None = None
+        self._best: dict[str, Any] | None = None
 
     def top(self, count: int) -> list[tuple[str, Any]]:
         best = self._scan() if self._best is None else self._best
         floor = min(best.values()) if len(best) >= KEPT else float("-inf")
         for state in self._states:
-            changed = [
-                entry
-                for entry in state.entries.values()
-                if entry.key in best or (entry.value is not None and entry.value > floor)
-            ]
-            best.update({entry.key: entry.value for entry in changed})
-        ranked = nlargest(
-            max(KEPT, count),
-            ((value, str(key), key) for key, value in best.items() if value is not None),
+            for entry in state.entries.values():
+                value = entry.value
+                if (value is not None and value > floor) or str(entry.key) in best:
+                    best[str(entry.key)] = value
+        ranked = nsmallest(
+            max(KEPT, count), [(-value, key) for key, value in best.items() if value is not None]
         )
-        self._best = {key: value for value, _, key in ranked}
-        return [(shown, value) for value, shown, _ in ranked[:count]]
+        self._best = {key: -value for value, key in ranked}
+        return [(key, -value) for value, key in ranked[:count]]
 
-    def _scan(self) -> dict[Any, Any]:
+    def _scan(self) -> dict[str, Any]:
         until_s = time.monotonic() + SCAN_S
-        best: dict[Any, Any] = {}
+        best: dict[str, Any] = {}
         for state in self._states:
             for number, (key, value) in enumerate(state.items()):
-                best[key] = value
+                best[str(key)] = value
                 if number % 1_000 == 999 and time.monotonic() > until_s:
                     break
         return best

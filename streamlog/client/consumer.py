@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 from uuid import uuid4
 
+from streamlog.client.contract import OffsetReset
 from streamlog.client.reader import UNKNOWN_POSITION, PartitionReader
 from streamlog.client.signal import Signal
-from streamlog.errors import NoOffsetError, OffsetOutOfRangeError, StreamlogError
+from streamlog.errors import NoOffsetError, OffsetOutOfRangeError, StreamlogError, did_you_mean
 from streamlog.serdes import RAW, serde_for
-from streamlog.topic import TopicPartition
+from streamlog.topic import Isolation, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,15 +21,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from streamlog.client.contract import FetchedColumns, GroupMetadata, OffsetReset, Record
+    from streamlog.client.contract import FetchedColumns, GroupMetadata, Record
     from streamlog.client.groups import Groups
     from streamlog.client.session import Session
-    from streamlog.topic import Isolation
 
 FETCH_BYTES: Final = 1 << 18
 """How much `poll` decodes ahead a partition."""
 ITERATION_RECORDS: Final = 500
-FOREVER_SECONDS: Final = 3600.0
+FOREVER_SECONDS: Final = float("inf")
 LOOK_AGAIN_SECONDS: Final = 1.0
 """How often a waiting poll looks again: a member that was forgotten wakes nobody."""
 FOLLOW_SECONDS: Final = 0.1
@@ -58,6 +58,8 @@ class EmbeddedConsumer:
         value: Any,
         auto_commit: bool,
     ) -> None:
+        _check_choice("isolation", isolation, get_args(Isolation))
+        _check_choice("start", start, get_args(OffsetReset))
         self._session = session
         self._broker = broker = session.broker
         self._group = group
@@ -296,10 +298,10 @@ class EmbeddedConsumer:
         finally:
             self._closed = True
             self._readers = {}
-            self._finalizer.detach()
-            self._undo()
             self._session.discard(self)
             self._signal.interrupt()
+            self._finalizer.detach()
+            self._undo()
 
     def _positions(self) -> dict[TopicPartition, int]:
         return {
@@ -398,6 +400,12 @@ class EmbeddedConsumer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        known = ", ".join(map(repr, choices))
+        raise ValueError(f"{name} is {value!r}{did_you_mean(value, choices)}; one of {known}")
 
 
 def _abandon(groups: Groups, group: str | None, member_id: str | None, signal: Signal) -> None:

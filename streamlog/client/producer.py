@@ -15,21 +15,20 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from functools import partial
-from operator import index
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from streamlog.client.appender import Appender, codec_named
-from streamlog.client.kernel import (
-    MAX_TIMESTAMP,
-    ROW_OVERHEAD,
-    Queue,
-    Rows,
-    cut_rows,
-    scatter,
+from streamlog.client.columns import (
+    check_headers,
+    check_partition,
+    check_timestamp,
+    cut_columns,
+    spread,
 )
+from streamlog.client.kernel import Queue, Rows
 from streamlog.client.transaction import ProducerTransaction
-from streamlog.errors import InvalidProducerEpochError, StreamlogError, UnknownPartitionError
+from streamlog.errors import InvalidProducerEpochError, StreamlogError
 from streamlog.serdes import RAW, serde_for
 from streamlog.topic import TopicPartition
 
@@ -122,16 +121,16 @@ class EmbeddedProducer:
             key = self._serialize_key(key)
         if value is not None:
             value = self._serialize_value(value)
-        timestamp = self._now() if timestamp is None else _check_timestamp(timestamp)
+        timestamp = self._now() if timestamp is None else check_timestamp(timestamp)
         if headers:
-            headers = _check_headers(headers)
+            headers = check_headers(headers)
         if partition is None:
             partition = -1
         else:
-            self._check_partition(queue, partition)
+            check_partition(queue, partition)
         with self._lock:
-            if self._refuse is not None:
-                self._refuse("send")
+            if (refuse := self._refuse) is not None:
+                refuse("send")
             handle = queue.add(key, value, timestamp, headers, partition)
         if queue.full:
             self._append_full(queue)
@@ -152,13 +151,18 @@ class EmbeddedProducer:
     ) -> None:
         """See the contract. Nothing is appended where an argument is wrong or a row too large."""
         queue = self._queues.get(topic) or self._open_queue(topic)
-        runs = self._cut(queue, keys, values, timestamps, headers, partition)
+        batches = cut_columns(
+            queue, keys, values, timestamps, headers, partition, now_ms=self._now()
+        )
+        if keys is None and partition is None:
+            with self._lock:
+                spread(queue, batches)
         with self._appending:
-            if self._refuse is not None:
-                self._refuse("send")
+            if (refuse := self._refuse) is not None:
+                refuse("send")
             self._append_queued()
-            for run in runs:
-                self._append(topic, run)
+            for rows in batches:
+                self._append(topic, rows)
         self._after_appending()
 
     def flush(self, timeout: float | None = None) -> None:
@@ -367,58 +371,7 @@ class EmbeddedProducer:
                 rows.drop_columns()
             self._completed.notify_all()
 
-    # Arguments
-
-    def _cut(
-        self,
-        queue: Queue,
-        keys: Sequence[bytes | None] | None,
-        values: Sequence[bytes | None],
-        timestamps: Sequence[int] | None,
-        headers: Sequence[Headers] | None,
-        partition: int | None,
-    ) -> list[Rows]:
-        """The columns as batches of one partition each."""
-        count = len(values)
-        for name, column in (("keys", keys), ("timestamps", timestamps), ("headers", headers)):
-            if column is not None and len(column) != count:
-                raise ValueError(f"{len(column)} {name} for {count} values")
-        times = None if timestamps is None else _check_timestamps(timestamps)
-        now_ms = self._now()
-        heads = None if headers is None else [_check_headers(each) for each in headers]
-        if partition is not None:
-            self._check_partition(queue, partition)
-        if keys is not None and partition is None and queue.partitions > 1:
-            parts = scatter(
-                _as_list(keys),
-                _as_list(values),
-                times,
-                heads,
-                now_ms,
-                queue.partitions,
-                queue.sticky,
-            )
-        else:
-            part = Rows(partition or 0)
-            part.keys = _as_list(keys) if keys is not None else [None] * count
-            part.values, part.headers = _as_list(values), heads
-            part.timestamps = [now_ms] * count if times is None else times
-            parts = [part]
-        runs = [run for part in parts for run in _cut_part(queue, part)]
-        if keys is None and partition is None:
-            self._spread(queue, runs)
-        return runs
-
-    def _spread(self, queue: Queue, runs: list[Rows]) -> None:
-        """Keyless batches: each to the partition whose turn it is."""
-        with self._lock:
-            for run in runs:
-                size = sum(len(value) + ROW_OVERHEAD for value in run.values if value is not None)
-                run.partition = queue.stick(size)
-
-    def _check_partition(self, queue: Queue, partition: int) -> None:
-        if not 0 <= partition < queue.partitions:
-            raise UnknownPartitionError(queue.topic, partition, queue.partitions)
+    # States
 
     def _needed_transaction(self) -> ProducerTransaction:
         if self._transaction is None:
@@ -439,55 +392,3 @@ class EmbeddedProducer:
 
     def _refuse_closed(self, attempted: str) -> None:
         raise ValueError("the producer is closed")
-
-
-def _cut_part(queue: Queue, part: Rows) -> list[Rows]:
-    """One partition's rows as batches; raises `RecordTooLargeError` and `TypeError`."""
-    large: list[int] = []
-    ends = cut_rows(part.keys, part.values, part.headers, queue.batch_bytes, large)
-    for row in large:
-        headers = None if part.headers is None else part.headers[row]
-        queue.check_size(part.keys[row], part.values[row], headers, part.partition)
-    if len(ends) <= 1:
-        return [part] if ends else []
-    runs: list[Rows] = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        run = Rows(part.partition)
-        run.keys, run.values = part.keys[start:end], part.values[start:end]
-        run.timestamps = part.timestamps[start:end]
-        run.headers = None if part.headers is None else part.headers[start:end]
-        runs.append(run)
-    return runs
-
-
-def _as_list(column: Sequence[bytes | None]) -> list[bytes | None]:
-    return column if isinstance(column, list) else list(column)
-
-
-def _check_timestamp(timestamp: int) -> int:
-    timestamp = index(timestamp)
-    if not 0 <= timestamp <= MAX_TIMESTAMP:
-        raise ValueError(f"timestamp {timestamp} is not in milliseconds since 1970")
-    return timestamp
-
-
-def _check_timestamps(timestamps: Sequence[int]) -> list[int]:
-    times = timestamps if isinstance(timestamps, list) else list(timestamps)
-    if not {int}.issuperset(map(type, times)):
-        return [_check_timestamp(each) for each in times]
-    if times:
-        _check_timestamp(min(times))
-        _check_timestamp(max(times))
-    return times
-
-
-def _check_headers(headers: Headers) -> Headers:
-    """A copy, as the caller may go on changing the list; raises `TypeError`."""
-    for name, value in headers:
-        if not _is_header(name, value):
-            raise TypeError(f"a header is a pair of str and bytes or None, not {(name, value)!r}")
-    return list(headers)
-
-
-def _is_header(name: object, value: object) -> bool:
-    return isinstance(name, str) and (value is None or isinstance(value, bytes))

@@ -6,7 +6,8 @@ closes can be collected, and its finalizer detaches the signal.
 
 from __future__ import annotations
 
-from threading import Event
+import sys
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -28,17 +29,25 @@ class Signal:
 
     def __init__(self) -> None:
         self.callback: Callable[[], None] | None = None
-        self._event = Event()
+        self._event = threading.Event()
         self._interrupted = False
         self._sources: dict[TopicPartition, Growing] = {}
         # Bound once: a source must find the same object again when it removes it.
         self._listener = self.fire
 
     def fire(self) -> None:
-        """There may be more to read."""
+        """There may be more to read. A callback that raises is reported and not called again."""
         self._event.set()
-        if callback := self.callback:
+        callback = self.callback
+        if callback is None:
+            return
+        try:
             callback()
+        except Exception:
+            # This may be the flusher's thread, which must not die of a reader's callback.
+            self.callback = None
+            raised = (*sys.exc_info(), threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(raised))
 
     def interrupt(self) -> None:
         """Ends the wait that is under way, or the next one."""

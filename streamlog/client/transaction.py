@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.errors import (
@@ -111,29 +112,30 @@ class ProducerTransaction:
         raise InvalidTransactionStateError(self._id, self._state.value, attempted)
 
     def commit(self) -> Future[None]:
-        """Starts the commit; again while it goes on, it is the same future.
+        """Starts the commit; until the next transaction begins, again is the same future.
 
         Raises:
             TransactionAbortedError: a write failed; abort.
             InvalidTransactionStateError: no transaction is open.
         """
-        if self._state is State.COMMITTING and self._commit is not None:
+        if self._commit is not None:
             return self._commit
         if self._state is not State.OPEN:
             self.refuse("commit")
-        commit = self._commit = Future[None]()
+        commit = Future[None]()
         commit.set_running_or_notify_cancel()
         if not (self._enlisted or self._has_offsets):
             self._state = State.READY
             commit.set_result(None)
-            return commit
-        try:
-            ending = self._coordinator.end(self._id, self._identity, commit=True)
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self._state = State.COMMITTING
-        ending.add_done_callback(self._committed)
+        else:
+            try:
+                ending = self._coordinator.end(self._id, self._identity, commit=True)
+            except BaseException as error:
+                self.fail(error)
+                raise
+            self._state = State.COMMITTING
+            ending.add_done_callback(partial(self._committed, commit))
+        self._commit = commit
         return commit
 
     def abort(self) -> None:
@@ -151,6 +153,7 @@ class ProducerTransaction:
             ending = self._coordinator.end(self._id, self._identity, commit=False)
             self._identity = ending.result()
         self._error = None
+        self._commit = None
         self._state = State.READY
 
     def release(self) -> None:
@@ -163,17 +166,16 @@ class ProducerTransaction:
         """What the handles of records get that an abort leaves unwritten."""
         return TransactionAbortedError(self._id, "abort_transaction was called")
 
-    def _committed(self, ending: Future[ProducerIdentity]) -> None:
+    def _committed(self, commit: Future[None], ending: Future[ProducerIdentity]) -> None:
         """On the flusher's thread, or wherever the commit failed."""
-        assert self._commit is not None
         if error := ending.exception():
             self._error = error
             self._state = State.FAILED
-            self._commit.set_exception(error)
+            commit.set_exception(error)
             return
         self._identity = ending.result()
         self._state = State.READY
-        self._commit.set_result(None)
+        commit.set_result(None)
 
     def _failed(self) -> TransactionAbortedError:
         return TransactionAbortedError(self._id, f"{self._error}; abort it and begin again")

@@ -301,3 +301,9 @@ def test_a_forgotten_consumer_leaves_nothing_behind(bids):
     gc.collect()
     with bids.consumer("bids", group="g") as other:
         assert len(other.poll()) == 4
+
+
+@pytest.mark.parametrize("option", [{"start": "earlest"}, {"isolation": "read_comitted"}])
+def test_a_misspelled_option_gets_the_near_miss(bids, option):
+    with pytest.raises(ValueError, match="did you mean"):
+        bids.consumer("bids", **option)

@@ -181,6 +181,7 @@ def test_the_commits_future_ends_when_the_transaction_is_durable(bids):
         producer.begin_transaction()
         producer.send("bids", value=b"b")
         second = producer.commit_transaction_async()
+        assert producer.commit_transaction_async() is second
         producer.begin_transaction()
         assert second.done()
         producer.send("bids", value=b"c")

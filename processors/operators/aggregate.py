@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from processors.operators.chunk import Chunk, pick
 from processors.operators.handover import copier
-from processors.operators.kernel import Updates, count, fold
+from processors.operators.kernel import KeyedStates, Updates, count, fold
 from processors.operators.operator import Failures, Operator
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from processors.state.cached import KeyValueState
+    from processors.state.cached import Entry
+    from streamlog.serdes import Serde
 
 Emit = Literal["latest", "every"]
 
@@ -28,10 +29,11 @@ Emit = Literal["latest", "every"]
 class AggregateOperator(Operator):
     """What count and fold share: emission."""
 
-    def __init__(self, path: str, state: KeyValueState, emit: Emit) -> None:
+    def __init__(self, path: str, states: KeyedStates, emit: Emit) -> None:
         super().__init__(path)
-        self.state = state
+        self.states = states
         self.emit: Emit = emit
+        self.value_serde: Serde[Any] = states.states[0].value_serde
 
     def process(self, chunk: Chunk) -> Chunk:
         updates = Updates()
@@ -51,15 +53,19 @@ class AggregateOperator(Operator):
         raise NotImplementedError
 
     def flush(self, next_ticket: int) -> Chunk | None:
-        """Flushes the state; the changed entries go on where emission is `latest`."""
-        entries = self.state.flush()
+        """Flushes the states; the changed entries go on where emission is `latest`."""
+        entries: list[Entry] = []
+        encoded: list[bytes | None] = []
+        for state in self.states.states:
+            flushed = state.flush()
+            entries += flushed
+            if flushed:
+                encoded += state.committing_records()[1][-len(flushed) :]
         if self.emit == "every" or not entries:
             return None
-        serde = self.state.value_serde
         values = [entry.value for entry in entries]
-        if not serde.immutable:
-            _, encoded, _ = self.state.committing_records()
-            values = serde.deserialize_column(encoded[-len(entries) :])
+        if not self.value_serde.immutable:
+            values = self.value_serde.deserialize_column(encoded)
         tickets = range(next_ticket, next_ticket + len(entries))
         return Chunk(
             [entry.key for entry in entries],
@@ -74,7 +80,7 @@ class CountOperator(AggregateOperator):
 
     def update(self, chunk: Chunk, updates: Updates | None) -> None:
         assert chunk.keys is not None
-        count(self.state, chunk.keys, chunk.values, chunk.timestamps, updates)
+        count(self.states, chunk.keys, chunk.values, chunk.timestamps, updates)
 
 
 class FoldOperator(AggregateOperator):
@@ -88,23 +94,23 @@ class FoldOperator(AggregateOperator):
     def __init__(
         self,
         path: str,
-        state: KeyValueState,
+        states: KeyedStates,
         emit: Emit,
         function: Callable[[Any, Any], Any],
         initial: Callable[[], Any] | None,
         failures: Failures,
     ) -> None:
-        super().__init__(path, state, emit)
+        super().__init__(path, states, emit)
         self.function = function
         self.initial = initial
         self.failures = failures
-        self._copy = copier(state.value_serde)
+        self._copy = copier(self.value_serde)
 
     def update(self, chunk: Chunk, updates: Updates | None) -> None:
         assert chunk.keys is not None
         assert chunk.values is not None
         step = self._step(chunk.tickets)
-        fold(self.state, step, chunk.keys, chunk.values, chunk.timestamps, updates)
+        fold(self.states, step, chunk.keys, chunk.values, chunk.timestamps, updates)
 
     def _step(self, tickets: Sequence[int]) -> Callable[[Any, Any, int], Any]:
         """One update under the error policy: (value to keep, value to emit), None if it failed.
@@ -113,7 +119,7 @@ class FoldOperator(AggregateOperator):
         survived, it works on a copy too: what it changed in place before it raised must not stay.
         """
         function, initial, copy = self.function, self.initial, self._copy
-        immutable = self.state.value_serde.immutable
+        immutable = self.value_serde.immutable
         shield = not immutable and self.failures.survives("processing")
 
         def step(old: Any, value: Any, index: int) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, compress, repeat
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
     from streamlog.client.contract import Headers
 
@@ -47,6 +48,9 @@ class Chunk:
     def with_keys(self, keys: list[Any] | None) -> Chunk:
         return Chunk(keys, self.values, self.timestamps, self.tickets, self.headers)
 
+    def with_headers(self, headers: list[Headers] | None) -> Chunk:
+        return Chunk(self.keys, self.values, self.timestamps, self.tickets, headers)
+
     def select(self, truth: list[Any]) -> Chunk:
         """The rows whose entry in `truth` is true."""
         return Chunk(
@@ -70,7 +74,7 @@ class Chunk:
             self.keys and pick(self.keys, indexes),
             self.values and pick(self.values, indexes),
             pick(self.timestamps, indexes),
-            pick(self.tickets, indexes),
+            pick(list(self.tickets), indexes),
             self.headers and pick(self.headers, indexes),
         )
 
@@ -80,9 +84,36 @@ class Chunk:
             self.keys and repeat_rows(self.keys, counts),
             values,
             repeat_rows(self.timestamps, counts),
-            repeat_rows(self.tickets, counts),
+            RepeatedTickets(self.tickets, counts),
             self.headers and repeat_rows(self.headers, counts),
         )
+
+
+class RepeatedTickets(Sequence[int]):
+    """Each ticket so many times, made only when somebody looks: mostly for the row that failed."""
+
+    def __init__(self, tickets: Sequence[int], counts: list[int]) -> None:
+        self._tickets = tickets
+        self._counts = counts
+        self._rows: list[int] | None = None
+
+    def _all(self) -> list[int]:
+        if self._rows is None:
+            self._rows = repeat_rows(self._tickets, self._counts)
+        return self._rows
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 EMPTY: Final = Chunk([], [], [], [], None)
@@ -107,11 +138,16 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
         return EMPTY
     if len(filled) == 1:
         return filled[0]
-    joined = join_chunks(filled)
-    tickets = joined.tickets
-    assert len(tickets) == len(joined), "who has several inputs carries tickets"
-    # The sort is stable and finds the ascending runs of the inputs: it is the k-way merge.
-    return joined.take(sorted(range(len(tickets)), key=tickets.__getitem__))
+    return sort_by_ticket(join_chunks(filled))
+
+
+def sort_by_ticket(chunk: Chunk) -> Chunk:
+    """The rows in the order of their tickets, those of one ticket as they stand.
+
+    The sort is stable and finds ascending runs, so it is a k-way merge.
+    """
+    tickets = list(chunk.tickets)
+    return chunk.take(sorted(range(len(tickets)), key=tickets.__getitem__))
 
 
 def join_chunks(chunks: Sequence[Chunk]) -> Chunk:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from processors.operators.guard import OnFailure
     from streamlog.serdes import Serde
 
-_NONE_TYPE = type(None)
-
 
 def copier(serde: Serde[Any]) -> Callable[[Any], Any]:
     """A function that gives the value that a store may keep; raises `SerializationError`."""
@@ -34,14 +32,26 @@ def copier(serde: Serde[Any]) -> Callable[[Any], Any]:
     return check
 
 
-def hand_over(serde: Serde[Any], column: list[Any], encoded: Sequence[bytes | None]) -> list[Any]:
-    """The column that a receiver gets, where `encoded` is what `serde` made of `column`."""
-    if serde.immutable:
-        types = set(map(type, column)) - {_NONE_TYPE}
-        sample = next((data for data in encoded if data is not None), None)
-        if sample is None or types == {type(serde.deserialize(sample))}:
-            return column
-    return serde.deserialize_column(encoded)
+def is_sound(serde: Serde[Any], column: list[Any]) -> bool:
+    """Whether a look at the whole column shows that the topic would give back just these values.
+
+    False means that it must be found out row by row. None is never sound.
+    """
+    match serde.name:
+        case "str":
+            try:  # one text of all of them: a tenth of the time of as many encodings
+                "".join(column).encode()
+            except (TypeError, UnicodeEncodeError):
+                return False
+            return True
+        case "bytes" | "float":
+            return {bytes if serde.name == "bytes" else float}.issuperset(map(type, column))
+        case "int":
+            if not {int}.issuperset(map(type, column)):
+                return False
+            return not column or (min(column) >= -1 << 63 and max(column) < 1 << 63)
+        case _:
+            return False
 
 
 def serialize_rows(

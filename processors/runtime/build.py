@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.aggregate import CountOperator, FoldOperator
+from processors.operators.kernel import KeyedStates
 from processors.operators.sink import Encoder, Outbox, SinkOperator
 from processors.operators.source import SourceOperator
 from processors.operators.stateless import (
@@ -119,8 +120,8 @@ def _operator(node: Node, partitions: tuple[int, ...], parts: Parts) -> Operator
             encoder = Encoder(path, node.key, node.value, failures, f"to({topic!r})")
             return SinkOperator(path, topic, encoder, parts.outbox)
         case KeyedNode():
-            (partition,) = partitions
-            return _keyed(node, parts.stores[node.path, partition], failures)
+            states = [parts.stores[node.path, partition] for partition in partitions]
+            return _keyed(node, KeyedStates(states), failures)
         case _:
             raise AssertionError(f"{node.path}: no operator for a {node.kind}")
 
@@ -130,19 +131,19 @@ def _sender(node: GroupNode, parts: Parts) -> Operator:
     encoder = Encoder(node.path, node.key, node.value, parts.failures, "group_by")
     if parts.through_topic:
         return SendThroughTopicOperator(node.path, exchange, encoder, parts.outbox)
-    return SendOperator(node.path, exchange, encoder, parts.failures)
+    return SendOperator(node.path, exchange, encoder)
 
 
-def _keyed(node: KeyedNode, state: KeyValueState, failures: Failures) -> Operator:
+def _keyed(node: KeyedNode, states: KeyedStates, failures: Failures) -> Operator:
     function: Any = None
     initial: Any = None
     match node:
         case CountNode():
-            return CountOperator(node.path, state, node.emit)
+            return CountOperator(node.path, states, node.emit)
         case ReduceNode():
             function = node.function
         case AggregateNode():
             function, initial = node.function, node.initial
         case _:
             raise AssertionError(f"{node.path}: no operator for a {node.kind}")
-    return FoldOperator(node.path, state, node.emit, function, initial, failures)
+    return FoldOperator(node.path, states, node.emit, function, initial, failures)

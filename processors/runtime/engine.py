@@ -79,13 +79,7 @@ class Engine:
         self._next_ticket = 0
         self._outbox = RoundOutbox()
         self._origins = Origins(self.failures, policies, self._outbox)
-        topology = plan.topology
-        self._exchanges = {
-            node: Exchange(
-                topology.repartition_topic(node), plan.partitions[node], topology.reads[node]
-            )
-            for node in topology.exchanges
-        }
+        self._exchanges = _make_exchanges(plan)
         parts = Parts(
             plan=plan,
             stores=self._stores,
@@ -243,8 +237,7 @@ class Engine:
                 chunks.append(self._source_rows(entry, task, current, number_in_round))
             if isinstance(entry, GroupNode):
                 exchange = self._exchanges[entry]
-                mine = [one for one in task.partitions if one < exchange.partitions]
-                chunks += map(exchange.take, mine)
+                chunks.append(exchange.take(task.partitions[0]))
             rows = merge_chunks(chunks)
             if len(rows):
                 inputs[entry] = rows
@@ -268,7 +261,8 @@ class Engine:
         if rows is not None and isinstance(operator, AggregateOperator):
             self._next_ticket += len(rows)
             changelog = self._plan.topology.changelog_topic(operator.path)
-            self._origins.add_flushed(Flushed(operator.state, changelog, task.partitions[0], rows))
+            flushed = Flushed(operator.states, task.partitions, changelog, rows)
+            self._origins.add_flushed(flushed)
         return rows
 
     def _end_round(self) -> None:
@@ -280,12 +274,25 @@ class Engine:
 
 
 def _tasks(plan: PartitionedTopology) -> list[tuple[SubTopology, tuple[int, ...]]]:
-    """The tasks in the order in which they run: one a partition, one for all without state."""
+    """The tasks in the order in which they run, and the partitions that each has."""
     tasks: list[tuple[SubTopology, tuple[int, ...]]] = []
     for sub in plan.topology.subtopologies:
         partitions = range(plan.tasks[sub.index])
-        if sub.stores:
-            tasks += [(sub, (partition,)) for partition in partitions]
-        else:
+        if plan.runs_as_one(sub):
             tasks.append((sub, tuple(partitions)))
+        else:
+            tasks += [(sub, (partition,)) for partition in partitions]
     return tasks
+
+
+def _make_exchanges(plan: PartitionedTopology) -> dict[GroupNode, Exchange]:
+    topology = plan.topology
+    return {
+        node: Exchange(
+            topology.repartition_topic(node),
+            topology.reads[node],
+            lanes=1 if plan.runs_as_one(sub) else plan.partitions[node],
+        )
+        for sub in topology.subtopologies
+        for node in sub.receives
+    }

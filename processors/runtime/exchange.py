@@ -1,8 +1,8 @@
 """The exchange: rows go to the task of their key, in memory or through the repartition topic.
 
-Every task of the sending sub-topology has a lane to every partition. The receiving task merges its
-lanes by ticket. Nothing waits in a lane beyond the round: senders run before receivers, and the
-end of their phase is the mark that no lower ticket will come, whether they sent rows or not.
+There is a lane to every receiving task, which brings its lane into the order of tickets where
+several tasks sent. Nothing waits in a lane beyond the round: senders run before receivers, and the
+end of their level is the mark that no lower ticket will come, whether they sent rows or not.
 
 Rows with a null key or value go no further, since every receiver would skip them. Only what the
 receivers read is carried, in the topic too: where no more is asked than that there is a value, the
@@ -11,21 +11,17 @@ topic has an empty one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from processors.operators.chunk import EMPTY, Chunk, merge_chunks
-from processors.operators.handover import hand_over
-from processors.operators.kernel import DROPPED, choose_partitions, has_null, scatter
-from processors.operators.operator import Failures, Operator
-from streamlog.errors import SerializationError
-from streamlog.partitioner import partition_for
+from processors.operators.handover import is_sound
+from processors.operators.kernel import has_null, spread
+from processors.operators.operator import Operator
+from streamlog.partitioner import partitions_for
 
 if TYPE_CHECKING:
     from processors.operators.sink import Encoder, Outbox
     from processors.topology.columns import Reads
-
-MEMO_LIMIT = 1 << 17
-"""So many keys are remembered with their partition before the memo begins anew."""
 
 
 class Exchange:
@@ -33,114 +29,73 @@ class Exchange:
 
     Args:
         carries: The columns that receivers read.
+        lanes: One a partition, or one for all where one receiver runs them all.
     """
 
-    def __init__(self, topic: str, partitions: int, carries: Reads) -> None:
+    def __init__(self, topic: str, carries: Reads, lanes: int) -> None:
         self.topic = topic
-        self.partitions = partitions
         self.carries = carries
-        self.memo: dict[Any, int] = {}
-        self._lanes: list[list[Chunk]] = [[] for _ in range(partitions)]
+        self.lanes: list[list[Chunk]] = [[] for _ in range(lanes)]
 
-    def put(self, partition: int, rows: Chunk) -> None:
-        """Rows of one sender for one receiver; senders come in their order."""
-        self._lanes[partition].append(rows)
+    def put(self, lane: int, rows: Chunk) -> None:
+        """Rows of one sender; senders come in their order."""
+        if len(rows):
+            self.lanes[lane].append(rows)
 
-    def take(self, partition: int) -> Chunk:
+    def take(self, lane: int) -> Chunk:
         """All that waits for a receiver, by ticket."""
-        lanes = self._lanes[partition]
-        if not lanes:
-            return EMPTY
-        self._lanes[partition] = []
-        return merge_chunks(lanes)
+        if lane >= len(self.lanes):
+            return EMPTY  # a task of a partition that this exchange does not have
+        waiting, self.lanes[lane] = self.lanes[lane], []
+        return merge_chunks(waiting)
 
     def is_empty(self) -> bool:
-        return not any(self._lanes)
+        return not any(self.lanes)
 
     def clear(self) -> None:
-        self._lanes = [[] for _ in range(self.partitions)]
+        self.lanes = [[] for _ in self.lanes]
 
 
 class SendOperator(Operator):
     """The sending end of an exchange, in memory."""
 
-    def __init__(self, path: str, exchange: Exchange, encoder: Encoder, failures: Failures) -> None:
+    def __init__(self, path: str, exchange: Exchange, encoder: Encoder) -> None:
         super().__init__(path)
         self.exchange = exchange
         self.encoder = encoder
-        self.failures = failures
 
     def process(self, chunk: Chunk) -> Chunk:
-        rows = without_nulls(chunk)
-        if self.exchange.carries.values:
-            rows, encoded = self.encoder.encode_values(rows)
-            assert rows.values is not None
-            rows = rows.with_values(hand_over(self.encoder.value, rows.values, encoded))
-        if self.encoder.key.exact_keys:
-            partitions = self._partitions_by_key(rows)
-        else:
-            rows, partitions = self._partitions_by_bytes(rows)
-        self._scatter(rows, partitions)
+        exchange = self.exchange
+        rows = self._hand_over(without_nulls(chunk))
+        if len(exchange.lanes) == 1:
+            exchange.put(0, rows)
+            return EMPTY
+        assert rows.keys is not None
+        encoded = self.encoder.key.serialize_column(rows.keys)
+        partitions = partitions_for(encoded, len(exchange.lanes))
+        for lane, indexes in enumerate(spread(partitions, len(exchange.lanes))):
+            if indexes:
+                exchange.put(lane, rows.take(indexes))
         return EMPTY
 
-    def _partitions_by_key(self, rows: Chunk) -> list[int]:
-        """The memo may know keys as they are: equal keys have equal bytes."""
-        keys = rows.keys
-        assert keys is not None
+    def _hand_over(self, rows: Chunk) -> Chunk:
+        """The columns that are carried, as the topic would give them back.
 
-        def choose(index: int) -> int:
-            try:
-                encoded = self.encoder.key.serialize(keys[index])
-            except SerializationError as error:
-                hint = self.encoder.key_hint
-                self.failures.report("production", self.path, rows.tickets[index], error, hint)
-                return DROPPED
-            return partition_for(encoded, self.exchange.partitions)
-
-        return choose_partitions(keys, self._memo(), choose)
-
-    def _partitions_by_bytes(self, rows: Chunk) -> tuple[Chunk, list[int]]:
-        """The memo knows keys by their bytes: 1, True and 1.0 are three keys."""
-        rows, encoded = self.encoder.encode_keys(rows)
-        assert rows.keys is not None
-
-        def choose(index: int) -> int:
-            data = encoded[index]
-            assert data is not None
-            return partition_for(data, self.exchange.partitions)
-
-        partitions = choose_partitions(encoded, self._memo(), choose)
-        return rows.with_keys(hand_over(self.encoder.key, rows.keys, encoded)), partitions
-
-    def _memo(self) -> dict[Any, int]:
-        memo = self.exchange.memo
-        if len(memo) > MEMO_LIMIT:
-            memo.clear()
-        return memo
-
-    def _scatter(self, rows: Chunk, partitions: list[int]) -> None:
-        count = self.exchange.partitions
-        carries = self.exchange.carries
-
-        def spread(column: Any) -> list[list[Any]]:
-            lanes: list[list[Any]] = [[] for _ in range(count)]
-            scatter(partitions, column, lanes)
-            return lanes
-
-        keys, timestamps = spread(rows.keys), spread(rows.timestamps)
-        values = spread(rows.values) if carries.values else None
-        tickets = spread(list(rows.tickets)) if carries.tickets else None
-        headers = spread(rows.headers) if carries.headers and rows.headers is not None else None
-        for partition in range(count):
-            if keys[partition]:
-                chunk = Chunk(
-                    keys[partition],
-                    values and values[partition],
-                    timestamps[partition],
-                    tickets[partition] if tickets else (),
-                    headers and headers[partition],
-                )
-                self.exchange.put(partition, chunk)
+        A value that can be changed must not stay shared with the sender, and one that its serde
+        refuses must be refused here.
+        """
+        carries, encoder = self.exchange.carries, self.encoder
+        if not carries.values:
+            rows = rows.with_values(None)
+        elif not is_sound(encoder.value, rows.values or []):
+            rows, values = encoder.encode_values(rows)
+            rows = rows.with_values(encoder.value.deserialize_column(values))
+        if not is_sound(encoder.key, rows.keys or []):
+            rows, keys = encoder.encode_keys(rows)
+            rows = rows.with_keys(encoder.key.deserialize_column(keys))
+        if not carries.headers:
+            rows = rows.with_headers(None)
+        return rows
 
 
 class SendThroughTopicOperator(Operator):

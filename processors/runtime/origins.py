@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING
 
 from processors.operators.chunk import Chunk
 from processors.runtime.policies import Origin
+from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from processors.operators.kernel import KeyedStates
     from processors.operators.operator import FailureKind
     from processors.operators.sink import Outbox
     from processors.runtime.policies import ErrorPolicies, FailureHandler
     from processors.runtime.round import Round
-    from processors.state.cached import KeyValueState
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
     """Rows that a store gave at a commit; they have tickets of their own."""
 
-    state: KeyValueState
+    states: KeyedStates
+    partitions: tuple[int, ...]
     changelog: str
-    partition: int
     rows: Chunk
 
     def locate(self, ticket: int) -> Origin:
@@ -32,14 +33,15 @@ class Flushed:
         row = ticket - self.rows.tickets[0]
         assert self.rows.keys is not None
         assert self.rows.values is not None
+        key: bytes = self.states.key_serde.serialize(self.rows.keys[row])
         value = self.rows.values[row]
         return Origin(
             self.changelog,
-            self.partition,
+            self.partitions[partition_for(key, len(self.partitions))],
             None,
             self.rows.timestamps[row],
-            self.state.key_serde.serialize(self.rows.keys[row]),
-            None if value is None else self.state.value_serde.serialize(value),
+            key,
+            None if value is None else self.states.states[0].value_serde.serialize(value),
             [],
         )
 

@@ -36,9 +36,8 @@ class Stage:
 class Task:
     """One instance of a sub-topology. Owned by one worker.
 
-    `partitions` has one partition, or all of the worker's where the sub-topology has no state:
-    then nothing has to be kept apart, and rows of all partitions run in one chunk, in the order
-    of their tickets.
+    `partitions` has one partition, or all of the worker's where the sub-topology runs as one: then
+    rows of all partitions run in one chunk, in the order of their tickets.
     """
 
     def __init__(

@@ -65,6 +65,7 @@ class KeyValueState:
 
     `entries` is keyed by the key itself where equal keys have equal bytes (`exact_keys` of the
     serde), else by the key's bytes: 1, True and 1.0 are equal in Python and three keys here.
+    `forgotten` changes when entries leave the cache: who has kept some must look them up again.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class KeyValueState:
         self.cache_bytes: i64 = cache_bytes
         self.exact_keys: bool = key_serde.exact_keys
         self.entries: dict[Any, Entry] = {}
+        self.forgotten: i64 = 0
         self.dirty: list[Entry] = []
         self.committing: dict[bytes, tuple[Any, int]] = {}
         self.committed: dict[bytes, tuple[Any, int]] = {}
@@ -212,6 +214,7 @@ class KeyValueState:
     def on_aborted(self) -> None:
         """The transaction will never be: forgets everything since the last commit."""
         self.entries = {}
+        self.forgotten += 1
         self.dirty = []
         self._end_commit()
 
@@ -276,6 +279,7 @@ class KeyValueState:
                     break
         for key in leaving:
             del self.entries[key]
+        self.forgotten += 1
 
     def _weigh(self, keys: list[bytes], values: list[Any]) -> None:
         size: i64 = 0

@@ -1,7 +1,7 @@
 """Which columns somebody reads: a column that nobody does is not decoded and not carried.
 
 Walks from the sinks up. Values are always decoded at a source, since a value that cannot be read is
-an error whether or not somebody looks at it; keys, headers and tickets are not.
+an error whether or not somebody looks at it; keys and headers are not.
 """
 
 from __future__ import annotations
@@ -31,26 +31,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What is read of a node's rows, timestamps apart, which always are.
+    """What is read of a node's rows; timestamps and tickets always are.
 
     `values` False means that no more is asked of a value than whether it is null.
     """
 
     keys: bool = False
     values: bool = False
-    tickets: bool = False
     headers: bool = False
 
     def __or__(self, other: Reads) -> Reads:
         return Reads(
             self.keys or other.keys,
             self.values or other.values,
-            self.tickets or other.tickets,
             self.headers or other.headers,
         )
 
 
-ALL = Reads(keys=True, values=True, tickets=True, headers=True)
+ALL = Reads(keys=True, values=True, headers=True)
 
 
 def choose_columns(
@@ -72,22 +70,21 @@ def _reads_of_input(node: Node, output: Reads) -> Reads:
         case SinkNode() | RecordsNode():
             return ALL
         case MapNode() | FilterNode() | FlatMapNode():
-            # Tickets name the record that a function fails for.
-            return output | Reads(values=True, tickets=True)
+            return output | Reads(values=True)
         case MapKeyNode():
-            return Reads(values=True, tickets=True, headers=output.headers)
+            return Reads(values=True, headers=output.headers)
         case ItemsNode():
             return output | Reads(keys=True, values=True)
         case MergeNode():
-            return output | Reads(tickets=True)
+            return output
         case GroupNode():  # the sender's side of an exchange: nulls go no further
-            return output | Reads(keys=True, tickets=True)
+            return output | Reads(keys=True)
         case CountNode(emit="latest"):
             return Reads(keys=True)
         case CountNode():
-            return Reads(keys=True, tickets=True, headers=output.headers)
+            return Reads(keys=True, headers=output.headers)
         case KeyedNode(emit=emit):
             headers = output.headers and emit == "every"
-            return Reads(keys=True, values=True, tickets=True, headers=headers)
+            return Reads(keys=True, values=True, headers=headers)
         case _:
             raise AssertionError(f"{node.path}: no input is read by a {node.kind}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from processors.topology.graph import KeyedNode, Node
-    from processors.topology.subtopology import Entry, Topology
+    from processors.topology.subtopology import Entry, SubTopology, Topology
     from streamlog.serdes import Serde
 
 
@@ -43,6 +43,15 @@ class PartitionedTopology:
     tasks: tuple[int, ...]
     partitions: Mapping[Entry, int]
     store_partitions: Mapping[KeyedNode, int]
+
+    def runs_as_one(self, sub: SubTopology) -> bool:
+        """Whether one instance may run all its partitions that a worker has.
+
+        So it is without stores: nothing has to be kept apart. And where all rows come by
+        exchanges with one partition count: then the key alone says whose entry it is.
+        """
+        counts = {self.partitions[entry] for entry in sub.entries}
+        return not sub.stores or (not sub.sources and len(counts) == 1)
 
     @property
     def stores(self) -> list[StoreSpec]:

@@ -4,8 +4,7 @@
     └── sub-topology 0 ──┘               └─ 1 ──┘
            level 0                        level 1
 
-A sub-topology is what hangs together when the exchanges are cut out. It runs as tasks, one a
-partition; one without state has nothing to keep apart and runs once for all its partitions.
+A sub-topology is what hangs together when the exchanges are cut out. It has a task a partition.
 
 A node's level is the number of exchanges before it, on the longest way. Work goes level by level,
 so that senders have sent before receivers run. It is the levels that order the work and not the
@@ -17,13 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processors.topology.columns import Reads, choose_columns
+from processors.topology.columns import choose_columns
 from processors.topology.exchange import choose_exchanges, effective_parents
 from processors.topology.graph import GroupNode, KeyedNode, SinkNode, SourceNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from processors.topology.columns import Reads
     from processors.topology.graph import Graph, Node
 
 Entry = SourceNode | GroupNode
@@ -116,16 +116,12 @@ def compile_graph(graph: Graph, application: str) -> Topology:
         above = max((levels[parent] for parent in parents[node]), default=0)
         levels[node] = above + isinstance(node, GroupNode)
     subtopologies = _cut(nodes, parents, levels)
-    reads = choose_columns(nodes, children)
-    for sub in subtopologies:
-        if sub.stores:  # several tasks send, and the receiver merges their lanes
-            reads |= {node: reads[node] | Reads(tickets=True) for node in sub.sends}
     return Topology(
         application=application,
         subtopologies=subtopologies,
         parents=parents,
         children=children,
-        reads=reads,
+        reads=choose_columns(nodes, children),
         levels=levels,
     )
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from streamlog.client.contract import Headers
 
-RECORDS = 1_500
-COMMIT_EVERY = 400
+RECORDS = 900
+COMMIT_EVERY = 250
 PARTITIONS = 4
 WORDS = [f"w{number}" for number in range(60)]
 

@@ -1,9 +1,9 @@
 """Any small topology over any input does what a naive interpreter does, record by record.
 
-The interpreter knows nothing of chunks, lanes or caches: it takes one record after the other through
-the nodes as they were written, and every aggregate is one dictionary. With `every`, the output of
-every sink is compared in order; with `latest`, what each commit gives, as folds that do not
-depend on the order of rows make it comparable.
+The interpreter knows nothing of chunks, lanes or caches: it takes one record after the other
+through the nodes as they were written, and every aggregate is one dictionary. With `every`, the
+output of every sink is compared in order; with `latest`, what each commit gives, which folds that
+do not depend on the order of rows make comparable.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Interpreter:
 
     program: Program
     exchanges: dict[int, int]
-    """For each node that is an exchange, its partition count; other groupings move nothing."""
+    """For each node that is an exchange, the number of tasks that receive; others move nothing."""
     states: dict[int, dict[str, tuple[Value, int]]] = field(default_factory=dict)
     dirty: dict[int, list[str]] = field(default_factory=dict)
     written: dict[str, list[Row]] = field(default_factory=dict)
@@ -269,9 +269,13 @@ def in_order(app: App, records: list[Piped]) -> list[Piped]:
     return order
 
 
-def exchange_counts(driver: TopologyTestDriver) -> dict[int, int]:
+def exchange_tasks(driver: TopologyTestDriver) -> dict[int, int]:
     plan = driver.plan
-    return {int(node.path[1:]): plan.partitions[node] for node in plan.topology.exchanges}
+    return {
+        int(node.path[1:]): 1 if plan.runs_as_one(sub) else plan.partitions[node]
+        for sub in plan.topology.subtopologies
+        for node in sub.receives
+    }
 
 
 def start(program: Program, **options: Any) -> tuple[App, TopologyTestDriver]:
@@ -321,7 +325,7 @@ def test_every_result_comes_where_the_interpreter_gives_it(
 ) -> None:
     program, commits, chunk_size, cache_bytes = run
     app, driver = start(program, chunk_size=chunk_size, cache_bytes=cache_bytes)
-    interpreter = Interpreter(program, exchange_counts(driver))
+    interpreter = Interpreter(program, exchange_tasks(driver))
     for records in commits:
         pipe(driver, records)
         driver.commit()
@@ -348,7 +352,7 @@ def test_each_commit_gives_the_latest_results_of_the_interpreter(
 ) -> None:
     program, commits, chunk_size = run
     app, driver = start(program, chunk_size=chunk_size)
-    interpreter = Interpreter(program, exchange_counts(driver))
+    interpreter = Interpreter(program, exchange_tasks(driver))
     for records in commits:
         pipe(driver, records)
         driver.commit()

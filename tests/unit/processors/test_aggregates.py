@@ -8,6 +8,7 @@ import pytest
 
 from processors.operators.aggregate import CountOperator, Emit, FoldOperator
 from processors.operators.chunk import Chunk
+from processors.operators.kernel import KeyedStates
 from processors.state.cached import KeyValueState
 from processors.state.memory import MemoryStore
 from streamlog.serdes import serde_for
@@ -54,7 +55,7 @@ def result(chunk: Chunk | None) -> list[tuple[Any, Any, int]]:
 
 
 def counter(emit: Emit, state: KeyValueState | None = None) -> CountOperator:
-    return CountOperator("c", state or make_state(), emit)
+    return CountOperator("c", KeyedStates([state or make_state()]), emit)
 
 
 def folder(
@@ -65,7 +66,7 @@ def folder(
     initial: Callable[[], Any] | None = None,
     policies: Policies | None = None,
 ) -> FoldOperator:
-    return FoldOperator("f", state, emit, function, initial, policies or Policies())
+    return FoldOperator("f", KeyedStates([state]), emit, function, initial, policies or Policies())
 
 
 ROWS = chunk_of(("a", 1, 5), ("b", 1, 7), ("a", 1, 3), ("c", 1, 1), ("a", 1, 9))

@@ -43,12 +43,12 @@ class Topic:
 
 
 def sender(
-    key: Any = str, value: Any = "json", carries: Reads = ALL
+    key: Any = str, value: Any = "json", carries: Reads = ALL, lanes: int = PARTITIONS
 ) -> tuple[SendOperator, Exchange, Skipping]:
-    exchange = Exchange("repartition", PARTITIONS, carries)
+    exchange = Exchange("repartition", carries, lanes)
     failures = Skipping()
     encoder = Encoder("p", serde_for(key), serde_for(value), failures, "group_by")
-    return SendOperator("p", exchange, encoder, failures), exchange, failures
+    return SendOperator("p", exchange, encoder), exchange, failures
 
 
 def chunk_of(keys: list[Any], values: list[Any]) -> Chunk:
@@ -147,7 +147,7 @@ def test_what_nobody_reads_is_not_carried() -> None:
     send, exchange, _ = sender(carries=KEYS_ONLY)
     send.process(chunk_of(["a"], [object()]))
     rows = exchange.take(partition_for(b"a", PARTITIONS))
-    assert (rows.keys, rows.values, list(rows.tickets)) == (["a"], None, [])
+    assert (rows.keys, rows.values, rows.headers) == (["a"], None, None)
 
 
 def test_headers_go_along() -> None:
@@ -157,23 +157,13 @@ def test_headers_go_along() -> None:
 
 
 def test_lanes_of_several_senders_merge_by_ticket() -> None:
-    first, exchange, failures = sender()
-    encoder = first.encoder
-    second = SendOperator("p", exchange, encoder, failures)
+    first, exchange, _ = sender()
+    second = SendOperator("p", exchange, first.encoder)
     first.process(Chunk(["a", "a", "a"], ["f0", "f4", "f4'"], [7, 7, 7], [0, 4, 4]))
     second.process(Chunk(["a", "a"], ["s3", "s4"], [7, 7], [3, 4]))
     assert [value for _, value in taken(exchange)[partition_for(b"a", PARTITIONS)]] == [
         "f0", "s3", "f4", "f4'", "s4",
     ]  # fmt: skip
-
-
-def test_a_memo_that_is_full_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("processors.runtime.exchange.MEMO_LIMIT", 3)
-    send, exchange, _ = sender()
-    for start in range(0, 50, 5):
-        send.process(chunk_of([f"k{n}" for n in range(start, start + 5)], [0] * 5))
-        assert len(exchange.memo) <= 8
-    assert sum(map(len, taken(exchange).values())) == 50
 
 
 @pytest.mark.parametrize("carries", [ALL, KEYS_ONLY])

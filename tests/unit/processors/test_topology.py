@@ -188,7 +188,7 @@ def test_a_sub_topology_may_receive_from_itself() -> None:
 
 
 def test_keys_that_nobody_reads_are_not_decoded() -> None:
-    assert reads_of(word_count(), "lines") == Reads(values=True, tickets=True)
+    assert reads_of(word_count(), "lines") == Reads(values=True)
 
 
 def test_an_exchange_carries_what_its_receivers_read() -> None:
@@ -198,7 +198,7 @@ def test_an_exchange_carries_what_its_receivers_read() -> None:
     grouped.count()
     assert not reads_of(app, "g").values
     grouped.reduce(max)
-    assert reads_of(app, "g") == Reads(keys=True, values=True, tickets=True)
+    assert reads_of(app, "g") == Reads(keys=True, values=True)
 
 
 def test_headers_are_carried_to_where_they_come_out() -> None:

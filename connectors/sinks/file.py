@@ -145,8 +145,8 @@ class Upserting:
             file.append(lines, offsets)
 
     def finish(self, file: JournaledFile) -> None:
-        if not file.last.replaced:
-            file.replace(self._table.content(), file.last.offsets)
+        if not file.last.final:
+            file.replace(self._table.sorted_content(), file.last.offsets, final=True)
 
 
 def _content_of(config: FileSinkConfig) -> Content:

@@ -1,7 +1,7 @@
 """What a file holds, remembered beside it: one line an entry, the last whole one counts.
 
     crc32 of the JSON, 8 hex digits | space | JSON | newline
-    {"sequence":3,"length":120,"replaced":false,"layout":"append json",
+    {"sequence":3,"length":120,"replaced":false,"final":false,"layout":"append json",
      "offsets":[["orders","<topic id>",0,12]]}
 
 An entry is appended and synced before the next one is written, so only the last line can be torn.
@@ -42,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         sequence: One more than the entry before.
         length: How many bytes of the file count; what follows them was never committed.
         replaced: The file was written anew for this entry, and may still wait for its rename.
+        final: The content has the form of a finished file.
         layout: What kind of content the file has, as one that is appended to in another way
             would be none.
         offsets: For every partition, the next offset behind what the file holds.
@@ -50,6 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     length: int
     replaced: bool
+    final: bool = False
     layout: str
     offsets: list[HeldOffset]
 

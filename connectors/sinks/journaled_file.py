@@ -90,14 +90,14 @@ class JournaledFile:
             if data:
                 self._file.pwrite(data, length)
                 self._file.datasync()
-            self._journal.append(self._next_entry(length + len(data), False, offsets))
+            self._journal.append(self._next_entry(length + len(data), offsets))
 
-    def replace(self, data: bytes, offsets: list[HeldOffset]) -> None:
+    def replace(self, data: bytes, offsets: list[HeldOffset], *, final: bool = False) -> None:
         """Makes `data` the whole content, which reaches `offsets`; durable on return."""
         assert self._file is not None
         assert self._journal is not None
         with self._reporting():
-            entry = self._next_entry(len(data), True, offsets)
+            entry = self._next_entry(len(data), offsets, replaced=True, final=final)
             replacement = self._replacement(entry)
             write_file(self._files, replacement, data)
             self._files.sync_directory(self._directory)
@@ -118,11 +118,19 @@ class JournaledFile:
             self._lock.release()
         self._file = self._journal = self._lock = None
 
-    def _next_entry(self, length: int, replaced: bool, offsets: list[HeldOffset]) -> Entry:
+    def _next_entry(
+        self,
+        length: int,
+        offsets: list[HeldOffset],
+        *,
+        replaced: bool = False,
+        final: bool = False,
+    ) -> Entry:
         return Entry(
             sequence=self.last.sequence + 1,
             length=length,
             replaced=replaced,
+            final=final,
             layout=self._layout,
             offsets=offsets,
         )

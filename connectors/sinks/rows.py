@@ -109,7 +109,7 @@ class Table:
     """The latest value of each key, in the JSON form of both. Owned by one thread.
 
     A change is a line, so that the table of a file of lines is the last one of each key; a
-    deletion is `{"key":...,"deleted":true}`. `content` is the table with one line a key, sorted.
+    deletion is `{"key":...,"deleted":true}`. `content` has one line a key.
     """
 
     def __init__(self) -> None:
@@ -160,6 +160,10 @@ class Table:
         return b"".join(lines)
 
     def content(self) -> bytes:
+        """One line a key, in no order: sorting a large table would stop the process for long."""
+        return b"".join(_line(key, value) for key, value in self._values.items())
+
+    def sorted_content(self) -> bytes:
         """One line a key, sorted by key."""
         return b"".join(_line(key, self._values[key]) for key in sort_keys(list(self._values)))
 
@@ -173,5 +177,5 @@ def sort_keys(keys: list[bytes]) -> list[bytes]:
     decoded: list[Any] = msgspec.json.decode(b"[%b]" % b",".join(keys))
     kinds = set(map(type, decoded))
     if kinds == {str} or (kinds and kinds <= {int, float}):
-        return [key for _, key in sorted(zip(decoded, keys, strict=True))]
+        return sorted(keys, key=dict(zip(keys, decoded, strict=True)).__getitem__)
     return sorted(keys)

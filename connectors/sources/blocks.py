@@ -6,7 +6,7 @@ import os
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -98,6 +98,23 @@ class OpenFile:
         if following.startswith(b"\n"):
             return position + 1
         return position + 2 if following == b"\r\n" else position
+
+
+class Look(NamedTuple):
+    """A file as a directory shows it."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+
+def look_at(path: str) -> Look | None:
+    """None where there is no file (any more)."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return Look(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ newline that may come later ends no second line.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from dataclasses import replace
@@ -41,7 +42,7 @@ from connectors.api import (
     source,
 )
 from connectors.errors import SourceReadError
-from connectors.sources.blocks import Block, Cursor, OpenFile, opened, read_blocks
+from connectors.sources.blocks import Block, Cursor, Look, OpenFile, look_at, opened, read_blocks
 from connectors.sources.file_config import FieldKey, FileSourceConfig
 from connectors.sources.lines import JsonLines, LineFormat, Lines, TextLines, line_too_long
 from connectors.sources.paths import absolute, exclude_regex, find_files
@@ -68,8 +69,8 @@ class FileSource(Source[FileSourceConfig]):
         self._excluded = [exclude_regex(pattern) for pattern in config.exclude]
         self._format = _format_of(config)
         self._cursors: dict[str, Cursor] = {}
-        # Inode, size and time of a file that was read to its end: nothing new if they stay.
-        self._seen: dict[str, tuple[int, int, int]] = {}
+        # Files that were read to their ends: nothing new in them as long as they look the same.
+        self._seen: dict[str, Look] = {}
 
     async def open(self, context: SourceContext) -> None:
         await super().open(context)
@@ -80,26 +81,21 @@ class FileSource(Source[FileSourceConfig]):
         """Pass after pass over all files; after each it is exhausted for now."""
         last = not self.config.follow
         while True:
-            for batch in self.read_pass(last=last):
+            # A thread looks: a tree of thousands of files takes long enough to be felt in the loop.
+            files = await asyncio.to_thread(self.find, last=last)
+            for batch in self.read_pass(files, last=last):
                 yield batch
             if last:
                 return
             yield Exhausted(self.config.poll_ms / 1_000)
             last = self.context.draining
 
-    def read_pass(self, *, last: bool) -> Iterator[Batch]:
-        """What the files hold now; `last`: with the lines at their ends that have no newline."""
-        paths = self._find(last=last)
-        yield from self._follow_renames(paths)
-        for path in paths:
-            try:
-                yield from self._read_file(path, last=last)
-            except FileNotFoundError:
-                continue  # went away since it was found
-            except OSError as error:
-                raise SourceReadError(path, error.strerror or str(error)) from error
+    def find(self, *, last: bool) -> dict[str, Look]:
+        """The files there are, in the order of their paths.
 
-    def _find(self, *, last: bool) -> list[str]:
+        Raises:
+            SourceReadError: a directory cannot be read, or at the `last` look there is no file.
+        """
         found: set[str] = set()
         for pattern in self._patterns:
             try:
@@ -109,9 +105,23 @@ class FileSource(Source[FileSourceConfig]):
             if last and not matching and not self._cursors:
                 raise SourceReadError(pattern, "no file matches")
             found.update(matching)
-        return sorted(found)
+        looks = ((path, look_at(path)) for path in sorted(found))
+        return {path: look for path, look in looks if look is not None}
 
-    def _follow_renames(self, paths: list[str]) -> Iterator[Batch]:
+    def read_pass(self, files: dict[str, Look], *, last: bool) -> Iterator[Batch]:
+        """What the files hold; `last`: with the lines at their ends that have no newline."""
+        yield from self._follow_renames(files)
+        for path, look in files.items():
+            if self._seen.get(path) == look and not last:
+                continue
+            try:
+                yield from self._read_file(path, look, last=last)
+            except FileNotFoundError:
+                continue  # went away since it was found
+            except OSError as error:
+                raise SourceReadError(path, error.strerror or str(error)) from error
+
+    def _follow_renames(self, files: dict[str, Look]) -> Iterator[Batch]:
         """Gives a file that was renamed, as by a log rotation, the cursor of its old name.
 
         These batches come before the others: were a new file of the old name read and committed
@@ -120,10 +130,10 @@ class FileSource(Source[FileSourceConfig]):
         gone = {
             cursor.inode: cursor
             for path, cursor in self._cursors.items()
-            if cursor.position and _inode(path) != cursor.inode
+            if cursor.position and not (path in files and files[path].inode == cursor.inode)
         }
-        for path in paths if gone else ():
-            old = gone.get(_inode(path))
+        for path, look in files.items() if gone else ():
+            old = gone.get(look.inode)
             if old is None or path in self._cursors:
                 continue
             with opened(path) as file:
@@ -132,12 +142,10 @@ class FileSource(Source[FileSourceConfig]):
                 self._cursors[path] = old
                 yield Batch(SourceColumns([]), partition_of(path), old.to_offset())
 
-    def _read_file(self, path: str, *, last: bool) -> Iterator[Batch]:
-        status = os.stat(path)
-        look = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if self._seen.get(path) == look and not last:
-            return
+    def _read_file(self, path: str, look: Look, *, last: bool) -> Iterator[Batch]:
         with opened(path) as file:
+            if file.inode != look.inode:
+                return  # renamed since the look: the next one shows where it is now
             start = self._resume(path, file)
             blocks = read_blocks(
                 file,
@@ -181,11 +189,3 @@ def _format_of(config: FileSourceConfig) -> LineFormat:
         return text
     key = config.key
     return JsonLines(text, key.field, key.type) if isinstance(key, FieldKey) else JsonLines(text)
-
-
-def _inode(path: str) -> int:
-    """Of the file now at the path, or -1."""
-    try:
-        return os.stat(path).st_ino
-    except FileNotFoundError:
-        return -1

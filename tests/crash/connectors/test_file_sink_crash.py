@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PATH = "/out/table.jsonl"
 CONTEXT = SinkContext(connector="c", topic_ids={"t": UUID(int=7)}, clock=SystemClock())
 PARTITIONS = [TopicPartition("t", 0), TopicPartition("t", 1)]
-RECORDS = 60
+RECORDS = 40
 Rows = list[tuple[str, int | None]]
 
 

@@ -16,7 +16,7 @@ from connectors.sources.file_config import FieldKey, FileSourceConfig
 from streamlog.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TEXT = b"one\r\ntwo\n\nf\xc3\xbcr\n\rx\r\ny\r\r\nlast"
@@ -57,10 +57,14 @@ def columns(batch: Batch) -> SourceColumns:
     return batch.records
 
 
+def batches_of(source: FileSource, *, last: bool) -> Iterator[Batch]:
+    return source.read_pass(source.find(last=last), last=last)
+
+
 def take(source: FileSource, offsets: Offsets, *, last: bool = False) -> list[bytes | None]:
     """The values of a pass, each batch committed."""
     values: list[bytes | None] = []
-    for batch in source.read_pass(last=last):
+    for batch in batches_of(source, last=last):
         offsets.commit(batch)
         values += columns(batch).values
     return values
@@ -101,7 +105,7 @@ def test_a_crash_behind_any_commit_loses_and_doubles_nothing(tmp_path: Path, bat
     path.write_bytes(TEXT)
     offsets = Offsets()
     values: list[bytes | None] = []
-    first = opened(offsets, path, block_bytes=1).read_pass(last=True)
+    first = batches_of(opened(offsets, path, block_bytes=1), last=True)
     for _, batch in zip(range(batches), first, strict=False):
         offsets.commit(batch)
         values += columns(batch).values
@@ -199,13 +203,32 @@ def test_a_crash_within_a_rotation_doubles_nothing(tmp_path: Path) -> None:
     values = take(opened(offsets, tmp_path / "app.log*"), offsets)
     path.rename(tmp_path / "app.log.1")
     path.write_bytes(b"3\n4\n")
-    for batch in opened(offsets, tmp_path / "app.log*", block_bytes=1).read_pass(last=False):
+    again = opened(offsets, tmp_path / "app.log*", block_bytes=1)
+    for batch in batches_of(again, last=False):
         offsets.commit(batch)
         values += columns(batch).values
         if values[-1] == b"3":
             break
     values += take(opened(offsets, tmp_path / "app.log*"), offsets)
     assert values == [b"1", b"2", b"3", b"4"]
+
+
+def test_a_rotation_between_look_and_open_doubles_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"1\n2\n")
+    offsets = Offsets()
+    source = opened(offsets, tmp_path / "app.log*")
+    values = take(source, offsets)
+    with path.open("ab") as file:
+        file.write(b"3\n")
+    files = source.find(last=False)
+    path.rename(tmp_path / "app.log.1")
+    path.write_bytes(b"4\n")
+    for batch in source.read_pass(files, last=False):
+        offsets.commit(batch)
+        values += columns(batch).values
+    values += take(source, offsets)
+    assert sorted(values, key=str) == [b"1", b"2", b"3", b"4"]
 
 
 def test_a_hard_link_is_a_file_of_its_own(tmp_path: Path) -> None:
@@ -229,7 +252,8 @@ def test_a_long_line_makes_its_block_grow_up_to_the_limit(tmp_path: Path) -> Non
     path = tmp_path / "f"
     path.write_bytes(b"a\n" + b"x" * 100 + b"\nb\n" + b"y" * 400 + b"\nc\n" + b"z" * 400)
     offsets = Offsets()
-    batches = list(opened(offsets, path, block_bytes=8, max_line_bytes=100).read_pass(last=True))
+    source = opened(offsets, path, block_bytes=8, max_line_bytes=100)
+    batches = list(batches_of(source, last=True))
     values = [v for b in batches for v in columns(b).values]
     assert values == [b"a", b"x" * 100, b"b", b"c"]
     origins = [p.origin for b in batches for p in b.poison]
@@ -243,17 +267,17 @@ def test_the_limit_holds_wherever_the_block_ends(tmp_path: Path, limit: int) -> 
     path.write_bytes(b"\n".join(lines) + b"\n")
     for block_bytes in range(1, 35):
         source = opened(Offsets(), path, block_bytes=block_bytes, max_line_bytes=limit)
-        values = [v for b in source.read_pass(last=True) for v in columns(b).values]
+        values = [v for b in batches_of(source, last=True) for v in columns(b).values]
         assert values == [line for line in lines if len(line) <= limit]
 
 
 def test_the_path_or_a_field_can_be_the_key(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b'{"id":"a"}\n{"id":"b"}\n')
-    [batch] = opened(Offsets(), path, key="file").read_pass(last=True)
+    [batch] = batches_of(opened(Offsets(), path, key="file"), last=True)
     assert columns(batch).keys == [os.fsencode(path)] * 2
     key = FieldKey(field="id")
-    [batch] = opened(Offsets(), path, format="json", key=key).read_pass(last=True)
+    [batch] = batches_of(opened(Offsets(), path, format="json", key=key), last=True)
     assert columns(batch).keys == [b"a", b"b"]
 
 

@@ -44,9 +44,8 @@ class FilePool:
         """Opens the file for the holder, which keeps it until `release`."""
         file = self.files.open(path, mode)
         with self._lock:
+            self._shrink(self._limit - 1)
             self._holders.append(holder)
-            if len(self._holders) > self._limit:
-                self._shrink()
         return file
 
     def forget(self, holder: Holder) -> None:
@@ -55,9 +54,9 @@ class FilePool:
             if holder in self._holders:
                 self._holders.remove(holder)
 
-    def _shrink(self) -> None:
+    def _shrink(self, limit: int) -> None:
         for _ in range(2 * len(self._holders)):
-            if len(self._holders) <= self._limit:
+            if len(self._holders) <= limit:
                 return
             holder = self._holders.popleft()
             if holder.used or not holder.may_release():

@@ -355,8 +355,12 @@ class Flusher:
             log.complete_flush(point)
             if point.checkpoint is not None:
                 self._due.append(point.checkpoint)
-        if points:
+        try:
             self._owner.publish([log for log, _ in points])
+        except OSError as error:
+            failure = wrap_write_error(self._path, error)
+            self.fail(failure)
+            raise failure from error
 
     def _sync_deferred(self) -> None:
         """Syncs what durability="os" has left to the system so far."""

@@ -81,15 +81,14 @@ class LogCheckpoint:
     topic_partition: TopicPartition
     recovery_point: int
     index_writes: tuple[IndexWrite, ...]
-    snapshots: tuple[tuple[int, bytes], ...]  # offset and content
+    contents: tuple[tuple[str, bytes], ...]  # of snapshots and other small files, by name
 
     def execute(self, files: Files) -> None:
         """Writes and syncs indexes, snapshots and their names."""
         directory = self.log.directory
         for write in self.index_writes:
             write.execute(files)
-        for offset, content in self.snapshots:
-            name = layout.file_name(offset, layout.SNAPSHOT)
+        for name, content in self.contents:
             write_file(files, os.path.join(directory, name), content)
         files.sync_directory(directory)
 
@@ -133,6 +132,7 @@ class PartitionLog(ReadableLog):
         self._recovery_point = loaded.recovery_point
         self._checkpoint_due_bytes = CHECKPOINT_BYTES - loaded.recovered_bytes
         self._snapshot_offsets = loaded.snapshot_offsets
+        self._small_files_synced = loaded.exists and not loaded.recovered
         self._roll_snapshots: list[tuple[int, bytes]] = []
         self._created_at_ms: int | None = None
 
@@ -304,7 +304,7 @@ class PartitionLog(ReadableLog):
         files.makedirs(self.directory)
         for name, content in small_files(self.topic_id).items():
             with contextlib.closing(files.open(os.path.join(self.directory, name), "create")) as f:
-                f.pwrite(content, 0)  # not synced: the loader writes them again if need be
+                f.pwrite(content, 0)  # not synced: the first checkpoint writes them again
         self._exists = True
         self._new_names.append(os.path.dirname(self.directory))
 
@@ -354,6 +354,11 @@ class PartitionLog(ReadableLog):
         if not snapshots or snapshots[-1][0] != recovery_point:
             content = encode_snapshot(self._producers.entries.values())
             snapshots.append((recovery_point, content))
+        self._snapshot_offsets += [offset for offset, _ in snapshots]
+        contents = [(layout.file_name(at, layout.SNAPSHOT), data) for at, data in snapshots]
+        if not self._small_files_synced:
+            contents += small_files(self.topic_id).items()
+            self._small_files_synced = True
         self._checkpoint_due_bytes = self._appended_bytes + CHECKPOINT_BYTES
         writes = [segment.take_index_write() for segment in self._segments_from_recovery_point()]
         return LogCheckpoint(
@@ -361,7 +366,7 @@ class PartitionLog(ReadableLog):
             self.topic_partition,
             recovery_point,
             tuple(write for write in writes if write is not None),
-            tuple(snapshots),
+            tuple(contents),
         )
 
     def _segments_from_recovery_point(self) -> list[Segment]:
@@ -378,13 +383,12 @@ class PartitionLog(ReadableLog):
             self._recovery_point = checkpoint.recovery_point
             kept = {segment.base_offset for segment in self._segments}
             kept.add(checkpoint.recovery_point)
-            offsets = [*self._snapshot_offsets, *(offset for offset, _ in checkpoint.snapshots)]
-            self._snapshot_offsets = [offset for offset in offsets if offset in kept]
-        for offset in dict.fromkeys(offsets):
-            if offset not in kept:
-                name = layout.file_name(offset, layout.SNAPSHOT)
-                with contextlib.suppress(FileNotFoundError):
-                    self._pool.files.unlink(os.path.join(self.directory, name))
+            dropped = [o for o in self._snapshot_offsets if o < max(kept) and o not in kept]
+            self._snapshot_offsets = [o for o in self._snapshot_offsets if o not in dropped]
+        for offset in dropped:
+            name = layout.file_name(offset, layout.SNAPSHOT)
+            with contextlib.suppress(FileNotFoundError):
+                self._pool.files.unlink(os.path.join(self.directory, name))
 
     # Stopping
 

@@ -14,7 +14,7 @@ from streamlog.storage.durable_offsets import DurableOffsetsReader
 from streamlog.storage.failure import wrap_access_error
 from streamlog.storage.file_pool import FilePool
 from streamlog.storage.followed_log import FollowedLog
-from streamlog.storage.identity import check_format
+from streamlog.storage.identity import check_format, read_boot_id, read_session
 from streamlog.storage.loader import Bounds, Loader
 from streamlog.storage.metadata import METADATA, METADATA_TOPIC, Metadata, Topic
 from streamlog.topic import TopicDescription, TopicPartition
@@ -35,27 +35,40 @@ class ReadOnlyDirectory:
     published as durable can be read.
     """
 
-    def __init__(self, root: str, files: Files) -> None:
+    def __init__(self, root: str, files: Files, boot_id: str) -> None:
         self.root = root
         self._files = files
         self._pool = FilePool(files)
         self._lock = RLock()
         self._checkpoints = read_checkpoints(files, root)
         self._durable = DurableOffsetsReader(files, os.path.join(root, layout.DURABLE_OFFSETS))
+        session = read_session(files, root)
+        # Without fsync, what was published before the machine stopped may be lost since.
+        self._may_be_lost = (
+            session is not None
+            and (session.durability, session.boot_id == boot_id) == ("os", False)
+            and not files.exists(os.path.join(root, layout.CLEAN_SHUTDOWN))
+        )
         self._logs: dict[TopicPartition, FollowedLog] = {}
         self._metadata = Metadata()
         self._metadata_offset = 0
         self.refresh()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, files: Files | None = None) -> ReadOnlyDirectory:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        files: Files | None = None,
+        boot_id: str | None = None,
+    ) -> ReadOnlyDirectory:
         """Raises `DirectoryAccessError` where there is no log, `FormatVersionError`."""
         files = files or OsFiles()
         root = os.path.abspath(path)
         try:
             if not check_format(files, root):
                 raise DirectoryAccessError(root, "there is no log here")
-            return cls(root, files)
+            return cls(root, files, read_boot_id() if boot_id is None else boot_id)
         except OSError as error:
             raise wrap_access_error(root, error) from error
 
@@ -140,7 +153,7 @@ class ReadOnlyDirectory:
         partition_id = (topic.description.topic_id, topic_partition.partition)
         durable = self._durable.read().get(partition_id)
         return max(
-            durable.high_watermark if durable else 0,
+            durable.high_watermark if durable and not self._may_be_lost else 0,
             self._checkpoints.high_watermarks.get(topic_partition, 0),
             self._checkpoints.recovery_points.get(topic_partition, 0),
         )

@@ -253,6 +253,24 @@ def test_a_sync_of_the_folder_that_fails_counts_as_well(disk: Disk) -> None:
     assert log.high_watermark == 0
 
 
+def test_a_disk_that_is_full_when_a_window_is_published_is_named(disk: Disk) -> None:
+    log = disk.partition()
+    append(log, b"x")
+    disk.files.fail("write", error=errno.ENOSPC)
+    with pytest.raises(DiskFullError):
+        disk.flush()
+    disk.crash(Adversary.NOTHING)
+    assert read_all(disk.partition()) == [b"x"]  # it was durable; nobody was told
+
+
+def test_small_files_of_a_partition_are_whole_after_a_stop(disk: Disk) -> None:
+    append(disk.partition(), b"x")
+    disk.directories.pop().close()
+    disk.crash(Adversary.NOTHING)
+    assert read_file(disk.files, disk.path("leader-epoch-checkpoint")) == b"0\n1\n0 0\n"
+    assert read_file(disk.files, disk.path("partition.metadata")).startswith(b"version: 0\ntopic_")
+
+
 def test_a_failure_while_the_log_stops_is_raised_and_leaves_no_marker(disk: Disk) -> None:
     append(disk.partition(), b"x")
     disk.files.fail("datasync")

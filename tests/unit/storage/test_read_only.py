@@ -106,6 +106,18 @@ def test_a_reader_after_a_clean_stop_needs_no_owner(disk: Disk) -> None:
         assert beside.owner_pid() == os.getpid()
 
 
+def test_without_fsync_a_reader_after_a_loss_of_power_sees_what_was_synced(disk: Disk) -> None:
+    directory = disk.open(durability="os")
+    append(disk.partition(segment_bytes="100"), b"a" * 50)
+    directory.sync()
+    for value in (b"b", b"c"):
+        append(disk.partition(), value * 50)
+        disk.flush()  # the roll syncs what lies before it
+    disk.crash(Adversary.NOTHING)
+    with ReadOnlyDirectory.open(ROOT, files=disk.files, boot_id="second") as beside:
+        assert beside.topics() == {} or read_all(beside.partition("t", 0))[:1] == [b"a" * 50]
+
+
 def test_there_must_be_a_log(tmp_path: Path) -> None:
     with pytest.raises(DirectoryAccessError, match="there is no log here"):
         ReadOnlyDirectory.open(tmp_path)

@@ -5,7 +5,7 @@ A column is a list with one entry a record: keys and values bytes or None, times
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -52,18 +52,33 @@ MAX_TIMESTAMP_FIELD: Final = Struct(">q")
 MAX_TIMESTAMP_AT: Final = 35
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Columns:
     """Records as parallel lists of equal length.
 
     `headers` is None while no record has any. Not for two threads at a time.
     """
 
-    keys: list[bytes | None] = field(default_factory=list[bytes | None])
-    values: list[bytes | None] = field(default_factory=list[bytes | None])
-    timestamps: list[int] = field(default_factory=list[int])
-    offsets: list[int] = field(default_factory=list[int])
-    headers: list[Headers] | None = None
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    timestamps: list[int]
+    offsets: list[int]
+    headers: list[Headers] | None
+
+    def __init__(
+        self,
+        keys: list[bytes | None] | None = None,
+        values: list[bytes | None] | None = None,
+        timestamps: list[int] | None = None,
+        offsets: list[int] | None = None,
+        headers: list[Headers] | None = None,
+    ) -> None:
+        # Written out because a default factory a list takes four times as long.
+        self.keys = [] if keys is None else keys
+        self.values = [] if values is None else values
+        self.timestamps = [] if timestamps is None else timestamps
+        self.offsets = [] if offsets is None else offsets
+        self.headers = headers
 
     def __len__(self) -> int:
         return len(self.offsets)

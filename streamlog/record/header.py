@@ -33,6 +33,7 @@ from streamlog.record.checksum import crc32c
 HEADER: Final = Struct(">qiibIhiqqqhii")
 HEADER_SIZE: Final = HEADER.size
 LENGTH_OVERHEAD: Final = 12  # the two fields that batch_length does not count
+MIN_BATCH_LENGTH: Final = HEADER_SIZE - LENGTH_OVERHEAD
 CRC_START: Final = 21
 MAGIC: Final = 2
 
@@ -148,17 +149,23 @@ def read_header(buffer: bytes | bytearray | memoryview, position: int = 0) -> Ba
 
 def find_fault(header: BatchHeader) -> str | None:
     """What cannot be right about the header, CRC aside; None for nothing."""
+    if (
+        header.magic == MAGIC
+        and header.batch_length >= MIN_BATCH_LENGTH
+        and header.base_offset >= 0 <= header.last_offset_delta
+        and header.base_offset + header.last_offset_delta < MAX_OFFSET
+        and header.record_count >= 0
+    ):
+        return None  # the usual case first: every batch of a log comes by here
     if header.magic != MAGIC:
         return f"magic {header.magic} instead of {MAGIC}"
-    if header.batch_length < HEADER_SIZE - LENGTH_OVERHEAD:
+    if header.batch_length < MIN_BATCH_LENGTH:
         return f"batch length {header.batch_length}"
     if header.base_offset < 0 or header.next_offset > MAX_OFFSET:
         return f"base offset {header.base_offset}"
     if header.last_offset_delta < 0:
         return f"last offset delta {header.last_offset_delta}"
-    if header.record_count < 0:
-        return f"record count {header.record_count}"
-    return None
+    return f"record count {header.record_count}"
 
 
 def read_whole(buffer: bytes | bytearray | memoryview, position: int = 0) -> BatchHeader:

@@ -222,8 +222,6 @@ def decode_records(
     plain = -PLAIN_TIMESTAMP < base_timestamp < PLAIN_TIMESTAMP
     # Any: the compiled loop appends one int object again and again while the time stands still.
     timestamp: Any = base_timestamp
-    key: bytes | None = None
-    value: bytes | None = None
     while index < record_count:
         if position >= end:
             raise CorruptRecordError(f"{index} of {record_count} records", position=position)
@@ -296,11 +294,11 @@ def decode_records(
             packed >>= 4
         size = packed >> 1 ^ -(packed & 1)
         if size < 0:
-            key = None
+            keys.append(None)
+        elif size > stop - position:
+            raise CorruptRecordError(f"a key of {size} bytes", position=start)
         else:
-            if size > stop - position:
-                raise CorruptRecordError(f"a key of {size} bytes", position=start)
-            key = buffer[position : position + size]
+            keys.append(buffer[position : position + size])
             position += size
 
         packed = buffer[position]
@@ -315,11 +313,11 @@ def decode_records(
             packed >>= 4
         size = packed >> 1 ^ -(packed & 1)
         if size < 0:
-            value = None
+            values.append(None)
+        elif size > stop - position:
+            raise CorruptRecordError(f"a value of {size} bytes", position=start)
         else:
-            if size > stop - position:
-                raise CorruptRecordError(f"a value of {size} bytes", position=start)
-            value = buffer[position : position + size]
+            values.append(buffer[position : position + size])
             position += size
 
         if buffer[position] == 0:
@@ -328,13 +326,11 @@ def decode_records(
                 headers.append([])
         else:
             if headers is None:
-                headers = [[] for _ in keys]
+                headers = [[] for _ in timestamps]
             record_headers, position = decode_headers(buffer, position, stop)
             headers.append(record_headers)
         if position != stop:
             raise CorruptRecordError("a record is not as long as it says", position=start)
-        keys.append(key)
-        values.append(value)
         timestamps.append(timestamp)
     if position != end:
         raise CorruptRecordError(f"bytes behind {record_count} records", position=position)

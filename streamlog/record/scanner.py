@@ -17,7 +17,7 @@ may have left, and which is damage, depends on the place in the file: the log de
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamlog.errors import CorruptRecordError
 from streamlog.record.checksum import crc32c
@@ -32,11 +32,11 @@ from streamlog.record.header import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NO_LENGTH: Final = bytes(LENGTH_OVERHEAD)  # base offset and length of a batch that is not there
 MAX_BATCH_BYTES: Final = (1 << 31) - 1 + LENGTH_OVERHEAD
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """A whole, intact batch. `position` is in the run; the batch is `buffer[start:]`'s first."""
 
     header: BatchHeader
@@ -127,7 +127,7 @@ class BatchScanner:
         available = len(self._buffer) - self._start
         if available < HEADER_SIZE:
             return self._end_early(available)
-        if not any(self._buffer[self._start : self._start + LENGTH_OVERHEAD]):
+        if self._buffer.startswith(NO_LENGTH, self._start):
             return self._skip_padding()
         try:
             header = read_header(self._buffer, self._start)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
+from streamlog.errors import StorageError
 from streamlog.record import Columns, ControlType, decode_batch, encode_batch, read_header
 from streamlog.storage import LogDirectory, ReadOnlyDirectory
-from streamlog.testing import Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock, choose_cuts
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from streamlog.storage import PartitionLog, ReadableLog
+    from streamlog.storage import Durability, PartitionLog, ReadableLog
 
 ROOT = "/disk/log"
 CUTS_IN_CI = 700
 SHARES = 3
 RECOVERY_CUTS_IN_CI = 120
+OS_CUTS_IN_CI = 150
+FAILURES_IN_CI = 10  # of each kind
 PARTITIONS = [TopicPartition("events", 0), TopicPartition("events", 1)]
 SMALL = {"segment.bytes": "700", "index.interval.bytes": "150"}
 
@@ -74,19 +79,26 @@ class History:
 class Workload:
     """Idempotent and transactional batches, rolls, a clean stop, a reopening, more batches."""
 
-    def __init__(self, files: FaultyFiles) -> None:
+    def __init__(self, files: FaultyFiles, durability: Durability = "fsync") -> None:
         self.files = files
+        self.durability: Durability = durability
         self.clock = ManualClock()
         self.histories = {partition: History() for partition in PARTITIONS}
         self.sequences: dict[tuple[TopicPartition, int], int] = {}
-        self.directory = self.open()
+        self.directory: LogDirectory | None = None
 
     def open(self) -> LogDirectory:
         return LogDirectory.open(
-            ROOT, files=self.files, clock=self.clock, threaded=False, boot_id="boot"
+            ROOT,
+            files=self.files,
+            clock=self.clock,
+            threaded=False,
+            boot_id="boot",
+            durability=self.durability,
         )
 
     def run(self) -> None:
+        self.directory = self.open()
         topic = self.directory.create_topic("events", 2, SMALL)
         self.files.note(("topic", topic.topic_id))
         plain, transactional = self.new_producer(), self.new_producer()
@@ -178,12 +190,14 @@ def check_survivors(workload: Workload, survivors: FaultyFiles, cut: Cut) -> Non
                 last_producer_id = producer_id
             case _:
                 pass
-    check_reader(workload, survivors, acknowledged)
+    if workload.durability == "os":  # which promises nothing over a loss of power
+        acknowledged, topic_id, last_producer_id = dict.fromkeys(PARTITIONS, 0), None, -1
+    check_reader(workload, survivors)
     clock = ManualClock()
     with LogDirectory.open(
         ROOT, files=survivors, clock=clock, threaded=False, boot_id="next"
     ) as directory:
-        assert not directory.unclean_boot
+        assert workload.durability == "os" or not directory.unclean_boot
         if topic_id is not None:
             assert directory.topic("events").topic_id == topic_id
         if "events" not in directory.topics():
@@ -198,14 +212,12 @@ def check_survivors(workload: Workload, survivors: FaultyFiles, cut: Cut) -> Non
             assert log.read(log.log_end_offset - 1, 1).next_offset == log.high_watermark
 
 
-def check_reader(
-    workload: Workload, survivors: FaultyFiles, acknowledged: dict[TopicPartition, int]
-) -> None:
+def check_reader(workload: Workload, survivors: FaultyFiles) -> None:
     """A reader beside the owner that died sees a prefix, and changes nothing."""
     if not survivors.exists(f"{ROOT}/meta.properties"):
         return
     before = len(survivors.operations)
-    with ReadOnlyDirectory.open(ROOT, files=survivors) as directory:
+    with ReadOnlyDirectory.open(ROOT, files=survivors, boot_id="next") as directory:
         if "events" in directory.topics():
             for name in PARTITIONS:
                 log = directory.partition(*name)
@@ -339,6 +351,52 @@ def test_a_second_cut_while_the_first_is_recovered_loses_nothing_either(
             except BaseException as error:
                 error.add_note(f"{first}, then {second}")
                 raise
+
+
+def test_without_fsync_a_loss_of_power_leaves_a_prefix(pytestconfig: pytest.Config) -> None:
+    """And never something that refuses to open: no recovery point is ahead of the disk."""
+    workload = Workload(FaultyFiles(), "os")
+    workload.run()
+    count = None if pytestconfig.getoption("--all-cuts") else OS_CUTS_IN_CI
+    for cut in choose_cuts(len(workload.files.operations), count=count, seed="os"):
+        try:
+            check_survivors(workload, workload.files.cut(cut), cut)
+        except BaseException as error:
+            error.add_note(f"{cut}, after {workload.files.operations[cut.after - 1]!r:.200}")
+            raise
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("datasync", errno.EIO),
+        ("sync_directory", errno.EIO),
+        ("write", errno.ENOSPC),
+        ("create", errno.ENOSPC),
+        ("rename", errno.EIO),
+    ],
+)
+def test_nothing_acknowledged_is_lost_whichever_operation_fails(
+    workload: Workload, pytestconfig: pytest.Config, kind: str, error: int
+) -> None:
+    count = sum(operation.kind == kind for operation in workload.files.operations)
+    step = 1 if pytestconfig.getoption("--all-cuts") else max(1, count // FAILURES_IN_CI)
+    for place in range(0, count, step):
+        files = FaultyFiles()
+        files.fail(kind, after=place, error=error)
+        failing = Workload(files)
+        with contextlib.suppress(StorageError):
+            failing.run()
+        cut = Cut(len(files.operations), Adversary.NOTHING if place % 2 else Adversary.ALL)
+        survivors = files.cut(cut)
+        if failing.directory is not None:
+            with contextlib.suppress(StorageError):
+                failing.directory.close()
+        try:
+            check_survivors(failing, survivors, cut)
+        except BaseException as raised:
+            raised.add_note(f"{kind} {place} of {count} failed")
+            raise
 
 
 def test_the_workload_reaches_what_it_is_meant_to_reach(workload: Workload) -> None:

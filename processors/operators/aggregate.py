@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from processors.operators.chunk import Chunk, pick
+from processors.operators.chunk import Chunk, Encoded, pick
 from processors.operators.handover import copier
-from processors.operators.kernel import KeyedStates, Updates, count, fold
+from processors.operators.kernel import KeyedStates, Updates, columns_of, count, fold
 from processors.operators.operator import Failures, Operator
 from streamlog.errors import SerializationError
 
@@ -55,24 +55,23 @@ class AggregateOperator(Operator):
     def flush(self, next_ticket: int) -> Chunk | None:
         """Flushes the states; the changed entries go on where emission is `latest`."""
         entries: list[Entry] = []
-        encoded: list[bytes | None] = []
+        encoded_keys: list[bytes] = []
+        encoded_values: list[bytes | None] = []
         for state in self.states.states:
             flushed = state.flush()
-            entries += flushed
             if flushed:
-                encoded += state.committing_records()[1][-len(flushed) :]
+                entries += flushed
+                keys, values, _ = state.committing_records()
+                encoded_keys += keys[-len(flushed) :]
+                encoded_values += values[-len(flushed) :]
         if self.emit == "every" or not entries:
             return None
-        values = [entry.value for entry in entries]
+        keys, values, timestamps = columns_of(entries)
         if not self.value_serde.immutable:
-            values = self.value_serde.deserialize_column(encoded)
+            values = self.value_serde.deserialize_column(encoded_values)
         tickets = range(next_ticket, next_ticket + len(entries))
-        return Chunk(
-            [entry.key for entry in entries],
-            values,
-            [entry.timestamp for entry in entries],
-            tickets,
-        )
+        encoded = Encoded(self.states.key_serde, self.value_serde, encoded_keys, encoded_values)
+        return Chunk(keys, values, timestamps, tickets, encoded=encoded)
 
 
 class CountOperator(AggregateOperator):

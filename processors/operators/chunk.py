@@ -10,8 +10,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from streamlog.client.contract import Headers
+    from streamlog.serdes import Serde
 
 T = TypeVar("T")
+
+
+class Encoded:
+    """What the serdes made of keys and values, where it is known already."""
+
+    __slots__ = ("key_serde", "keys", "value_serde", "values")
+
+    def __init__(
+        self,
+        key_serde: Serde[Any],
+        value_serde: Serde[Any],
+        keys: list[bytes],
+        values: list[bytes | None],
+    ) -> None:
+        self.key_serde = key_serde
+        self.value_serde = value_serde
+        self.keys = keys
+        self.values = values
 
 
 class Chunk:
@@ -19,11 +38,12 @@ class Chunk:
 
     `keys` and `values` are None where nobody downstream reads the column; `headers` also where no
     record has any. `tickets` ascend; rows that one record became share its ticket, in their order.
+    `encoded` is a shortcut for sinks and is lost with the first change.
 
     Columns are shared between chunks and never changed in place.
     """
 
-    __slots__ = ("headers", "keys", "tickets", "timestamps", "values")
+    __slots__ = ("encoded", "headers", "keys", "tickets", "timestamps", "values")
 
     def __init__(
         self,
@@ -32,12 +52,14 @@ class Chunk:
         timestamps: list[int],
         tickets: Sequence[int],
         headers: list[Headers] | None = None,
+        encoded: Encoded | None = None,
     ) -> None:
         self.keys = keys
         self.values = values
         self.timestamps = timestamps
         self.tickets = tickets
         self.headers = headers
+        self.encoded = encoded
 
     def __len__(self) -> int:
         return len(self.timestamps)

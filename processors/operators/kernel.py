@@ -193,3 +193,15 @@ def fold(
             states.mark(entry)
         if updates is not None:
             updates.append(index, pair[1], entry.timestamp)
+
+
+def columns_of(entries: list[Entry]) -> tuple[list[Any], list[Any], list[int]]:
+    """Keys, values and timestamps."""
+    keys: list[Any] = []
+    values: list[Any] = []
+    timestamps: list[int] = []
+    for entry in entries:
+        keys.append(entry.key)
+        values.append(entry.value)
+        timestamps.append(entry.timestamp)
+    return keys, values, timestamps

@@ -62,7 +62,12 @@ class SinkOperator(Operator):
         self.outbox = outbox
 
     def process(self, chunk: Chunk) -> Chunk:
-        chunk, keys = self.encoder.encode_keys(chunk)
-        chunk, values = self.encoder.encode_values(chunk.with_keys(keys))
-        self.outbox.add(self.topic, chunk.with_values(values))
+        known, encoder = chunk.encoded, self.encoder
+        if known and (known.key_serde, known.value_serde) == (encoder.key, encoder.value):
+            rows = chunk.with_keys(known.keys).with_values(known.values)
+        else:
+            rows, keys = encoder.encode_keys(chunk)
+            rows, values = encoder.encode_values(rows.with_keys(keys))
+            rows = rows.with_values(values)
+        self.outbox.add(self.topic, rows)
         return EMPTY

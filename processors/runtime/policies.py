@@ -7,7 +7,6 @@ original bytes, sent in the transaction that moves the position behind it, with 
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
@@ -136,6 +135,8 @@ class FailureHandler:
 
 def describe(error: RecordError) -> Headers:
     """The headers of a dead letter, in Kafka Streams' names."""
+    import traceback  # not needed where nothing fails
+
     cause = error.error
     stack = "".join(traceback.format_exception(cause))
     offset = "" if error.offset is None else str(error.offset)

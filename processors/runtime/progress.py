@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.runtime.restore import sum_progress
 from streamlog.targets import RestoreProgress, TargetStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from processors.runtime.commit import Transactions
     from processors.runtime.start import Starter
@@ -89,7 +88,7 @@ class Progress:
             self._before,
             state=self.state,
             commits=self.commits,
-            commit_latency_ms=round(median(latencies) * 1000, 3) if latencies else None,
+            commit_latency_ms=_median_ms(latencies),
             restore=self._restore_progress(),
         )
         return status if self._life is None else self._with_life(status, self._life)
@@ -116,3 +115,9 @@ class Progress:
             return None
         records, total = sum_progress(self._starter.restores)
         return RestoreProgress(records=records, total=total)
+
+
+def _median_ms(latencies_s: Collection[float]) -> float | None:
+    # Not `statistics.median`: the module takes longer to import than this package.
+    ordered = sorted(latencies_s)
+    return round(ordered[len(ordered) // 2] * 1000, 3) if ordered else None

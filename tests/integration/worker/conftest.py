@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import streamlog
 from processors import App
 from processors.runtime.worker import Worker
+from streamlog.client.contract import TopicPartition
 from streamlog.clock import SystemClock
 from streamlog.targets import RunContext
 
@@ -43,7 +45,12 @@ class Bench:
 
     def drive(self, app: App, script: Callable[[Worker], Awaitable[None]]) -> Worker:
         """Runs the application beside a script, and stops it when that has ended."""
-        worker = Worker(app.plan())
+        return self.drive_worker(Worker(app.plan()), script)
+
+    def run_worker(self, worker: Worker) -> Worker:
+        return self.drive_worker(worker, self.wait_idle)
+
+    def drive_worker(self, worker: Worker, script: Callable[[Worker], Awaitable[None]]) -> Worker:
 
         async def work() -> None:
             running = asyncio.create_task(worker.run(self.context()))
@@ -69,6 +76,14 @@ class Bench:
                 producer.send(topic, f"k{number}", value)
 
     def records(self, topic: str, value: Any = int) -> list[Record]:
+        """All committed records; waits for the markers of what has been acknowledged."""
+        partitions = [
+            TopicPartition(topic, number) for number in range(self.log.topic(topic).partitions)
+        ]
+        while self.log.end_offsets(partitions) != self.log.end_offsets(
+            partitions, isolation="read_uncommitted"
+        ):
+            time.sleep(0.001)
         with self.log.consumer(topic, key=str, value=value) as consumer:
             found: list[Record] = []
             while records := consumer.poll(max_records=10_000):

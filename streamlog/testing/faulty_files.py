@@ -28,76 +28,31 @@ from __future__ import annotations
 import errno
 import os
 import random
-from dataclasses import dataclass, field
-from enum import Enum
-from hashlib import blake2b
+from dataclasses import dataclass
 from itertools import count
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from streamlog.testing.power_loss import (
+    Adversary,
+    Cut,
+    DirectoryNode,
+    FileNode,
+    Node,
+    Operation,
+    Replay,
+    apply,
+    choose_cuts,
+    copy_nodes,
+    digest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from streamlog.files import Bytes, File, Lock, OpenMode
 
-PAGE_SIZES: Final = (64, 512, 4096)
+__all__ = ["Adversary", "Cut", "FaultyFiles", "Operation", "choose_cuts"]
+
 _numbers = count()
-
-
-class Adversary(Enum):
-    """What becomes of the operations that no sync covered."""
-
-    NOTHING = "nothing"  # all are lost
-    ALL = "all"  # all survive
-    TORN = "torn"  # the first ones survive; the next write is torn at any byte
-    ZEROED = "zeroed"  # files have their new sizes, and pages of zeros or old data
-    REORDERED = "reordered"  # any of them survive
-    MISSING = "missing"  # the data survive, the names do not
-
-
-class Cut(NamedTuple):
-    """Power lost after the first `after` operations."""
-
-    after: int
-    adversary: Adversary
-
-
-class Operation(NamedTuple):
-    """One change, as it was recorded."""
-
-    kind: str
-    path: str
-    node: int
-    offset: int = 0
-    data: bytes = b""
-    name: str = ""
-    source: str = ""
-    child: int = -1
-
-
-def choose_cuts(
-    operations: int, *, count: int | None = None, seed: str = "", first: int = 0
-) -> list[Cut]:
-    """Every cut from `first` on, or `count` of them chosen by hash; in the order of operations."""
-    cuts = [Cut(n, adversary) for n in range(first, operations + 1) for adversary in Adversary]
-    if count is not None and count < len(cuts):
-        cuts.sort(key=lambda cut: _digest(seed, cut))
-        del cuts[count:]
-        cuts.sort(key=lambda cut: cut.after)
-    return cuts
-
-
-@dataclass(slots=True)
-class _FileNode:
-    content: bytearray = field(default_factory=bytearray)
-
-
-@dataclass(slots=True)
-class _DirectoryNode:
-    entries: dict[str, int] = field(default_factory=dict[str, int])
-
-
-_Node = _FileNode | _DirectoryNode
 
 
 @dataclass(slots=True)
@@ -115,13 +70,13 @@ class FaultyFiles:
         self.capacity_bytes: int | None = None
         self._name = f"faulty-{next(_numbers)}"
         self._lock = RLock()
-        self._nodes: dict[int, _Node] = {0: _DirectoryNode()}
-        self._initial: dict[int, _Node] = {0: _DirectoryNode()}
+        self._nodes: dict[int, Node] = {0: DirectoryNode()}
+        self._initial: dict[int, Node] = {0: DirectoryNode()}
         self._next_node = 1
         self._faults: list[_Fault] = []
         self._notes: list[tuple[int, Any]] = []
         self._locked: set[str] = set()
-        self._replay: _Replay | None = None
+        self._replay: Replay | None = None
 
     # Crashes
 
@@ -132,9 +87,9 @@ class FaultyFiles:
         """
         with self._lock:
             if self._replay is None or self._replay.done > cut.after:
-                self._replay = _Replay(self._initial)
+                self._replay = Replay(self._initial)
             self._replay.advance(self.operations[self._replay.done : cut.after])
-            choice = random.Random(_digest(seed, cut))
+            choice = random.Random(digest(seed, cut))
             return _from_nodes(self._replay.survivors(cut.adversary, choice))
 
     def note(self, value: Any) -> None:
@@ -164,7 +119,7 @@ class FaultyFiles:
         """Writes everything below `root` into a directory of the real file system."""
         with self._lock:
             node = self._find(root)
-            assert isinstance(node, _DirectoryNode), f"{root} is no directory"
+            assert isinstance(node, DirectoryNode), f"{root} is no directory"
             self._write_node(node, directory)
 
     @classmethod
@@ -193,7 +148,7 @@ class FaultyFiles:
                 self._record(
                     Operation("create", path, self._number_of(path), name=name, child=number)
                 )
-            if isinstance(self._nodes[number], _DirectoryNode):
+            if isinstance(self._nodes[number], DirectoryNode):
                 raise IsADirectoryError(errno.EISDIR, "is a directory", path)
             return FaultyFile(self, path, number, writable=mode != "read")
 
@@ -234,7 +189,7 @@ class FaultyFiles:
     def rmtree(self, path: str) -> None:
         with self._lock:
             node = self._find(path)
-            for name in list(node.entries) if isinstance(node, _DirectoryNode) else []:
+            for name in list(node.entries) if isinstance(node, DirectoryNode) else []:
                 self.rmtree(f"{path.rstrip('/')}/{name}")
             self.unlink(path)
 
@@ -258,7 +213,7 @@ class FaultyFiles:
     def size(self, path: str) -> int:
         with self._lock:
             node = self._find(path)
-            return len(node.content) if isinstance(node, _FileNode) else 0
+            return len(node.content) if isinstance(node, FileNode) else 0
 
     def canonical(self, path: str) -> str:
         return f"{self._name}:{os.path.normpath(path)}"
@@ -299,7 +254,7 @@ class FaultyFiles:
                 fault.countdown -= 1
                 break
         self._check_capacity(operation)
-        _apply(self._nodes, operation)
+        apply(self._nodes, operation)
         self.operations.append(operation)
 
     def _check_capacity(self, operation: Operation) -> None:
@@ -307,20 +262,20 @@ class FaultyFiles:
             return
         node = self._file_node(operation.node)
         growth = max(0, operation.offset + len(operation.data) - len(node.content))
-        used = sum(len(n.content) for n in self._nodes.values() if isinstance(n, _FileNode))
+        used = sum(len(n.content) for n in self._nodes.values() if isinstance(n, FileNode))
         if used + growth > self.capacity_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), operation.path)
 
-    def _file_node(self, number: int) -> _FileNode:
+    def _file_node(self, number: int) -> FileNode:
         node = self._nodes[number]
-        assert isinstance(node, _FileNode)
+        assert isinstance(node, FileNode)
         return node
 
     def _number(self, path: str) -> int:
         number = 0
         for part in _parts(path):
             node = self._nodes[number]
-            if not isinstance(node, _DirectoryNode):
+            if not isinstance(node, DirectoryNode):
                 raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
             if part not in node.entries:
                 raise FileNotFoundError(errno.ENOENT, "no such file or directory", path)
@@ -331,23 +286,23 @@ class FaultyFiles:
         """The number of the directory that the path is in."""
         return self._number(os.path.dirname(path.rstrip("/")))
 
-    def _find(self, path: str) -> _Node:
+    def _find(self, path: str) -> Node:
         return self._nodes[self._number(path)]
 
-    def _directory(self, path: str) -> _DirectoryNode:
+    def _directory(self, path: str) -> DirectoryNode:
         node = self._find(path)
-        if not isinstance(node, _DirectoryNode):
+        if not isinstance(node, DirectoryNode):
             raise NotADirectoryError(errno.ENOTDIR, "not a directory", path)
         return node
 
-    def _parent(self, path: str) -> tuple[_DirectoryNode, str]:
+    def _parent(self, path: str) -> tuple[DirectoryNode, str]:
         return self._directory(os.path.dirname(path.rstrip("/"))), _parts(path)[-1]
 
-    def _write_node(self, node: _DirectoryNode, target: str) -> None:
+    def _write_node(self, node: DirectoryNode, target: str) -> None:
         os.makedirs(target, exist_ok=True)
         for name, number in node.entries.items():
             child, path = self._nodes[number], os.path.join(target, name)
-            if isinstance(child, _DirectoryNode):
+            if isinstance(child, DirectoryNode):
                 self._write_node(child, path)
             else:
                 with open(path, "wb") as file:
@@ -405,141 +360,13 @@ class _FaultyLock:
         self._locked.discard(self._path)
 
 
-class _Replay:
-    """What is durable after the first `done` operations, and what was done since each sync."""
-
-    def __init__(self, initial: dict[int, _Node]) -> None:
-        self.done = 0
-        self._durable = _copy(initial)
-        self._pending: dict[int, list[Operation]] = {}
-
-    def advance(self, operations: Iterable[Operation]) -> None:
-        for operation in operations:
-            self.done += 1
-            if operation.kind in {"datasync", "sync_directory"}:
-                for earlier in self._pending.pop(operation.node, []):
-                    _apply(self._durable, earlier)
-                continue
-            self._pending.setdefault(operation.node, []).append(operation)
-            if operation.kind == "mkdir":
-                self._durable[operation.child] = _DirectoryNode()
-            elif operation.kind == "create":
-                self._durable.setdefault(operation.child, _FileNode())
-
-    def survivors(self, adversary: Adversary, choice: random.Random) -> dict[int, _Node]:
-        nodes = _copy(self._durable)
-        for number, pending in self._pending.items():
-            node = nodes[number]
-            if isinstance(node, _DirectoryNode):
-                for operation in _choose_names(pending, adversary, choice):
-                    _apply(nodes, operation)
-            else:
-                _damage_file(nodes, node, pending, adversary, choice)
-        return nodes
-
-
-def _choose_names(
-    pending: Sequence[Operation], adversary: Adversary, choice: random.Random
-) -> list[Operation]:
-    match adversary:
-        case Adversary.NOTHING | Adversary.MISSING:
-            return []
-        case Adversary.ALL | Adversary.ZEROED:
-            return list(pending)
-        case Adversary.TORN:
-            return list(pending[: choice.randint(0, len(pending))])
-        case Adversary.REORDERED:
-            return [operation for operation in pending if choice.random() < 0.5]
-
-
-def _damage_file(
-    nodes: dict[int, _Node],
-    node: _FileNode,
-    pending: Sequence[Operation],
-    adversary: Adversary,
-    choice: random.Random,
-) -> None:
-    """Applies to a file what survives of the operations since its last sync."""
-    match adversary:
-        case Adversary.NOTHING:
-            kept: Sequence[Operation] = ()
-        case Adversary.ALL | Adversary.MISSING:
-            kept = pending
-        case Adversary.TORN:
-            end = choice.randint(0, len(pending))
-            kept = pending[:end]
-            if end < len(pending) and pending[end].kind == "write":
-                torn = pending[end]
-                size = choice.randint(0, len(torn.data))
-                kept = [*kept, torn._replace(data=torn.data[:size])]
-        case Adversary.REORDERED:
-            kept = [operation for operation in pending if choice.random() < 0.5]
-        case Adversary.ZEROED:
-            _lose_pages(nodes, node, pending, choice)
-            return
-    for operation in kept:
-        _apply(nodes, operation)
-
-
-def _lose_pages(
-    nodes: dict[int, _Node], node: _FileNode, pending: Sequence[Operation], choice: random.Random
-) -> None:
-    """The file has its new size, but some pages never arrived."""
-    before = bytes(node.content)
-    for operation in pending:
-        _apply(nodes, operation)
-    page = choice.choice(PAGE_SIZES)
-    size = len(node.content)
-    old = before[:size].ljust(size, b"\0")
-    for start in range(0, size, page):
-        if choice.random() < 0.4:
-            node.content[start : start + page] = old[start : start + page]
-
-
-def _apply(nodes: dict[int, _Node], operation: Operation) -> None:
-    kind = operation.kind
-    node = nodes[operation.node]
-    if isinstance(node, _DirectoryNode):
-        if kind in {"create", "mkdir"}:
-            nodes.setdefault(operation.child, _DirectoryNode() if kind == "mkdir" else _FileNode())
-            node.entries[operation.name] = operation.child
-        elif kind == "rename":
-            node.entries.pop(operation.source, None)
-            node.entries[operation.name] = operation.child
-        elif kind == "unlink":
-            node.entries.pop(operation.name, None)
-        return
-    content, offset = node.content, operation.offset
-    if kind == "write":
-        if len(content) < offset:
-            content.extend(bytes(offset - len(content)))
-        content[offset : offset + len(operation.data)] = operation.data
-    elif kind in {"truncate", "preallocate"}:
-        if kind == "truncate":
-            del content[offset:]
-        content.extend(bytes(max(0, offset - len(content))))
-
-
-def _from_nodes(nodes: dict[int, _Node]) -> FaultyFiles:
+def _from_nodes(nodes: dict[int, Node]) -> FaultyFiles:
     """A file system of the nodes, with everything synced and no operations."""
     files = FaultyFiles()
-    files._nodes = _copy(nodes)  # pyright: ignore[reportPrivateUsage]  (a constructor)
-    files._initial = _copy(nodes)  # pyright: ignore[reportPrivateUsage]
+    files._nodes = copy_nodes(nodes)  # pyright: ignore[reportPrivateUsage]  (a constructor)
+    files._initial = copy_nodes(nodes)  # pyright: ignore[reportPrivateUsage]
     files._next_node = max(nodes) + 1  # pyright: ignore[reportPrivateUsage]
     return files
-
-
-def _copy(nodes: dict[int, _Node]) -> dict[int, _Node]:
-    return {
-        number: _FileNode(bytearray(node.content))
-        if isinstance(node, _FileNode)
-        else _DirectoryNode(dict(node.entries))
-        for number, node in nodes.items()
-    }
-
-
-def _digest(seed: str, cut: Cut) -> bytes:
-    return blake2b(f"{seed} {cut.after} {cut.adversary.value}".encode()).digest()
 
 
 def _parts(path: str) -> list[str]:

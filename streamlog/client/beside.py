@@ -50,7 +50,7 @@ class BesideBroker:
         return self.directory.topic(name)
 
     def partition(self, partition: TopicPartition) -> ReadableLog:
-        return self.directory.partition(partition.topic, partition.partition)
+        return self.directory.partition(*partition)
 
 
 class ReadOnlyOffsets:

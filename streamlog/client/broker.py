@@ -110,7 +110,7 @@ class Broker:
         self,
         name: str,
         partitions: int,
-        config: Mapping[str, str] | None,
+        config: Mapping[str, str],
         *,
         exist_ok: bool,
     ) -> TopicDescription:
@@ -120,7 +120,7 @@ class Broker:
         return self.directory.topic(name)
 
     def partition(self, partition: TopicPartition) -> PartitionLog:
-        return self.directory.partition(partition.topic, partition.partition)
+        return self.directory.partition(*partition)
 
     def new_identity(self) -> ProducerIdentity:
         """For a producer without transactions."""

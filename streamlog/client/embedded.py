@@ -95,7 +95,8 @@ class EmbeddedLog:
         if partitions < 1:
             raise ValueError(f"topic {name!r} needs at least one partition, not {partitions}")
         broker = self._owner("create a topic")
-        return broker.create_topic(name, partitions, config, exist_ok=exist_ok)
+        texts = {key: str(value) for key, value in (config or {}).items()}
+        return broker.create_topic(name, partitions, texts, exist_ok=exist_ok)
 
     def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]:
         self._session.check_open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
@@ -36,6 +37,8 @@ class Session:
         self.broker = broker
         self.closed = False
         self.forked = False
+        self._lock = Lock()  # guards the clients and whether they are being closed
+        self._closing = False
         self._clients: WeakSet[Client] = WeakSet()
         self._leftovers: deque[Callable[[], None]] = deque()
 
@@ -53,10 +56,12 @@ class Session:
             undo()
 
     def add(self, client: Client) -> None:
-        self._clients.add(client)
+        with self._lock:
+            self._clients.add(client)
 
     def discard(self, client: Client) -> None:
-        self._clients.discard(client)
+        with self._lock:
+            self._clients.discard(client)
 
     def leave_behind(self, undo: Callable[[], None]) -> None:
         """`undo` runs at the next call of anything; nothing is done here."""
@@ -70,10 +75,15 @@ class Session:
 
     def close(self) -> None:
         """Closes the clients, then the broker; twice is once. Raises their first error."""
-        if self.closed or self.forked:
+        if self.forked:
             return
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            clients = list(self._clients)
         errors: list[Exception] = []
-        for client in list(self._clients):
+        for client in clients:
             try:
                 client.close()
             except Exception as error:  # the others still have to be closed

@@ -31,7 +31,7 @@ from streamlog.storage.failure import wrap_sync_error, wrap_write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from streamlog.files import Files
     from streamlog.storage.durable_offsets import DurableOffset, PartitionId
@@ -225,7 +225,13 @@ class Flusher:
             from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
 
             self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
-        futures = [self._pool.submit(job) for job in jobs]
+        futures: list[Future[None]] = []
+        try:
+            for job in jobs:
+                futures.append(self._pool.submit(job))
+        except RuntimeError:  # the interpreter is ending: its pools take nothing any more
+            for job in jobs[len(futures) :]:
+                job()
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise errors[0]
@@ -248,6 +254,8 @@ class Flusher:
 
     def close(self) -> None:
         """Runs the last windows and ends the thread. Later waiters get `LogClosedError`."""
+        if self._thread is None:
+            self._threaded = False  # too late to start one: the interpreter may be ending
         if self._failure is None:
             self.request()
         with self._condition:

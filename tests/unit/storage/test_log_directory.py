@@ -301,6 +301,28 @@ def test_what_no_window_has_taken_is_durable_after_a_clean_stop(disk: Disk) -> N
     assert read_all(disk.partition()) == [b"x"]
 
 
+def test_a_log_that_is_closed_while_the_interpreter_ends_stops_cleanly(tmp_path: Path) -> None:
+    program = (
+        "import atexit, sys; from streamlog.storage import LogDirectory\n"
+        "from streamlog.record import encode_batch\n"
+        "directory = LogDirectory.open(sys.argv[1])\n"
+        "directory.create_topic('t', 6)\n"
+        "atexit.register(directory.close)\n"
+        "logs = [directory.partition('t', number) for number in range(6)]\n"
+        "for log in logs: log.append(encode_batch([None], [b'x'], [0]), now_ms=0)\n"
+        "directory.flusher.wait_durable()\n"
+        "for log in logs: log.append(encode_batch([None], [b'y'], [0]), now_ms=0)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / ".kafka_cleanshutdown").exists()
+    with LogDirectory.open(tmp_path) as directory:
+        for number in range(6):
+            assert read_all(directory.partition("t", number)) == [b"x", b"y"]
+
+
 def test_open_transactions_are_known_without_loading_every_partition(disk: Disk) -> None:
     disk.partition("quiet")
     append(disk.partition("quiet"), b"x")

@@ -12,7 +12,6 @@ configuration, which the plugin's class describes.
 # No postponed annotations here: the reader takes the types of the fields at run time.
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +21,12 @@ from connectors.config import nodes
 from connectors.config.faults import Faults
 from connectors.config.interpolation import Interpolation
 from connectors.config.nodes import START, Node, Scalar, join, kind_of
-from connectors.config.scalars import DurationMs, PositiveInt, SizeBytes
-from connectors.config.typed import INVALID, Invalid, Key, read_config
+from connectors.config.scalars import DurationMs, Name, PositiveInt, SizeBytes
+from connectors.config.typed import INVALID, Invalid, Key, misspelt_names, read_config
 from connectors.errors import ConnectorError
 from streamlog.errors import did_you_mean
 
 SerdeName = Literal["str", "bytes", "int", "float", "json"]
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,15 +146,11 @@ class PluginCatalog(Protocol):
 class _Plain:
     """The fields of a file that need no plugin."""
 
-    name: str
+    name: Name
     to: To | None = None
     from_: Annotated[From | None, Key("from")] = None
     errors: Errors = field(default_factory=Errors)
     commit: Commit = field(default_factory=Commit)
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        if not _NAME.fullmatch(self.name):
-            yield "name", f"{self.name!r} is no name: use letters, digits, '.', '_' and '-'"
 
 
 _FIELDS: Final = ("name", "source", "to", "from", "sink", "errors", "commit")
@@ -202,23 +196,30 @@ class _Document:
         if not isinstance(root, nodes.Mapping):
             self._faults.add(root.place, "", f"expected a mapping, got {kind_of(root)}")
             return None
-        self._report_unknown(root)
-        kind = self._choose_kind(root)
+        misspelt = self._report_unknown(root)
+        kind = self._choose_kind(root, misspelt)
         plain = read_config(_Plain, _without(root, "source", "sink"), "", self._faults)
         if kind is None:
             return None
         plugin = self._plugin(kind, root.fields[kind], root.fields.get("to"))
-        self._require(root, _PARTNER[kind], kind)
+        if _PARTNER[kind] not in misspelt:
+            self._require(root, _PARTNER[kind], kind)
+        self._refuse_other(root, _PARTNER[kind], kind)
         if isinstance(plain, Invalid) or plugin is None:
             return None
         return _assemble(plain, kind, plugin)
 
-    def _report_unknown(self, root: nodes.Mapping) -> None:
-        for name in root.fields.keys() - set(_FIELDS):
+    def _report_unknown(self, root: nodes.Mapping) -> frozenset[str]:
+        """Returns the known names that unknown ones probably stand for."""
+        unknown = [name for name in root.fields if name not in _FIELDS]
+        for name in unknown:
             message = f"unknown field {name!r}{did_you_mean(name, _FIELDS)}"
             self._faults.add(root.key_places[name], name, message)
+        return misspelt_names(unknown, _FIELDS)
 
-    def _choose_kind(self, root: nodes.Mapping) -> Literal["source", "sink"] | None:
+    def _choose_kind(
+        self, root: nodes.Mapping, misspelt: frozenset[str]
+    ) -> Literal["source", "sink"] | None:
         match "source" in root.fields, "sink" in root.fields:
             case True, True:
                 message = "one file is one connector: give the sink a file of its own"
@@ -229,6 +230,8 @@ class _Document:
                 return "source"
             case False, True:
                 return "sink"
+            case _ if misspelt & {"source", "sink"}:
+                return None
             case _:
                 self._faults.add(START, "", "a connector has 'source:' or 'sink:'; this has none")
                 return None
@@ -236,6 +239,8 @@ class _Document:
     def _require(self, root: nodes.Mapping, name: str, kind: str) -> None:
         if name not in root.fields:
             self._faults.add(root.key_places[kind], name, f"is required beside '{kind}:'")
+
+    def _refuse_other(self, root: nodes.Mapping, name: str, kind: str) -> None:
         for other in set(_PARTNER.values()) - {name}:
             if other in root.fields:
                 message = f"a {kind} has '{name}:', not '{other}:'"
@@ -244,6 +249,8 @@ class _Document:
     def _plugin(
         self, kind: Literal["source", "sink"], node: Node, to: Node | None
     ) -> PluginConfig | None:
+        if isinstance(node, Scalar) and node.is_unresolved:
+            return None
         if isinstance(node, Scalar) and not node.is_null:
             node = nodes.Mapping(node.place, {node.text: _nothing(node)}, {node.text: node.place})
         if not isinstance(node, nodes.Mapping) or len(node.fields) != 1:

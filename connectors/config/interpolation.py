@@ -64,7 +64,8 @@ class Interpolation:
                 for position, reason in unresolved:
                     faults.add(_place_within(node, position, faults), path, reason)
                 # No longer quoted: "${PARTITIONS}" may be a number.
-                return replace(node, text=resolved, quoted=False)
+                is_unresolved = bool(unresolved)
+                return replace(node, text=resolved, quoted=False, is_unresolved=is_unresolved)
             case _:
                 return node
 

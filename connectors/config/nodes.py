@@ -25,12 +25,18 @@ _NULL_TAG: Final = "tag:yaml.org,2002:null"
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as text; `quoted` text is never a number, a truth value or null."""
+    """A single value as text.
+
+    Attributes:
+        quoted: Such text is never a number, a truth value or null.
+        is_unresolved: An expression in it had no value; that is its fault, whatever it is to be.
+    """
 
     place: Place
     text: str
     quoted: bool = False
     is_null: bool = False
+    is_unresolved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

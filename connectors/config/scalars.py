@@ -2,7 +2,7 @@
 
 A field says what it takes with `Annotated`: its value is a plain int, its text has a unit.
 
-    retry_for_ms: DurationMs = 300_000       # written `retry_for: 5m`
+    retry_for_ms: DurationMs = 300_000       # written `retry_for_ms: 5m`
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Refused(ValueError):
+    """A text that has the right form and still cannot be; its message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScalarType:
     """How a scalar's text becomes a value.
 
     Attributes:
         expected: What a message says was expected, with an example.
-        parse: Raises ValueError where the text is none.
+        parse: Raises ValueError where the text is none, or `Refused` with a message of its own.
+        takes_quoted: Whether quoted text is meant; a number in quotes is none.
     """
 
     expected: str
     parse: Callable[[str], Any]
+    takes_quoted: bool = False
 
 
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -39,6 +45,7 @@ _UNITS_BYTES: Final = {
     "MIB": 1 << 20,
     "GIB": 1 << 30,
 }
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?([KMG]?I?B|)", re.IGNORECASE)
 
@@ -73,6 +80,14 @@ def _parse_positive(text: str) -> int:
     return number
 
 
+def parse_name(text: str) -> str:
+    """Letters, digits, `.`, `_` and `-`: what Kafka allows in the names made from it."""
+    if not _NAME.fullmatch(text):
+        raise Refused(f"{text!r} is no name: use letters, digits, '.', '_' and '-'")
+    return text
+
+
 DurationMs = Annotated[int, ScalarType("a duration such as 500ms, 5s or 10m", parse_duration_ms)]
 SizeBytes = Annotated[int, ScalarType("a size such as 64KB or 1MB", parse_size_bytes)]
 PositiveInt = Annotated[int, ScalarType("a whole number from 1 up", _parse_positive)]
+Name = Annotated[str, ScalarType("a name", parse_name, takes_quoted=True)]

@@ -15,6 +15,7 @@ What one field cannot say alone, a method `faults()` says, once all fields are w
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -31,11 +32,11 @@ from typing import (
 )
 
 from connectors.config.nodes import Mapping, Node, Scalar, Sequence, join, kind_of
-from connectors.config.scalars import ScalarType
+from connectors.config.scalars import Refused, ScalarType
 from streamlog.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from dataclasses import Field
 
     from connectors.config.faults import Faults
@@ -93,6 +94,12 @@ def _extras(hint: Any) -> tuple[Any, ...]:
     return cast("tuple[Any, ...]", getattr(hint, "__metadata__", ()))  # only Annotated has it
 
 
+def misspelt_names(unknown: Iterable[str], known: Collection[str]) -> frozenset[str]:
+    """The nearest known name of each unknown one: it is not missing, it is misspelt."""
+    nearest = (get_close_matches(name, known, n=1) for name in unknown)
+    return frozenset(name for names in nearest for name in names)
+
+
 class TypedReader:
     """Reads nodes by types. One a file; owned by the thread that reads it."""
 
@@ -107,39 +114,50 @@ class TypedReader:
             return INVALID
         known = read_fields(kind)
         before = len(self._faults)
-        values = dict(self._read_known(known, node, path))
-        for name in node.fields.keys() - known.keys():
+        misspelt = self._report_unknown(known, node, path)
+        values = dict(self._read_known(known, node, path, misspelt))
+        valid = {name: value for name, value in values.items() if value is not INVALID}
+        if all(f.attribute in valid for f in known.values() if f.required):
+            instance = kind(**valid)
+            self._ask(instance, node, path, values.keys() - valid.keys())
+            if len(self._faults) == before:
+                return instance
+        return INVALID
+
+    def _report_unknown(self, known: Collection[str], node: Mapping, path: str) -> frozenset[str]:
+        """Returns the known names that unknown ones probably stand for."""
+        unknown = [name for name in node.fields if name not in known]
+        for name in unknown:
             message = f"unknown field {name!r}{did_you_mean(name, known)}"
             self._faults.add(node.key_places[name], join(path, name), message)
-        if len(self._faults) > before:
-            return INVALID
-        instance = kind(**values)
-        self._ask(instance, node, path)
-        return instance if len(self._faults) == before else INVALID
+        return misspelt_names(unknown, known)
 
     def _read_known(
-        self, known: dict[str, _Field], node: Mapping, path: str
+        self, known: dict[str, _Field], node: Mapping, path: str, misspelt: Collection[str]
     ) -> Iterator[tuple[str, Any]]:
         for name, field in known.items():
             child = node.fields.get(name)
             absent = child is None or (isinstance(child, Scalar) and child.is_null)
             if child is not None and not absent:
                 yield field.attribute, self.read(field.type, child, join(path, name))
-            elif field.required:
+            elif field.required and name not in misspelt:
                 place = node.key_places.get(name, node.place)
                 self._faults.add(place, join(path, name), "is required")
 
-    def _ask(self, instance: object, node: Mapping, path: str) -> None:
-        """Lets the class itself look at the whole."""
+    def _ask(self, instance: object, node: Mapping, path: str, invalid: Collection[str]) -> None:
+        """Lets the class itself look at the whole, with defaults for what is invalid."""
         ask = cast(  # duck-typed: a configuration class need not have it
             "Callable[[], Iterator[tuple[str, str]]] | None", getattr(instance, "faults", None)
         )
         for name, message in ask() if ask is not None else ():
-            place = node.fields[name].place if name in node.fields else node.place
-            self._faults.add(place, join(path, name), message)
+            if name not in invalid:
+                place = node.fields[name].place if name in node.fields else node.place
+                self._faults.add(place, join(path, name), message)
 
     def read(self, kind: Any, node: Node, path: str) -> Any:
         """A value of the type, or `INVALID`."""
+        if isinstance(node, Scalar) and node.is_unresolved:
+            return INVALID
         origin, arguments = get_origin(kind), get_args(kind)
         if origin is Annotated:
             scalar_type = [extra for extra in _extras(kind) if isinstance(extra, ScalarType)]
@@ -187,10 +205,13 @@ class TypedReader:
 
     def _scalar(self, kind: ScalarType, node: Node, path: str) -> Any:
         if isinstance(node, Scalar) and not node.is_null:
-            text_only = node.quoted and kind is not _PLAIN[str]
+            text_only = node.quoted and not kind.takes_quoted
             try:
                 if not text_only:
                     return kind.parse(node.text)
+            except Refused as refused:
+                self._faults.add(node.place, path, str(refused))
+                return INVALID
             except ValueError:
                 pass  # reported below
             got = f"the text {node.text!r}" if text_only else kind_of(node)
@@ -211,7 +232,7 @@ def _parse_bool(text: str) -> bool:
 
 
 _PLAIN: Final[dict[Any, ScalarType]] = {
-    str: ScalarType("a text", str),
+    str: ScalarType("a text", str, takes_quoted=True),
     int: ScalarType("a whole number", int),
     float: ScalarType("a number", float),
     bool: ScalarType("true or false", _parse_bool),

@@ -5,9 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from connectors.config.scalars import DurationMs, SizeBytes
+from connectors.config.scalars import DurationMs, Refused, ScalarType, SizeBytes
 from connectors.config.typed import Key
 from connectors.sources.lines import check_encoding
+
+
+def parse_encoding(text: str) -> str:
+    if (reason := check_encoding(text)) is not None:
+        raise Refused(reason)
+    return text
+
+
+Encoding = Annotated[str, ScalarType("an encoding", parse_encoding, takes_quoted=True)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +43,7 @@ class FileSourceConfig:
     paths: list[str]
     exclude: list[str] = field(default_factory=list[str])
     format: Literal["lines", "json"] = "lines"
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     encoding_errors: Literal["strict", "replace"] = "strict"
     key: Literal["none", "file"] | FieldKey = "none"
     follow: bool = True
@@ -46,7 +55,5 @@ class FileSourceConfig:
             yield "paths", "name at least one file or pattern"
         if "" in self.paths:
             yield "paths", "a path is empty"
-        if (reason := check_encoding(self.encoding)) is not None:
-            yield "encoding", reason
         if isinstance(self.key, FieldKey) and self.format == "lines":
             yield "key", "lines have no fields; a field as key needs format: json"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from connectors.cli.target import load
+from connectors.config.faults import ConfigError
 from connectors.errors import (
     DestinationAheadError,
     DestinationError,
+    FileError,
     PoisonRecordError,
     SourceReadError,
 )
 from connectors.runtime.offsets import OFFSETS_TOPIC
+from connectors.sinks.journal import HeldOffset, decode_entry, encode_entry
 from streamlog.client.contract import TopicPartition
 from streamlog.errors import PartitionCountError, UnknownTopicError
 
@@ -180,8 +185,6 @@ def test_a_destination_ahead_of_the_log_is_refused(bench: Bench) -> None:
     bench.write("in/a.txt", b"1\n")
     bench.run(LINES, COPY)
     journal = bench.path / "out.txt.offsets"
-    from connectors.sinks.journal import HeldOffset, decode_entry, encode_entry
-
     last = decode_entry(journal.read_bytes().splitlines()[-1])
     assert last is not None
     ahead = [HeldOffset(h.topic, h.topic_id, h.partition, 99) for h in last.offsets]
@@ -201,3 +204,47 @@ def test_the_destination_is_the_truth_and_the_group_its_echo(bench: Bench) -> No
     bench.run(COPY)
     assert sorted((bench.path / "out.txt").read_text().splitlines()) == ["1", "2"]
     assert committed.items() <= bench.log.committed_offsets("connect-copy").items()
+
+
+FIVE_FAULTS = """\
+name: the lines
+source:
+  file:
+    path: ["a.txt"]
+    encoding: utf-16
+    poll: often
+to: {topic: lines, create: {partitions: 0}}
+"""
+
+
+def test_a_file_with_five_faults_has_all_five_reported(bench: Bench) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bench.target(FIVE_FAULTS)
+    found = [(*fault.place, fault.path) for fault in caught.value.faults]
+    assert found == [
+        (1, 7, "name"),
+        (4, 5, "source.file.path"),
+        (5, 15, "source.file.encoding"),
+        (6, 11, "source.file.poll"),
+        (7, 40, "to.create.partitions"),
+    ]
+    assert f"{bench.path}/connector.yaml:4:5: source.file.path: unknown field 'path'" in str(
+        caught.value
+    )
+
+
+def test_the_examples_files_have_no_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = Path(__file__).parents[3] / "examples" / "word_count"
+    for name, environment in [
+        ("lines.yaml", "STREAMLOG_CORPUS"),
+        ("counts.yaml", "STREAMLOG_COUNTS"),
+    ]:
+        monkeypatch.delenv(environment, raising=False)
+        [target] = load(str(examples / name)) or []
+        assert target.name == name.removesuffix(".yaml")
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(FileError, match=r"nowhere\.yaml: No such file"):
+        load("nowhere.yaml")
+    assert load("module:app") is None

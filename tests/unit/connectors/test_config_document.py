@@ -162,7 +162,6 @@ def test_five_faults_are_five_reports_in_the_order_of_the_file(tmp_path: Path) -
           create: {partitions: four}
         """
     assert faults(tmp_path, text) == [
-        "4:5: source.slots.slot: is required",
         "4:5: source.slots.slotname: unknown field 'slotname' (did you mean 'slot'?)",
         "5:13: source.slots.tables: expected a list, got 'public.orders'; write [public.orders]",
         "6:17: source.slots.poll_every: expected a duration such as 500ms, 5s or 10m, got '5 x'",
@@ -204,7 +203,8 @@ def test_a_fault_shows_its_line_and_a_caret(tmp_path: Path) -> None:
         ),
         ("labels: [a]", "7:13: source.slots.labels: expected a mapping, got a list"),
         ("labels: {a: b}", "7:17: source.slots.labels.a: expected a whole number, got 'b'"),
-        ("key: {feild: id}", "7:10: source.slots.key.field: is required"),
+        ("key: {}", "7:10: source.slots.key.field: is required"),
+        ("key: {feild: id}", "7:11: source.slots.key.feild: unknown field 'feild' (did you mean"),
         ("key: rows", "7:10: source.slots.key: expected one of none, row, got 'rows'"),
         ("mode: !!python/object:os.system {}", "7:11: source.slots.mode: expected one of"),
         ("mode: !thing x", "7:11: source.slots.mode: tags such as '!thing' are not supported"),
@@ -246,6 +246,7 @@ def test_each_fault_names_its_place(tmp_path: Path, more: str, fault: str) -> No
             "name: a\nto: {topic: t, value: int}\nsource: bytes",
             "2:16: to.value: the source 'bytes'",
         ),
+        ("name: a\nsource: 'x'\ntoo: {topic: t}", "3:1: too: unknown field 'too' (did you mean"),
         ("name: a\nerrors: {dead_letter: d}\nsink: 'null'", "2:23: errors.dead_letter: has no"),
         ("name: a\nto: {topic: t, value: jsn}\nsource: x", "2:23: to.value: expected one of str"),
     ],
@@ -262,6 +263,23 @@ def test_an_unknown_plugin_gets_the_near_miss_and_the_list(tmp_path: Path) -> No
             "2:10: source.slos: unknown source 'slos' (did you mean 'slots'?);"
             " installed: broken, bytes, slots"
         )
+    ]
+
+
+def test_one_mistake_is_one_fault(tmp_path: Path) -> None:
+    """A misspelt field is not missing too, and a value that is not there is of no wrong type."""
+    misspelt = "name: a\nsorce: {slots: {slot: s, tables: []}}\ntoo: {topic: t}\n"
+    assert [fault[:9] for fault in faults(tmp_path, misspelt)] == ["2:1: sorc", "3:1: too:"]
+    unset = with_slots("retries: ${GONE}\n            mode: ${GONE}\n            labels: ${GONE}")
+    found = faults(tmp_path, unset)
+    assert [fault.partition(" is not set")[0][-13:] for fault in found] == ["variable GONE"] * 3
+
+
+def test_the_whole_is_looked_at_though_a_part_is_wrong(tmp_path: Path) -> None:
+    found = faults(tmp_path, with_slots("retries: 11\n            rate: fast"))
+    assert found == [
+        "7:14: source.slots.retries: more than 10 are of no use",
+        "8:11: source.slots.rate: expected a number, got 'fast'",
     ]
 
 

@@ -29,7 +29,7 @@ class WorkerOptions:
         on_offset_gap: What to do where committed offsets are gone and state is there.
     """
 
-    commit_interval_ms: int = 500
+    commit_interval_ms: int = 1_000
     chunk_size: int = 4_096
     checkpoint_interval_ms: int = 5_000
     memory_bytes: int = 256 << 20

@@ -46,12 +46,15 @@ def unpack_timestamp(data: bytes) -> int:
 class Entry:
     """One key's decoded value. `value` is None where the key is absent.
 
-    Whoever changes `value` or `timestamp` calls `KeyValueState.mark` unless `dirty` is set.
+    Whoever changes `value` or `timestamp` calls `state.mark` unless `dirty` is set.
     """
 
-    __slots__ = ("dirty", "generation", "key", "key_bytes", "timestamp", "value")
+    __slots__ = ("dirty", "generation", "key", "key_bytes", "state", "timestamp", "value")
 
-    def __init__(self, key: Any, key_bytes: bytes, value: Any, timestamp: i64) -> None:
+    def __init__(
+        self, state: KeyValueState, key: Any, key_bytes: bytes, value: Any, timestamp: i64
+    ) -> None:
+        self.state: KeyValueState = state
         self.key: Any = key
         self.key_bytes: bytes = key_bytes
         self.value: Any = value
@@ -299,7 +302,7 @@ class KeyValueState:
         if row is None:
             row = _stored_row(self.store.get_many([key_bytes])[0])
         value = None if row[0] is None else self.value_serde.deserialize(row[0])
-        entry = Entry(key, key_bytes, value, row[1])
+        entry = Entry(self, key, key_bytes, value, row[1])
         self.entries[cache_key] = entry
         return entry
 
@@ -326,7 +329,7 @@ class KeyValueState:
         entries = self.entries
         for index in range(len(rows)):
             entries[cache_keys[index]] = Entry(
-                keys[index], encoded[index], values[index], rows[index][1]
+                self, keys[index], encoded[index], values[index], rows[index][1]
             )
 
 

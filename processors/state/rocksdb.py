@@ -142,14 +142,12 @@ class RocksStore:
             return self._family.get(escaped)  # type: ignore[return-value]  # a list gives a list
 
     def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Position | None) -> None:
-        rows = [(key if key < ESCAPE else ESCAPE + key, value) for key, value in items]
-        if position is not None:
-            rows.append((POSITION_KEY, position.encode()))
+        rows = items if isinstance(items, list) else list(items)
         with reporting(self._path):
             if len(rows) < BULK_ROWS:
-                self._write_batch(rows)
+                self._write_batch(rows, position)
             else:
-                self._ingest(rows)
+                self._ingest(rows, position)
 
     def range(
         self, start: bytes | None = None, end: bytes | None = None
@@ -181,26 +179,35 @@ class RocksStore:
         self._family.close()
         del self._family, self._handle, self._db
 
-    def _write_batch(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+    def _write_batch(
+        self, rows: list[tuple[bytes, bytes | None]], position: Position | None
+    ) -> None:
         batch = WriteBatch(raw_mode=True)
         batch.set_default_column_family(self._handle)
-        put, delete = batch.put, batch.delete
-        for key, value in sorted(dict(rows).items()):
+        put, escape = batch.put, ESCAPE
+        for key, value in rows:
+            if key >= escape:
+                key = escape + key
             if value is None:
-                delete(key)
+                batch.delete(key)
             else:
                 put(key, value)
+        if position is not None:
+            put(POSITION_KEY, position.encode())
         self._db.write(batch, self._write_options)
 
-    def _ingest(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+    def _ingest(self, rows: list[tuple[bytes, bytes | None]], position: Position | None) -> None:
         """Ingests the rows as one sorted file: all of them become visible and durable at once."""
+        latest = {_escape(key): value for key, value in rows}
+        if position is not None:
+            latest[POSITION_KEY] = position.encode()
         file = self._path / "ingest.sst"
         # What a crash left here may be linked to a file that RocksDB has taken over already:
         # opening it for writing would truncate both.
         file.unlink(missing_ok=True)
         writer = SstFileWriter(Options(raw_mode=True))
         writer.open(str(file))
-        for key, value in sorted(dict(rows).items()):
+        for key, value in sorted(latest.items()):
             if value is None:
                 del writer[key]
             else:

@@ -226,7 +226,7 @@ def test_a_file_with_five_faults_has_all_five_reported(bench: Bench) -> None:
         (4, 5, "source.file.path"),
         (5, 15, "source.file.encoding"),
         (6, 11, "source.file.poll"),
-        (7, 40, "to.create.partitions"),
+        (7, 41, "to.create.partitions"),
     ]
     assert f"{bench.path}/connector.yaml:4:5: source.file.path: unknown field 'path'" in str(
         caught.value

@@ -99,8 +99,8 @@ class CorruptLogError(StorageError):
         self.reason = reason
         super().__init__(
             path,
-            f"corrupt at byte {position}: {reason}; nothing was changed. Put the file back from a "
-            "copy, or move its folder aside and the partition begins anew, without its records",
+            f"corrupt at byte {position}: {reason}; nothing was changed. "
+            "Restore it from a copy of the log directory",
         )
 
 

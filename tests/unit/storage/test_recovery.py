@@ -82,7 +82,7 @@ def test_a_damaged_batch_below_the_published_end_is_corrupt_and_nothing_is_chang
         disk.open()
     assert (caught.value.path, caught.value.position) == (disk.path(FIRST), size)
     assert "durable to 3" in caught.value.reason
-    assert "move its folder aside" in str(caught.value)
+    assert "Restore it from a copy" in str(caught.value)
     changed = {operation.path for operation in disk.files.operations[before:]}
     assert disk.path(FIRST) not in changed
 

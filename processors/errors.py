@@ -13,6 +13,8 @@
             ├── ProcessingError           the user's function raised
             └── ProductionError           a result could not be written as bytes
 
+`InvalidTimestampError` is what a `DeserializationError` says of a negative timestamp.
+
 They are `StreamlogError`s, so that a command prints their message without a traceback.
 """
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from processors.operators.chunk import Chunk, Encoded, pick
+from processors.errors import StateError
+from processors.operators.chunk import EMPTY, Chunk, Encoded
 from processors.operators.handover import copier
 from processors.operators.kernel import KeyedStates, Updates, columns_of, count, fold
 from processors.operators.operator import Failures, Operator
@@ -36,17 +37,23 @@ class AggregateOperator(Operator):
         self.value_serde: Serde[Any] = states.states[0].value_serde
 
     def process(self, chunk: Chunk) -> Chunk:
+        if self.emit == "latest":
+            self._update(chunk, None)
+            return EMPTY
         updates = Updates()
-        self.update(chunk, updates if self.emit == "every" else None)
-        headers = chunk.headers and pick(chunk.headers, updates.indexes)
-        assert chunk.keys is not None
-        return Chunk(
-            pick(chunk.keys, updates.indexes),
-            updates.values,
-            updates.timestamps,
-            pick(chunk.tickets, updates.indexes),
-            headers,
-        )
+        self._update(chunk, updates)
+        kept = chunk if len(updates.indexes) == len(chunk) else chunk.take(updates.indexes)
+        return Chunk(kept.keys, updates.values, updates.timestamps, kept.tickets, kept.headers)
+
+    def _update(self, chunk: Chunk, updates: Updates | None) -> None:
+        try:
+            self.update(chunk, updates)
+        except SerializationError as error:
+            # No row is at fault: keys were read or checked on the way here, results in the fold.
+            raise StateError(
+                f"store {self.path!r}: what it holds cannot be read as {self.value_serde.name} "
+                f"under {self.states.key_serde.name} keys: {error}"
+            ) from error
 
     def update(self, chunk: Chunk, updates: Updates | None) -> None:
         """Takes the rows into the state and notes what each made, where that is asked for."""
@@ -67,6 +74,8 @@ class AggregateOperator(Operator):
         if self.emit == "every" or not entries:
             return None
         keys, values, timestamps = columns_of(entries)
+        if not self.states.key_serde.immutable:
+            keys = self.states.key_serde.deserialize_column(encoded_keys)
         if not self.value_serde.immutable:
             values = self.value_serde.deserialize_column(encoded_values)
         tickets = range(next_ticket, next_ticket + len(entries))

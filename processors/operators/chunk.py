@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, compress, repeat
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from processors.operators.kernel import repeat_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -121,7 +123,7 @@ class RepeatedTickets(Sequence[int]):
 
     def _all(self) -> list[int]:
         if self._rows is None:
-            self._rows = repeat_rows(self._tickets, self._counts)
+            self._rows = repeat_rows(list(self._tickets), self._counts)
         return self._rows
 
     @overload
@@ -143,10 +145,6 @@ EMPTY: Final = Chunk([], [], [], [], None)
 
 def pick(column: Sequence[T], indexes: Sequence[int]) -> list[T]:
     return list(map(column.__getitem__, indexes))
-
-
-def repeat_rows(column: Sequence[T], counts: list[int]) -> list[T]:
-    return list(chain.from_iterable(map(repeat, column, counts)))
 
 
 def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:

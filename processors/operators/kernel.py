@@ -30,6 +30,14 @@ def spread(partitions: list[int], count: i64) -> list[list[int]]:
     return rows
 
 
+def repeat_rows(column: list[Any], counts: list[int]) -> list[Any]:
+    """Each item as often as its count says."""
+    repeated: list[Any] = []
+    for item, count in zip(column, counts):  # noqa: B905 - the compiled zip knows no strict
+        repeated += [item] * count
+    return repeated
+
+
 def has_null(column: list[Any]) -> bool:
     """Whether an item is None.
 
@@ -87,7 +95,7 @@ class KeyedStates:
 
     def mark(self, entry: Entry) -> None:
         """Notes that an entry was changed; its `dirty` is not set yet."""
-        self._state(entry.key_bytes).mark(entry)
+        entry.state.mark(entry)
 
     def _state(self, key_bytes: bytes) -> KeyValueState:
         count = len(self.states)

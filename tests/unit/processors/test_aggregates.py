@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from processors.errors import StateError
 from processors.operators.aggregate import CountOperator, Emit, FoldOperator
 from processors.operators.chunk import Chunk
 from processors.operators.kernel import KeyedStates
@@ -150,6 +151,26 @@ def test_a_mutable_result_of_a_flush_is_a_copy() -> None:
     assert flushed.values is not None
     flushed.values[0].append(99)
     assert state.get("a") == [1]
+
+
+def test_a_mutable_key_of_a_flush_is_a_copy() -> None:
+    state = make_state(int, key="json")
+    count = counter("latest", state)
+    for number in (1, 2):
+        count.process(chunk_of(([7], "x", number)))
+        flushed = count.flush(0)
+        state.on_committed()
+        assert flushed is not None
+        assert flushed.keys == [[7]]
+        flushed.keys[0].append(99)
+
+
+def test_a_store_of_values_that_cannot_be_read_says_which() -> None:
+    store = MemoryStore()
+    store.write([(b"a", bytes(8) + b"not a long")], None)
+    state = KeyValueState("s", serde_for(str), serde_for(int), store, None)
+    with pytest.raises(StateError, match="store 'c': what it holds cannot be read as int"):
+        counter("latest", state).process(chunk_of(("a", "x", 1)))
 
 
 def test_the_store_does_not_share_the_value_of_a_row() -> None:

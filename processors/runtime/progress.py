@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.runtime.restore import sum_progress
+from streamlog.errors import StreamlogError
 from streamlog.targets import RestoreProgress, TargetStatus
 
 if TYPE_CHECKING:
@@ -76,11 +78,13 @@ class Progress:
 
     def end_life(self) -> None:
         """The tasks are about to be closed: what they have counted is kept."""
-        if self._life is not None:
-            status = self.status()
-            self._top = self.top(TOP_KEPT)
-            self._life = None
-            self._before = replace(status, committed={}, lag={}, pending=False)
+        status, top = self._before, self._top
+        # What ended the tasks may be in the way here too; it is told by itself.
+        with suppress(StreamlogError):
+            status, top = self.status(), self.top(TOP_KEPT)
+        self._life = None
+        self._top = top
+        self._before = replace(status, committed={}, lag={}, pending=False)
 
     def status(self) -> TargetStatus:
         latencies = self._latencies_s

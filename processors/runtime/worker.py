@@ -119,8 +119,7 @@ class Worker:
     async def _live(self, context: RunContext) -> None:
         """One life of the tasks."""
         async with AsyncExitStack() as stack:
-            producer = await self._open_producer(context.log)
-            stack.callback(producer.close)
+            producer = stack.enter_context(await self._open_producer(context.log))
             database = self._open_database(self._state_path(context))
             stack.callback(database.close)
             stores = Stores(database, context.log, context.clock, _written_boot_id(context.log))

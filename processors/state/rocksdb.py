@@ -17,7 +17,7 @@ text begins with "Corruption" or tells of a missing file.
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from rocksdict import (
@@ -219,10 +219,14 @@ class RocksStore:
 
 
 def set_aside(path: Path) -> Path:
-    """Moves a damaged database out of the way, over an earlier one, and returns its new path."""
+    """Moves a damaged database out of the way, over an earlier one, and returns its new path.
+
+    One that somebody has deleted meanwhile is out of the way already.
+    """
     target = path.with_name(path.name + ".damaged")
     shutil.rmtree(target, ignore_errors=True)
-    path.rename(target)
+    with suppress(FileNotFoundError):
+        path.rename(target)
     return target
 
 

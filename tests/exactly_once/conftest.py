@@ -58,7 +58,7 @@ class Machine:
 
         async def drive(worker: Worker, context: RunContext) -> None:
             running = asyncio.create_task(worker.run(context))
-            done = until or self._is_idle
+            done = until or self.is_idle
             while not running.done() and not done(worker):
                 await asyncio.sleep(0)
             worker.request_stop()
@@ -76,7 +76,7 @@ class Machine:
         snapshot = self._folder / "snapshot"
 
         def look(worker: Worker) -> bool:
-            if not self._is_idle(worker):
+            if not self.is_idle(worker):
                 return False
             # Nothing writes now: what lies in the folder is what a killed process leaves there.
             shutil.rmtree(snapshot, ignore_errors=True)
@@ -112,7 +112,7 @@ class Machine:
         """The last value of every key."""
         return {record.key: record.value for record in self.records(topic)}
 
-    def _is_idle(self, worker: Worker) -> bool:
+    def is_idle(self, worker: Worker) -> bool:
         status = worker.status()
         if status.state != "running" or status.pending:
             return False

@@ -13,9 +13,8 @@ from processors.errors import ProcessingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.exactly_once.conftest import Machine
-
     from processors.runtime.worker import Worker
+    from tests.exactly_once.conftest import Machine
 
 LINES = [f"w{number % 7} w{number % 11} w{number % 5}" for number in range(60)]
 

@@ -11,10 +11,9 @@ from streamlog.client.contract import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.exactly_once.conftest import Machine
-
     from processors import App
     from processors.runtime.worker import Worker
+    from tests.exactly_once.conftest import Machine
 
 LINES = [f"w{number % 7} w{number % 11} w{number % 5}" for number in range(100)]
 

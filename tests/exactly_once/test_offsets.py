@@ -14,10 +14,9 @@ from streamlog.testing import Adversary, FaultyFiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.exactly_once.conftest import Machine
-
     from processors import App
     from processors.runtime.worker import Worker
+    from tests.exactly_once.conftest import Machine
 
 LINES = TopicPartition("lines", 0)
 

@@ -11,10 +11,9 @@ from streamlog.client.contract import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.exactly_once.conftest import Machine
-
     from processors import App
     from processors.runtime.worker import Worker
+    from tests.exactly_once.conftest import Machine
 
 
 def test_a_predecessors_last_transaction_is_restored_though_its_markers_were_lost(

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.exactly_once.conftest import Machine
-
     from processors import App
+    from tests.exactly_once.conftest import Machine
 
 Expected = "Callable[[Sequence[str]], dict[str, int]]"
 

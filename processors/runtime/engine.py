@@ -183,6 +183,11 @@ class Engine:
         return self._outbox.take()
 
     @property
+    def rows_exchanged(self) -> dict[str, int]:
+        """Rows that were handed over in memory since the start, by the grouping's path."""
+        return {node.path: exchange.rows for node, exchange in self._exchanges.items()}
+
+    @property
     def records_out(self) -> int:
         return self._outbox.rows_of_sinks
 

@@ -30,17 +30,22 @@ class Exchange:
     Args:
         carries: The columns that receivers read.
         lanes: One a partition, or one for all where one receiver runs them all.
+
+    Attributes:
+        rows: How many were handed over since the start.
     """
 
     def __init__(self, topic: str, carries: Reads, lanes: int) -> None:
         self.topic = topic
         self.carries = carries
         self.lanes: list[list[Chunk]] = [[] for _ in range(lanes)]
+        self.rows = 0
 
     def put(self, lane: int, rows: Chunk) -> None:
         """Rows of one sender; senders come in their order."""
         if len(rows):
             self.lanes[lane].append(rows)
+            self.rows += len(rows)
 
     def take(self, lane: int) -> Chunk:
         """All that waits for a receiver, by ticket."""

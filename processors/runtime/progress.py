@@ -36,8 +36,12 @@ class Life:
     table: TopTable | None
 
     def counters(self) -> Counter[str]:
+        """Rows of each grouping (`words`, where that is its name), and what policies left out."""
         tasks = self.tasks
-        return Counter(tasks.engine.failures.counters()) + Counter(tasks.crew.handler.counters())
+        counters = Counter(tasks.engine.rows_exchanged)
+        counters.update(tasks.engine.failures.counters())
+        counters.update(tasks.crew.handler.counters())
+        return counters
 
     def lag(self) -> dict[TopicPartition, int]:
         """What is in the topics and not yet committed, a partition each."""

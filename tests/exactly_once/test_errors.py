@@ -38,7 +38,7 @@ def test_a_stop_iteration_from_a_function_loses_its_own_record_only(machine: Mac
     fill(machine)
     (worker,) = machine.run(make(processing="skip"))
     assert machine.table("counts") == dict.fromkeys(GOOD, 1)
-    assert worker.status().counters == {"skipped": 1}
+    assert worker.status().counters == {"by-word": len(GOOD), "skipped": 1}
 
 
 def test_to_fail_names_the_place_and_commits_nothing_of_the_record(machine: Machine) -> None:

@@ -74,6 +74,7 @@ class EmbeddedProducer:
         self._broker = broker
         self._flusher = broker.flusher
         self._now = broker.clock.now_ms
+        self._typed_key, self._typed_value = key is not None, value is not None
         self._serialize_key = (RAW if key is None else serde_for(key)).serialize
         self._serialize_value = (RAW if value is None else serde_for(value)).serialize
         self._batch_size = batch_size
@@ -117,9 +118,10 @@ class EmbeddedProducer:
         Raises `SerializationError`, `RecordTooLargeError` and the errors about topics.
         """
         queue = self._queues.get(topic) or self._open_queue(topic)
-        if key is not None:
+        # Bytes as they are need no call; it would be a tenth of the whole.
+        if key is not None and (self._typed_key or type(key) is not bytes):
             key = self._serialize_key(key)
-        if value is not None:
+        if value is not None and (self._typed_value or type(value) is not bytes):
             value = self._serialize_value(value)
         timestamp = self._now() if timestamp is None else check_timestamp(timestamp)
         if headers:

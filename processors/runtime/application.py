@@ -24,15 +24,15 @@ class WorkerOptions:
             commit follows as soon as the input is drained, whatever this says.
         chunk_size: The most records of a round.
         checkpoint_interval_ms: How often committed state goes to the byte store.
-        memory_bytes: The budget of a worker: a quarter for decoded values, a quarter for RocksDB,
-            the rest for what is being read and written.
+        memory_bytes: The budget of a worker: half for decoded values, an eighth for RocksDB, the
+            rest for what is being read and written.
         on_offset_gap: What to do where committed offsets are gone and state is there.
     """
 
     commit_interval_ms: int = 1_000
     chunk_size: int = 4_096
     checkpoint_interval_ms: int = 5_000
-    memory_bytes: int = 256 << 20
+    memory_bytes: int = 512 << 20
     on_offset_gap: OffsetGap = "fail"
     exchange: ExchangeMode = "memory"
 

@@ -45,7 +45,7 @@ RESTORE_WAIT_S: Final = 0.02
 
 DELETE_RETENTION_MS: Final = 86_400_000
 
-CACHE_SHARE: Final = 4
+CACHE_SHARE: Final = 2
 """The decoded values of all stores together take this part of the memory budget."""
 
 

@@ -40,28 +40,53 @@ class TopTable:
 
     def __init__(self, states: Sequence[KeyValueState]) -> None:
         self._states = states
-        self._best: dict[str, Any] | None = None
+        self._floor = float("-inf")
+        self._best: list[dict[Any, Any]] | None = None
 
     def top(self, count: int) -> list[tuple[str, Any]]:
-        best = self._scan() if self._best is None else self._best
-        floor = min(best.values()) if len(best) >= KEPT else float("-inf")
-        for state in self._states:
-            for entry in state.entries.values():
-                value = entry.value
-                if (value is not None and value > floor) or str(entry.key) in best:
-                    best[str(entry.key)] = value
+        if self._best is None:
+            self._best = self._scan()
+        for state, best in zip(self._states, self._best, strict=True):
+            self._refresh(state, best)
         ranked = nsmallest(
-            max(KEPT, count), [(-value, key) for key, value in best.items() if value is not None]
+            max(KEPT, count),
+            (
+                (-value, _show(state, key), number, key)
+                for number, state in enumerate(self._states)
+                for key, value in self._best[number].items()
+            ),
         )
-        self._best = {key: -value for value, key in ranked}
-        return [(key, -value) for value, key in ranked[:count]]
+        self._best = [{} for _ in self._states]
+        for value, _, number, key in ranked:
+            self._best[number][key] = -value
+        self._floor = -ranked[-1][0] if len(ranked) >= KEPT else float("-inf")
+        return [(shown, -value) for value, shown, _, _ in ranked[:count]]
 
-    def _scan(self) -> dict[str, Any]:
+    def _refresh(self, state: KeyValueState, best: dict[Any, Any]) -> None:
+        """Takes over what is cached: all that is high, and what has fallen or gone."""
+        floor = self._floor
+        entries = state.entries
+        for key in list(best):
+            if key in entries:
+                del best[key]
+        for key, entry in entries.items():
+            value = entry.value
+            if value is not None and value >= floor:
+                best[key] = value
+
+    def _scan(self) -> list[dict[Any, Any]]:
         until_s = time.monotonic() + SCAN_S
-        best: dict[str, Any] = {}
+        found: list[dict[Any, Any]] = []
         for state in self._states:
+            values: dict[Any, Any] = {}
             for number, (key, value) in enumerate(state.items()):
-                best[str(key)] = value
+                values[key if state.exact_keys else state.key_serde.serialize(key)] = value
                 if number % 1_000 == 999 and time.monotonic() > until_s:
                     break
-        return best
+            found.append(values)
+        return found
+
+
+def _show(state: KeyValueState, cache_key: Any) -> str:
+    """A key as text; the cache knows keys by their bytes where equal keys may differ there."""
+    return str(cache_key if state.exact_keys else state.key_serde.deserialize(cache_key))

@@ -51,6 +51,9 @@ LOOK_S: Final = 0.02
 RESTARTS: Final = 3
 """So many deaths of the tasks without a commit in between end the worker."""
 
+ROCKSDB_SHARE: Final = 8
+"""RocksDB's block cache and write buffers take this part of the memory budget."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -169,7 +172,7 @@ class Worker:
         # Imported here: RocksDB's binding takes longer to load than all of this package.
         from processors.state.rocksdb import RocksDB
 
-        memory_bytes = self._application.options.memory_bytes // 4
+        memory_bytes = self._application.options.memory_bytes // ROCKSDB_SHARE
         try:
             return RocksDB(path, memory_bytes=memory_bytes)
         except CorruptStoreError as error:

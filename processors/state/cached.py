@@ -260,17 +260,17 @@ class KeyValueState:
     def trim(self) -> int:
         """Evicts clean entries where the cache is over its bound; returns how many.
 
-        Called between chunks. It goes down to three quarters, so that the next chunks do not
-        pay again, and takes first what no flush since the last commit but one has written.
+        Called between chunks. It goes down to half, so that the next chunks do not pay again,
+        and takes first what no flush since the last commit but one has written.
         """
         limit = self.cache_bytes // self._entry_bytes
         before = len(self.entries)
         if before <= limit:
             return 0
-        excess = before - limit * 3 // 4
+        excess = before - limit // 2
         self._evict(excess, self._generation - 1)
         if len(self.entries) > limit:
-            self._evict(len(self.entries) - limit * 3 // 4, self._generation + 1)
+            self._evict(len(self.entries) - limit // 2, self._generation + 1)
         return before - len(self.entries)
 
     def _evict(self, count: i64, before: i64) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.kernel import are_exactly
 from streamlog.errors import SerializationError
+from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,23 +37,27 @@ def copier(serde: Serde[Any]) -> Callable[[Any], Any]:
 def is_sound(serde: Serde[Any], column: list[Any]) -> bool:
     """Whether a look at the whole column shows that the topic would give back just these values.
 
-    False means that it must be found out row by row. None is never sound.
+    False means that it must be found out row by row. None is never sound; neither is a subclass,
+    such as an enumeration of texts, which would come back as the text.
     """
-    match serde.name:
-        case "str":
-            try:  # one text of all of them: a tenth of the time of as many encodings
-                "".join(column).encode()
-            except (TypeError, UnicodeEncodeError):
-                return False
-            return True
-        case "bytes" | "float":
-            return {bytes if serde.name == "bytes" else float}.issuperset(map(type, column))
-        case "int":
-            if not {int}.issuperset(map(type, column)):
-                return False
-            return not column or (min(column) >= -1 << 63 and max(column) < 1 << 63)
-        case _:
+    if serde is STRING:
+        return are_exactly(str, column) and _is_text(column)
+    if serde is LONG:
+        if not are_exactly(int, column):
             return False
+        return not column or (min(column) >= -1 << 63 and max(column) < 1 << 63)
+    return (serde is BYTES and are_exactly(bytes, column)) or (
+        serde is DOUBLE and are_exactly(float, column)
+    )
+
+
+def _is_text(column: list[str]) -> bool:
+    """Whether all of it can be encoded: one text takes a tenth of the time of as many encodings."""
+    try:
+        "".join(column).encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def serialize_rows(

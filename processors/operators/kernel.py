@@ -50,6 +50,14 @@ def has_null(column: list[Any]) -> bool:
     return False
 
 
+def are_exactly(kind: type, column: list[Any]) -> bool:
+    """Whether every item is of this type; a subclass is not."""
+    for item in column:  # noqa: SIM110 - as above
+        if type(item) is not kind:
+            return False
+    return True
+
+
 class KeyedStates:
     """The states of one store, a task each, with one index of what they have cached.
 

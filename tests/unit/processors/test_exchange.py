@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,12 +59,15 @@ def chunk_of(keys: list[Any], values: list[Any]) -> Chunk:
 def taken(exchange: Exchange) -> dict[int, list[tuple[Any, Any]]]:
     found: dict[int, list[tuple[Any, Any]]] = {}
     for partition in range(PARTITIONS):
-        chunk = exchange.take(partition)
-        if len(chunk):
-            assert chunk.keys is not None
-            values = chunk.values or [None] * len(chunk)
-            found[partition] = list(zip(chunk.keys, values, strict=True))
+        rows = pairs(exchange.take(partition))
+        if rows:
+            found[partition] = rows
     return found
+
+
+def pairs(chunk: Chunk) -> list[tuple[Any, Any]]:
+    assert chunk.keys is not None
+    return list(zip(chunk.keys, chunk.values or [None] * len(chunk), strict=True))
 
 
 def test_rows_go_where_the_partitioner_sends_the_key() -> None:
@@ -118,6 +122,24 @@ def test_a_value_arrives_as_the_topic_would_give_it() -> None:
     send.process(chunk_of(["a", "a"], [1, 2.5]))
     (rows,) = taken(exchange).values()
     assert [type(value) for _, value in rows] == [float, float]
+
+
+class Colour(str, enum.Enum):  # noqa: UP042 - StrEnum prints itself as its text, this does not
+    RED = "red"
+
+
+@pytest.mark.parametrize("serde", [str, bytes, int, float])
+def test_a_subclass_arrives_as_what_the_topic_would_give(serde: type) -> None:
+    class Special(serde):
+        pass
+
+    made: Any = Colour.RED if serde is str else Special(7)
+    for lanes in (1, PARTITIONS):
+        send, exchange, _ = sender(key=serde, value=serde, lanes=lanes)
+        send.process(chunk_of([made, serde(made)], [made, serde(made)]))
+        rows = [row for lane in range(lanes) for row in pairs(exchange.take(lane))]
+        assert len(rows) == 2
+        assert {type(item) for row in rows for item in row} == {serde}
 
 
 def test_a_mutable_key_is_copied() -> None:

@@ -181,6 +181,7 @@ class KafkaBroker:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            "log.retention.ms": "-1",  # the tests write timestamps of years ago
         }
         lines.update(self._settings)
         path = self.directory / "server.properties"

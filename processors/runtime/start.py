@@ -98,7 +98,7 @@ class Starter:
             write_manifest(self._site.manifest_path, manifest)
         engine = self._start_engine(plan, engine_states, streams, wake)
         crew = self._start_crew(agent_states, agents, wake)
-        return Tasks(engine, streams.consumer, crew, self._internal_topics(plan))
+        return Tasks(self._log, engine, streams.consumer, crew, self._internal_topics(plan))
 
     # Offsets.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from processors.runtime.crew import Crew
     from processors.runtime.engine import Engine
     from processors.runtime.outbox import Address, Output
-    from streamlog.client.contract import Consumer, GroupMetadata, TopicPartition
+    from streamlog.client.contract import Consumer, GroupMetadata, Log, TopicPartition
 
 FETCH_BYTES: Final = 1 << 20
 """About so much is read of a partition at once."""
@@ -28,11 +28,13 @@ class Tasks:
 
     def __init__(
         self,
+        log: Log,
         engine: Engine,
         consumer: Consumer,
         crew: Crew,
         internal_topics: frozenset[str],
     ) -> None:
+        self._log = log
         self.engine = engine
         self.crew = crew
         self._consumer = consumer
@@ -56,6 +58,18 @@ class Tasks:
 
     def run_round(self, max_records: int) -> int:
         return self.engine.run_round(max_records)
+
+    def is_drained(self, backlog: int) -> bool:
+        """Whether nothing waits to run, and fewer than `backlog` records to be read.
+
+        Where records trickle in, the next ones are always there already: they are for the next
+        commit, or there would never be a first.
+        """
+        if self.engine.buffered_rows():
+            return False
+        ends = self._log.end_offsets(self.engine.sources)
+        behind = sum(end - self._consumer.position(at) for at, end in ends.items())
+        return behind < backlog
 
     def work_done(self) -> int:
         """Records and events that have been processed since the start."""

@@ -77,7 +77,7 @@ class Work:
         if not transactions.committing:
             if ran:
                 transactions.send()
-            if self._commit_at_ms(drained=not ran) <= self._now_ms():
+            if self._commit_at_ms() <= self._now_ms():
                 self._begin_commit()
         return ran
 
@@ -119,7 +119,7 @@ class Work:
             else:
                 await self._wake.wait()
 
-    def _commit_at_ms(self, *, drained: bool) -> float:
+    def _commit_at_ms(self) -> float:
         """When the next commit is due; infinite where nothing is pending."""
         if not self._tasks.is_pending():
             return float("inf")
@@ -129,7 +129,7 @@ class Work:
             first_pending_ms=self._pending_since_ms,
             last_commit_ms=self._commit_began_ms,
             commit_interval_ms=self._options.commit_interval_ms,
-            drained=drained,
+            drained=self._tasks.is_drained(self._options.chunk_size),
             agents_busy=self._tasks.crew.busy(),
             must_commit=self._tasks.must_commit(),
         )
@@ -152,7 +152,7 @@ class Work:
         """Until there is news, or something is due."""
         due_ms = float("inf")
         if not self._transactions.committing:
-            due_ms = min(self._commit_at_ms(drained=True), self._next_checkpoint_ms())
+            due_ms = min(self._commit_at_ms(), self._next_checkpoint_ms())
         timer = None
         if due_ms != float("inf"):
             timer = self._loop.call_at(due_ms / 1000, self._wake.set)

@@ -1,9 +1,10 @@
 """Latency of a keyed count, exactly once, at 5,000 events a second.
 
 From the append of an event to its count's being visible to a read_committed consumer: the event's
-own sync, the round, the commit (data, then prepare record) and the markers lie between. Sender,
-worker, reader and flusher share one core. Beside it the same machine's append + fdatasync alone,
-one after the other, in the same run.
+own sync, the round, the commit (data, then prepare record) and the markers lie between, four syncs
+one after the other. Sender, worker, reader and flusher share one core. One partition: each further
+one adds three files to most syncs. Beside it the same machine's append + fdatasync alone, one
+after the other, in the same run.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ EVENTS_PER_S = 5_000
 SECONDS = 10
 WARM_UP_S = 2
 KEYS = 1_000
-PARTITIONS = 4
+PARTITIONS = 1
 TICK_S = 0.001
 VALUE = b"x" * 84
 BARE_APPENDS = 500
@@ -49,35 +50,39 @@ class Events:
     """When each event was appended: the n-th of a key gives the count n."""
 
     def __init__(self) -> None:
-        self.sent_s: dict[tuple[str, int], float] = {}
+        self.sent_s: dict[tuple[bytes, int], float] = {}
         self.latencies_s: list[float] = []
 
     def send(self, log: Log, count: int) -> None:
-        """Sends evenly; what falls due in a tick goes out in it."""
-        counts = dict.fromkeys((f"key{number}" for number in range(KEYS)), 0)
+        """Sends evenly; what falls due in a tick is appended in it."""
+        counts = dict.fromkeys((b"key%d" % number for number in range(KEYS)), 0)
         keys = list(counts)
         began = time.perf_counter()
         sent = 0
         with log.producer() as producer:
             while sent < count:
-                due = min(int((time.perf_counter() - began) * EVENTS_PER_S) + 1, count)
-                for number in range(sent, due):
-                    key = keys[number * 7919 % KEYS]
+                now = time.perf_counter()
+                due = min(int((now - began) * EVENTS_PER_S) + 1, count)
+                column = [keys[number * 7919 % KEYS] for number in range(sent, due)]
+                for key in column:
                     counts[key] += 1
-                    self.sent_s[key, counts[key]] = time.perf_counter()
-                    producer.send("events", key, VALUE)
+                    self.sent_s[key, counts[key]] = now
+                producer.send_columns("events", column, [VALUE] * len(column))
                 sent = due
                 time.sleep(TICK_S)
 
     def receive(self, log: Log, count: int) -> None:
         """Reads the counts until all have come."""
-        with log.consumer("counts", key=str, value=int) as consumer:
+        sent_s = self.sent_s
+        with log.consumer("counts") as consumer:
             while len(self.latencies_s) < count:
-                records = consumer.poll(timeout=1.0, max_records=10_000)
-                now = time.perf_counter()
-                self.latencies_s += [
-                    now - self.sent_s[record.key, record.value] for record in records
-                ]
+                for columns in consumer.poll_columns(timeout=1.0):
+                    now = time.perf_counter()
+                    counts = [int.from_bytes(value or b"", "big") for value in columns.values]
+                    self.latencies_s += [
+                        now - sent_s[key or b"", count]
+                        for key, count in zip(columns.keys, counts, strict=True)
+                    ]
 
 
 def measure_count(folder: Path, events: int) -> list[float]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 AHEAD_RECORDS: Final = 32_768
 """So far the rounds may run ahead of a commit that is being synced."""
 
+WORTH_A_ROUND: Final = 256
+"""From so many records on a round runs beside a commit."""
+
 AGENT_FETCH_BYTES: Final = 1 << 16
 
 
@@ -143,10 +146,16 @@ class Work:
     # Pace.
 
     def _may_run(self) -> bool:
-        """Rounds wait where they are too far ahead of a commit, or memory waits for it."""
+        """While a commit is synced, rounds go on only where it pays and not too far.
+
+        A few records wait for the end of the commit, to run in one round: several small ones
+        would take the time of the threads that sync it.
+        """
         if not self._transactions.committing:
             return True
-        return self._ahead < AHEAD_RECORDS and not self._tasks.must_commit()
+        if self._ahead >= AHEAD_RECORDS or self._tasks.must_commit():
+            return False
+        return not self._tasks.is_drained(WORTH_A_ROUND)
 
     async def _rest(self) -> None:
         """Until there is news, or something is due."""

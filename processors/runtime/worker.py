@@ -34,7 +34,7 @@ from streamlog.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -158,12 +158,7 @@ class Worker:
 
     async def _start(self, starter: Starter) -> Tasks:
         self._progress.begin(starter)
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(self._wake.set)
-
-        tasks = await starter.start(wake)
+        tasks = await starter.start(make_wake(self._wake))
         for (store, partition), reason in starter.rebuilt.items():
             _log.warning("%s: store %s-%d is rebuilt: %s", self.name, store, partition, reason)
         return tasks
@@ -190,6 +185,26 @@ class Worker:
 
     def _state_path(self, context: RunContext) -> Path:
         return context.state_dir / self.name / "rocksdb"
+
+
+def make_wake(event: asyncio.Event) -> Callable[[], None]:
+    """A function that sets the event from any thread; calls before the loop looks are one."""
+    loop = asyncio.get_running_loop()
+    on_its_way = False
+
+    def arrive() -> None:
+        nonlocal on_its_way
+        on_its_way = False
+        event.set()
+
+    def wake() -> None:
+        nonlocal on_its_way
+        # Two threads may both get past this: then the event is set twice, which does no harm.
+        if not on_its_way:
+            on_its_way = True
+            loop.call_soon_threadsafe(arrive)
+
+    return wake
 
 
 def _set_aside(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamlog.allocation import keep_freed_buffers
 from streamlog.client import lifetime
 from streamlog.client.beside import BesideBroker, read_only_error
 from streamlog.client.broker import Broker
@@ -50,6 +51,7 @@ class EmbeddedLog:
         threaded: bool = True,
     ) -> EmbeddedLog:
         """See `streamlog.open`."""
+        keep_freed_buffers()
         if read_only:
             return cls(Session(BesideBroker(path, files=files)))
         broker = Broker.open(

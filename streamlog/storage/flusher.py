@@ -11,7 +11,8 @@ A window, in this order:
 7. move recovery points that are due.
 
 Window n+1 starts after window n has ended, and a window starts whenever something is dirty or
-somebody waits: under load windows grow by themselves, and there is no timer.
+somebody waits: under load windows grow by themselves. Only one that nobody waits for, so soon
+after the last, gathers data for a moment, as each costs the core a sync of every file.
 
 A failure of any write or sync ends all writing, for the whole directory: after a failed fsync
 nobody knows which pages were written, and a second fsync may report success (fsyncgate).
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     DurableCallback = Callable[[StorageError | None], None]
 
 SYNC_THREADS: Final = 4
+PACE_S: Final = 0.002
+"""At least so long from the start of one window to that of another which nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Flusher:
         self._due: list[Checkpoint] = []
         self._drains: list[Callable[[], None]] = []
         self._requested = False
+        self._window_began_s = float("-inf")
         self._closing = False
         self._failure: StorageError | None = None
         self._thread: Thread | None = None
@@ -135,10 +139,11 @@ class Flusher:
         return self._failure
 
     def mark_dirty(self, log: Flushable) -> None:
-        """The log has new data; a window starts as soon as the last one has ended."""
+        """The log has new data; a window starts, where nobody waits, within `PACE_S`."""
         with self._condition:
+            if not self._dirty:  # otherwise a window is on its way
+                self._wake()
             self._dirty[log] = None
-            self._wake()
 
     def when_durable(self, callback: DurableCallback) -> None:
         """`callback(error or None)` runs once everything appended before this call is durable.
@@ -295,12 +300,23 @@ class Flusher:
                     if self._closing:
                         return
                     self._condition.wait()
+                self._pace()
             try:
                 self._run_window()
             except BaseException:  # a bug in a drain or callback; writing has ended
                 from logging import getLogger  # slow to import, hardly ever needed
 
                 getLogger(__name__).exception("the flusher of %s ended", self._path)
+
+    def _pace(self) -> None:
+        """Under the condition: lets a window gather data as long as nobody waits for it."""
+        due_s = self._window_began_s + PACE_S
+        while not (self._waiters or self._requested or self._closing or self._failure):
+            rest_s = due_s - time.monotonic()
+            if rest_s <= 0:
+                break
+            self._condition.wait(rest_s)
+        self._window_began_s = time.monotonic()
 
     def _run_inline(self) -> None:
         """Without a thread: windows until nothing is left; a nested call leaves it to the outer."""

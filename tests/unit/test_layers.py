@@ -15,7 +15,7 @@ import pytest
 
 LAYERS: dict[str, list[set[str]]] = {
     "streamlog": [
-        {"errors", "clock", "compiled", "topic"},
+        {"allocation", "errors", "clock", "compiled", "topic"},
         {"client.contract", "files"},
         {"record", "partitioner", "serdes"},
         {"storage"},

@@ -82,6 +82,40 @@ def test_one_window_syncs_each_file_once(disk: Disk) -> None:
     assert kinds == ["write"] * 5 + ["datasync", "write"]  # the last: durable-offsets
 
 
+def test_a_window_gathers_data_for_as_long_as_nobody_waits(
+    threaded: LogDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = threaded.partition("t", 0)
+    append(log, b"first")
+    threaded.flusher.wait_durable()
+    monkeypatch.setattr("streamlog.storage.flusher.PACE_S", 3600.0)
+    append(log, b"second")
+    assert log.high_watermark == 1
+    append(log, b"third")
+    threaded.flusher.wait_durable(timeout=60)
+    assert log.high_watermark == 3
+
+
+def test_a_window_that_nobody_waits_for_begins_by_itself(threaded: LogDirectory) -> None:
+    log = threaded.partition("t", 0)
+    moved = threading.Semaphore(0)
+    log.add_listener(moved.release)
+    for expected in (1, 2, 3):
+        append(log, b"x")
+        assert moved.acquire(timeout=60)
+        assert log.high_watermark == expected
+
+
+def test_closing_does_not_wait_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamlog.storage.flusher.PACE_S", 3600.0)
+    files = FaultyFiles()
+    with LogDirectory.open(ROOT, files=files) as directory:
+        directory.create_topic("t", 1)
+        append(directory.partition("t", 0), b"x")
+    with LogDirectory.open(ROOT, files=files) as directory:
+        assert directory.partition("t", 0).high_watermark == 1
+
+
 def test_a_bug_in_a_drain_ends_writing_and_leaves_nobody_waiting(threaded: LogDirectory) -> None:
     def drain() -> None:
         raise KeyError("a bug")

@@ -138,9 +138,10 @@ class Target(Protocol):
         ...
 
     def top(self, count: int) -> Sequence[tuple[str, Any]] | None:
-        """The `count` largest entries of a table it holds, largest first; None if it has none.
+        """The `count` largest entries of a table it holds, largest first.
 
-        Asked for about once a second while a person watches, and once at the end, after `run`.
+        None if it has none, or has not read all of it yet, which may take several looks. Asked for
+        about once a second while a person watches, and once at the end, after `run`.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, deque
 from contextlib import suppress
@@ -49,6 +50,13 @@ class Life:
         ends = self.log.end_offsets(committed)
         return {at: max(ends[at] - offset, 0) for at, offset in committed.items()}
 
+    def top(self, count: int) -> Sequence[tuple[str, Any]] | None:
+        """None without a table, and while not all of it has been read."""
+        # A store that cannot be read fails the tasks when they meet it; to look at it fails nobody.
+        with suppress(StreamlogError):
+            return None if self.table is None else self.table.top(count)
+        return None
+
 
 class Progress:
     """Follows one worker through all lives of its tasks. Owned by the loop's thread."""
@@ -62,6 +70,7 @@ class Progress:
         self._latencies_s: deque[float] = deque(maxlen=RECENT_COMMITS)
         self._commit_began_s = 0.0
         self._top: Sequence[tuple[str, Any]] | None = None
+        self._is_top_wanted = False
 
     def begin(self, starter: Starter) -> None:
         """The tasks are being started."""
@@ -82,12 +91,11 @@ class Progress:
 
     def end_life(self) -> None:
         """The tasks are about to be closed: what they have counted is kept."""
-        status, top = self._before, self._top
+        status = self._before
         # What ended the tasks may be in the way here too; it is told by itself.
         with suppress(StreamlogError):
-            status, top = self.status(), self.top(TOP_KEPT)
+            status = self.status()
         self._life = None
-        self._top = top
         self._before = replace(status, committed={}, lag={}, pending=False)
 
     def status(self) -> TargetStatus:
@@ -102,10 +110,27 @@ class Progress:
         return status if self._life is None else self._with_life(status, self._life)
 
     def top(self, count: int) -> Sequence[tuple[str, Any]] | None:
-        """The largest entries of the last table; None without one. After the end, the last look."""
+        """The largest entries of the last table; None where there is none or they are not known.
+
+        After an end in order, those of the end.
+        """
+        self._is_top_wanted = True
         if self._life is None:
             return self._top and self._top[:count]
-        return None if self._life.table is None else self._life.table.top(count)
+        return self._life.top(count)
+
+    async def keep_top(self) -> None:
+        """All is committed: remembers the top, and reads as long as it takes if anybody asks.
+
+        Tasks that end in another way leave none: it might have what was never committed.
+        """
+        life = self._life
+        if life is None or life.table is None:
+            return
+        with suppress(StreamlogError):
+            while (top := life.table.top(TOP_KEPT)) is None and self._is_top_wanted:
+                await asyncio.sleep(0)
+            self._top = top
 
     def _with_life(self, status: TargetStatus, life: Life) -> TargetStatus:
         return replace(

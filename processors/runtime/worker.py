@@ -155,6 +155,7 @@ class Worker:
             await work.run()
             self._progress.state = "stopping"
             await work.finish()
+            await self._progress.keep_top()
 
     async def _start(self, starter: Starter) -> Tasks:
         self._progress.begin(starter)

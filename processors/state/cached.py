@@ -69,6 +69,7 @@ class KeyValueState:
     `entries` is keyed by the key itself where equal keys have equal bytes (`exact_keys` of the
     serde), else by the key's bytes: 1, True and 1.0 are equal in Python and three keys here.
     `forgotten` changes when entries leave the cache: who has kept some must look them up again.
+    `on_leave`, where it is set, is called with the keys of `entries` that are about to leave.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class KeyValueState:
         self.exact_keys: bool = key_serde.exact_keys
         self.entries: dict[Any, Entry] = {}
         self.forgotten: i64 = 0
+        self.on_leave: Any = None
         self.dirty: list[Entry] = []
         self.committing: dict[bytes, tuple[Any, int]] = {}
         self.committed: dict[bytes, tuple[Any, int]] = {}
@@ -171,7 +173,7 @@ class KeyValueState:
             if key_bytes == last:
                 continue
             last = key_bytes
-            row = data if layer == 0 else _stored_row(data)
+            row = data if layer == 0 else stored_row(data)
             if row[0] is not None:
                 key = self.key_serde.deserialize(key_bytes)
                 yield key, self.value_serde.deserialize(row[0]), row[1]
@@ -280,6 +282,8 @@ class KeyValueState:
                 leaving.append(key)
                 if len(leaving) >= count:
                     break
+        if self.on_leave is not None:
+            self.on_leave(leaving)
         for key in leaving:
             del self.entries[key]
         self.forgotten += 1
@@ -300,7 +304,7 @@ class KeyValueState:
         if row is None:
             row = self.committed.get(key_bytes)
         if row is None:
-            row = _stored_row(self.store.get_many([key_bytes])[0])
+            row = stored_row(self.store.get_many([key_bytes])[0])
         value = None if row[0] is None else self.value_serde.deserialize(row[0])
         entry = Entry(self, key, key_bytes, value, row[1])
         self.entries[cache_key] = entry
@@ -323,7 +327,7 @@ class KeyValueState:
         taken = 0
         for index in range(len(rows)):
             if rows[index] is None:
-                rows[index] = _stored_row(stored[taken])
+                rows[index] = stored_row(stored[taken])
                 taken += 1
         values: list[Any] = self.value_serde.deserialize_column([row[0] for row in rows])
         entries = self.entries
@@ -347,7 +351,8 @@ def _row_order(row: tuple[bytes, int, Any]) -> tuple[bytes, int]:
     return row[0], row[1]
 
 
-def _stored_row(data: Any) -> tuple[Any, int]:
+def stored_row(data: Any) -> tuple[Any, int]:
+    """The value's bytes and the timestamp, from what the byte store holds of a key."""
     if data is None:
         return None, NO_TIMESTAMP
     return data[8:], unpack_timestamp(data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processors import App
-from processors.errors import IncompatibleTopologyError, ProcessingError
+from processors.errors import DeserializationError, IncompatibleTopologyError, ProcessingError
 from processors.runtime import worker as worker_module
 from processors.runtime.worker import Worker
 from streamlog.client.contract import TopicPartition
@@ -226,3 +226,42 @@ def test_status_and_top_tell_what_a_person_wants_to_see(
     assert worker.status().records_out == len(bench.records("word-counts"))
     restarted = bench.run(word_count())
     assert restarted.top(3) == tops[0]
+
+
+def test_the_top_of_a_table_that_takes_many_looks_is_told_at_the_end_and_not_before(
+    bench: Bench, word_count: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart finds the table in the byte store and nothing cached."""
+    bench.log.create_topic("lines", 2)
+    bench.send("lines", *LINES)
+    bench.run(word_count())
+    monkeypatch.setattr("processors.runtime.top.LOOK_S", 0)
+    monkeypatch.setattr("processors.runtime.top.STEP_ROWS", 1)
+    tops: list[Any] = []
+
+    async def look(worker: Worker) -> None:
+        await bench.wait_idle(worker)
+        tops.append(worker.top(3))
+
+    worker = bench.drive(word_count(), look)
+    assert tops == [None]
+    assert worker.top(3) == sorted(COUNTS.items(), key=lambda item: (-item[1], item[0]))[:3]
+
+
+def test_a_run_that_fails_tells_no_top(bench: Bench, word_count: Callable[..., App]) -> None:
+    """Its cache has counts that were never committed."""
+    bench.log.create_topic("lines", 1)
+    bench.send("lines", "a a a")
+    bench.log.create_topic("others", 1)
+    app = word_count(chunk_size=1, commit_interval_ms=60_000)
+    app.stream("others", value=int).to("copies")
+    worker = Worker(app.plan())
+
+    async def spoil(worker: Worker) -> None:
+        await bench.wait(worker, lambda: bool(worker.top(3)))
+        bench.send("others", "no number")
+        await bench.wait(worker, lambda: False)
+
+    with pytest.raises(DeserializationError):
+        bench.drive_worker(worker, spoil)
+    assert worker.top(3) is None

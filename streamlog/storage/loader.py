@@ -96,7 +96,7 @@ def small_files(topic_id: UUID) -> dict[str, bytes]:
 class _Damage:
     """The first place where the files are not what they should be."""
 
-    place: int  # of the segment
+    place: int  # of the segment; -1 before the first
     position: int
     offset: int
     reason: str
@@ -255,7 +255,7 @@ class Loader:
     def _misplaced(self, segments: list[Segment], place: int, offset: int) -> _Damage:
         reason = f"the next segment begins at {segments[place].base_offset}, not {offset}"
         if place == 0:
-            return _Damage(0, 0, offset, reason)
+            return _Damage(-1, 0, offset, reason)  # the name of the segment before it was lost
         return _Damage(place - 1, segments[place - 1].size_bytes, offset, reason)
 
     def _scan_segment(
@@ -290,11 +290,12 @@ class Loader:
         """Judges the damage: raises `CorruptLogError` unless a crash explains it."""
         path, position = self._directory, damage.position
         removed = 0
-        for segment in segments[max(damage.place, 0) :]:
-            start = damage.position if segment is segments[damage.place] else 0
-            removed += self._content_size(segment.path, start)
+        for place, segment in enumerate(segments):
+            if place >= damage.place:
+                start = damage.position if place == damage.place else 0
+                removed += self._content_size(segment.path, start)
         if segments:
-            path = segments[damage.place].path
+            path = segments[max(damage.place, 0)].path
         bounds = self._bounds
         if damage.offset < bounds.known_durable_offset:
             reason = f"{damage.reason} (offset {damage.offset}, durable to "

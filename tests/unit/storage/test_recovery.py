@@ -148,6 +148,23 @@ def test_a_segment_that_does_not_follow_the_last_is_deleted(disk: Disk) -> None:
     assert [name for name in disk.files.listdir(disk.path("")) if name.endswith(".log")] == [FIRST]
 
 
+def test_segments_whose_first_lost_its_name_are_deleted(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="300")
+    for value in (b"a", b"b", b"c"):
+        append(log, value * 100)
+    disk.crash()
+    disk.files.unlink(disk.path(FIRST))  # the names came in one window, which had not ended
+    disk.open()
+    (truncation,) = disk.directories[-1].truncations
+    assert (truncation.offset, truncation.position) == (0, 0)
+    assert truncation.path == disk.path("00000000000000000001.log")
+    append(disk.partition(), b"again")
+    disk.flush()
+    assert read_all(disk.partition()) == [b"again"]
+    disk.crash()
+    assert read_all(disk.partition()) == [b"again"]
+
+
 def test_transactions_are_rebuilt_from_the_batches(disk: Disk) -> None:
     log = disk.partition()
     for producer_id in (1, 2):

@@ -19,6 +19,7 @@ from measure import median, options, report
 
 import streamlog.record.kernel
 import streamlog.record.murmur2
+from streamlog.allocation import keep_freed_buffers
 from streamlog.compiled import describe
 from streamlog.partitioner import partitions_for
 from streamlog.record import Columns, crc32c, decode_batch, encode_batch, read_header
@@ -104,9 +105,7 @@ def copy_and_check(work: Work) -> bytearray:
 def main() -> None:
     chosen = options(__doc__)
     batches = max(1, round(BATCHES * chosen.scale))
-    # As in any process that has read a piece of a log: before the first large block is freed, glibc
-    # gives memory back to the system after every batch and takes it again for the next.
-    del bytearray(1 << 22)[:]
+    keep_freed_buffers()  # as in any process that has opened a log
     work = Work()
     kernel = uncompiled(streamlog.record.kernel)
     murmur2 = uncompiled(streamlog.record.murmur2)

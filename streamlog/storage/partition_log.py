@@ -61,7 +61,7 @@ Recovery relies on it: what is further from the log's end than that cannot be to
 """
 CHECKPOINT_BYTES: Final = 64 << 20
 MAX_TORN_BYTES: Final = MAX_UNSYNCED_BYTES + (64 << 20)
-"""With the batch that may exceed the bound alone, and the files' ends."""
+"""With the files' ends, but without a larger batch, which may exceed the bound alone."""
 MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
 
 

@@ -107,8 +107,8 @@ def test_a_missing_file_below_the_recovery_point_is_corrupt(disk: Disk) -> None:
 def test_damage_further_from_the_end_than_a_window_is_corrupt(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_directory, "MAX_TORN_BYTES", 250)
-    size = write_three(disk)
+    monkeypatch.setattr(log_directory, "MAX_TORN_BYTES", 50)
+    size = write_three(disk, max_message_bytes="200")
     for value in (b"d", b"e"):
         append(disk.partition(), value * 100)
     disk.flush()
@@ -117,6 +117,18 @@ def test_damage_further_from_the_end_than_a_window_is_corrupt(
     disk.overwrite(disk.path(FIRST), 3 * size + 70, b"\xff")
     with pytest.raises(CorruptLogError, match=f"and {2 * size - LAST_ZERO} bytes behind it"):
         disk.open()
+
+
+def test_a_torn_batch_may_be_as_large_as_the_topic_allows(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_directory, "MAX_TORN_BYTES", 250)
+    size = write_three(disk, max_message_bytes="5000")
+    append(disk.partition(), b"d" * 4000)
+    disk.crash()
+    disk.overwrite(disk.path(FIRST), 3 * size + 70, b"\xff")
+    disk.open()
+    assert disk.partition().log_end_offset == 3
 
 
 def test_damage_below_the_recovery_point_is_not_looked_for(disk: Disk) -> None:

@@ -31,7 +31,7 @@ another process) is here:
     │   └── TransactionalIdInUseError   a second live owner of a transactional id
     ├── GroupError
     │   └── IllegalGenerationError, UnknownMemberError, UnstableOffsetCommitError
-    ├── TargetError                 an argument of `streamlog run` that names no target
+    ├── TargetError                 an argument of `streamlog run` or `reset` that names no target
     ├── LineError                   a line of text that is not what `streamlog produce` was told
     └── MissingExtraError           an optional dependency is not installed
 """
@@ -417,7 +417,7 @@ class UnstableOffsetCommitError(GroupError):
 
 
 class TargetError(StreamlogError):
-    """An argument of `streamlog run` that cannot be loaded or run; `target` is as written."""
+    """What `streamlog run` or `reset` cannot load, run or find; `target` is as written."""
 
     def __init__(self, target: str, message: str) -> None:
         self.target = target

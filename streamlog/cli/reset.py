@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,15 @@ import typer
 from streamlog.cli import footprint
 from streamlog.cli.completion import complete_app
 from streamlog.cli.options import DEFAULT_LOG, LogOption
+from streamlog.errors import TargetError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from streamlog.cli.footprint import Footprint
     from streamlog.client.contract import Log, TopicDescription, TopicPartition
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +72,15 @@ def reset(
     """
     from streamlog.cli.opening import open_to_write
 
+    _check_name(app)
     with open_to_write(log, create=False) as opened:
-        plan = _plan(opened, app, state_dir or log / "state")
+        states = state_dir or log / "state"
+        plan = _plan(opened, app, states)
         changes = list(_describe(plan, opened))
         if not changes:
+            if not _is_known(plan, opened):
+                near = did_you_mean(app, _applications(states))
+                raise TargetError(app, f"no application of this name has run here{near}")
             print(f"{app}: nothing to reset", file=sys.stderr)
             return
         print(*changes, sep="\n")
@@ -81,6 +90,12 @@ def reset(
             typer.confirm(f"Reset {app}?", abort=True)
         _carry_out(opened, app, plan)
     print(f"{app} starts anew with its next run", file=sys.stderr)
+
+
+def _check_name(app: str) -> None:
+    """A name is one directory below the state's, which is deleted: `..` must not be it."""
+    if not _NAME.fullmatch(app) or app in {".", ".."}:
+        raise typer.BadParameter(f"{app!r} is not the name of an application", param_hint="APP")
 
 
 def _plan(log: Log, app: str, states: Path) -> Plan:
@@ -100,12 +115,24 @@ def _plan(log: Log, app: str, states: Path) -> Plan:
 
 
 def _footprint(app: str, states: Path, topics: Collection[str]) -> Footprint:
+    path = states / app / footprint.MANIFEST
     try:
-        manifest = (states / app / footprint.MANIFEST).read_bytes()
+        manifest = json.loads(path.read_bytes())
+        return footprint.named_by_manifest(app, manifest)
     except FileNotFoundError:
-        others = [path.name for path in states.iterdir()] if states.exists() else []
-        return footprint.guessed(app, topics, others)
-    return footprint.named_by_manifest(app, json.loads(manifest))
+        return footprint.guessed(app, topics, _applications(states))
+    except (ValueError, LookupError, TypeError) as error:
+        raise TargetError(
+            app, f"{path} is damaged; delete it, and what belongs to {app} is told by its name"
+        ) from error
+
+
+def _applications(states: Path) -> list[str]:
+    return [path.name for path in states.iterdir()] if states.exists() else []
+
+
+def _is_known(plan: Plan, log: Log) -> bool:
+    return bool(plan.changelogs) or any(map(log.committed_offsets, plan.offsets))
 
 
 def _partitions(
@@ -164,16 +191,15 @@ def _live_keys(log: Log, partition: TopicPartition) -> list[bytes]:
 
 
 def _carry_out(log: Log, app: str, plan: Plan) -> None:
-    """The local state goes first: without it a store is rebuilt from its changelog.
+    """The local state goes last: its manifest names what a repeated reset has to know.
 
-    Whatever a crash leaves is either the application as it was or the one that starts anew.
+    Whatever a crash leaves is the application as it was, or one that starts anew: local state
+    that remains is behind its changelog, and the tombstones there empty it.
     """
     import shutil
 
     from streamlog.client.contract import GroupMetadata
 
-    if plan.state is not None:
-        shutil.rmtree(plan.state)
     with log.producer(transactional_id=app) as producer:  # fences whatever held it before
         producer.begin_transaction()
         for partition, keys in plan.changelogs.items():
@@ -185,3 +211,5 @@ def _carry_out(log: Log, app: str, plan: Plan) -> None:
             if offsets:
                 producer.send_offsets_to_transaction(offsets, GroupMetadata(group_id=group))
         producer.commit_transaction()
+    if plan.state is not None:
+        shutil.rmtree(plan.state)

@@ -330,7 +330,59 @@ def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> 
             records = consumer.poll()
     assert [(record.key, record.value) for record in records][-1] == (b"the", None)
     assert run("reset", "word-count", "--yes").err == "word-count: nothing to reset\n"
-    assert run("reset", "unknown", "--yes").err == "unknown: nothing to reset\n"
+
+
+@pytest.mark.parametrize("app", ["..", ".", "", "../numbers-0", "{state}/other"])
+@pytest.mark.usefixtures("numbers")
+def test_reset_deletes_nothing_but_the_state_of_an_application(
+    run: Run, tmp_path: Path, app: str
+) -> None:
+    state = tmp_path / "log" / "state" / "other"
+    state.mkdir(parents=True)
+    refused = run("reset", app.format(state=state.parent), "--yes")
+    assert refused.code == 2
+    assert "is not the name of an application" in refused.err
+    assert state.exists()
+    assert (tmp_path / "log" / "numbers-0").exists()
+
+
+def test_an_interrupted_reset_can_be_repeated(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest, which alone knows the agents, outlives the transaction."""
+    with streamlog.open(tmp_path / "log") as log:
+        fill_application(log)
+    manifest = tmp_path / "log" / "state" / "word-count" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"stores": {"counts": {}}, "exchanges": {}, "agents": {"tally": {}}}')
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streamlog.client.embedded.EmbeddedLog.producer", die)
+        assert run("reset", "word-count", "--yes").code == 130
+    assert run("reset", "word-count", "--yes").code == 0
+    with streamlog.open(tmp_path / "log") as log:
+        assert log.committed_offsets("word-count-tally") == {TopicPartition("lines", 0): 0}
+
+
+@pytest.mark.usefixtures("numbers")
+def test_a_mistyped_application_is_an_error_and_a_damaged_manifest_says_what_to_do(
+    run: Run, tmp_path: Path
+) -> None:
+    state = tmp_path / "log" / "state" / "word-count"
+    state.mkdir(parents=True)
+    unknown = run("reset", "wrod-count", "--yes")
+    assert unknown.code == 1
+    assert "error: wrod-count: no application of this name has run here" in unknown.err
+    assert "(did you mean 'word-count'?)" in unknown.err
+    for damage in ("{", "{}", "[]"):
+        (state / "manifest.json").write_text(damage)
+        damaged = run("reset", "word-count", "--yes")
+        assert damaged.code == 1
+        assert "manifest.json is damaged; delete it" in damaged.err
+        assert "Traceback" not in damaged.err
 
 
 def fill_application(log: streamlog.Log) -> None:

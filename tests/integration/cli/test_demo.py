@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,10 +67,16 @@ def test_the_demo_tells_a_difference(corpus: Path, tmp_path: Path) -> None:
     assert "error: the counts of" in wrong.stderr
 
 
-def test_after_a_reset_the_application_counts_anew_and_alike(corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("died", [False, True])
+def test_after_a_reset_the_application_counts_anew_and_alike(
+    corpus: Path, tmp_path: Path, died: bool
+) -> None:
+    """Also if the reset died behind its transaction, before it deleted the local state."""
     root = tmp_path / "demo"
     assert demo(corpus, root).returncode == 0
     table = (root / "counts.jsonl").read_bytes()
+    state = root / "log" / "state" / "word-count"
+    shutil.copytree(state, tmp_path / "kept")
     reset = subprocess.run(
         [STREAMLOG, "reset", "word-count", "--yes", "--log", root / "log"],
         capture_output=True,
@@ -78,6 +85,8 @@ def test_after_a_reset_the_application_counts_anew_and_alike(corpus: Path, tmp_p
     )
     assert reset.returncode == 0, reset.stderr
     assert "keys deleted" in reset.stdout
+    if died:
+        (tmp_path / "kept").rename(state)
     again = demo(corpus, root)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "6,001 in" in again.stdout

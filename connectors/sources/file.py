@@ -127,20 +127,33 @@ class FileSource(Source[FileSourceConfig]):
         These batches come before the others: were a new file of the old name read and committed
         first, a crash would leave nothing that knows the renamed one, and it would be read twice.
         """
-        gone = {
-            cursor.inode: cursor
-            for path, cursor in self._cursors.items()
-            if cursor.position and not (path in files and files[path].inode == cursor.inode)
-        }
-        for path, look in files.items() if gone else ():
-            old = gone.get(look.inode)
-            if old is None or path in self._cursors:
-                continue
-            with opened(path) as file:
-                renamed = file.continues(old)
+        for path, cursor in in_order_of_need(self._find_renames(files)):
+            try:
+                with opened(path) as file:
+                    renamed = file.continues(cursor)
+            except FileNotFoundError:
+                continue  # went away since it was found
+            except OSError as error:
+                raise SourceReadError(path, error.strerror or str(error)) from error
             if renamed:
-                self._cursors[path] = old
-                yield Batch(SourceColumns([]), partition_of(path), old.to_offset())
+                self._cursors[path] = cursor
+                yield Batch(SourceColumns([]), partition_of(path), cursor.to_offset())
+
+    def _find_renames(self, files: dict[str, Look]) -> dict[str, tuple[str, Cursor]]:
+        """Where a file stands under a name that is not its cursor's: that name and the cursor."""
+        gone: dict[int, tuple[str, Cursor]] = {}
+        for path, cursor in self._cursors.items():
+            if cursor.position and not (path in files and files[path].inode == cursor.inode):
+                # Two names may remember a file that was renamed before: the later one read on.
+                if cursor.inode in gone and gone[cursor.inode][1].position >= cursor.position:
+                    continue
+                gone[cursor.inode] = path, cursor
+        return {
+            path: gone[look.inode]
+            for path, look in (files.items() if gone else ())
+            if look.inode in gone
+            and (path not in self._cursors or self._cursors[path].inode != look.inode)
+        }
 
     def _read_file(self, path: str, look: Look, *, last: bool) -> Iterator[Batch]:
         with opened(path) as file:
@@ -181,6 +194,25 @@ class FileSource(Source[FileSourceConfig]):
             keys: list[bytes | None] = [os.fsencode(path)] * len(lines.columns.values)
             lines.columns = replace(lines.columns, keys=keys)
         return Batch(lines.columns, partition_of(path), cursor.to_offset(), lines.poison)
+
+
+def in_order_of_need(
+    renames: dict[str, tuple[str, Cursor]],
+) -> Iterator[tuple[str, Cursor]]:
+    """Each new name with its cursor; a name whose own cursor another one takes comes behind it.
+
+    After `a.1 -> a.2, a -> a.1` that is `a.2, a.1`: in the other order a crash between the two
+    would leave nothing that knows how far `a.2` was read.
+    """
+    takers = {old: path for path, (old, _) in renames.items()}
+    waiting = dict(renames)
+    while waiting:
+        path = next(iter(waiting))
+        passed: set[str] = set()  # names may have been exchanged in a circle
+        while (taker := takers.get(path)) in waiting and taker not in passed:
+            passed.add(taker)
+            path = taker
+        yield path, waiting.pop(path)[1]
 
 
 def _format_of(config: FileSourceConfig) -> LineFormat:

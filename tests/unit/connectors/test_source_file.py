@@ -195,6 +195,67 @@ def test_a_rotated_file_is_read_on_and_its_successor_from_the_start(tmp_path: Pa
     assert take(opened(offsets, tmp_path / "app.log*"), offsets) == []
 
 
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("successor", [False, True])
+def test_a_file_that_is_rotated_again_and_again_is_read_once(
+    tmp_path: Path, restart: bool, successor: bool
+) -> None:
+    """With a line written behind each look, and the new file there at the next look or later."""
+    path = tmp_path / "app.log"
+    offsets = Offsets()
+    source = opened(offsets, tmp_path / "app.log*")
+    values: list[bytes | None] = []
+    for number in range(5):
+        path.write_bytes(b"%d seen\n" % number)
+        values += take(source, offsets)
+        with path.open("ab") as file:
+            file.write(b"%d late\n" % number)
+        for old in (3, 2, 1):
+            if (tmp_path / f"app.log.{old}").exists():
+                (tmp_path / f"app.log.{old}").rename(tmp_path / f"app.log.{old + 1}")
+        path.rename(tmp_path / "app.log.1")
+        if restart:
+            source = opened(offsets, tmp_path / "app.log*")
+        if not successor:
+            values += take(source, offsets)
+    values += take(source, offsets)
+    assert sorted(values, key=str) == [
+        f"{number} {when}".encode() for number in range(5) for when in ("late", "seen")
+    ]
+
+
+@pytest.mark.parametrize("batches", range(8))
+def test_a_crash_within_a_rotation_of_many_doubles_nothing(tmp_path: Path, batches: int) -> None:
+    """Wherever the transaction ends: no cursor is overwritten before its file has another."""
+    offsets = Offsets()
+    values: list[bytes | None] = []
+    for name in ("app.log.2", "app.log.1", "app.log"):
+        (tmp_path / name).write_text(f"{name}\n")
+    values += take(opened(offsets, tmp_path / "app.log*"), offsets)
+    for old, new in [("app.log.2", "app.log.3"), ("app.log.1", "app.log.2")]:
+        (tmp_path / old).rename(tmp_path / new)
+    (tmp_path / "app.log").rename(tmp_path / "app.log.1")
+    (tmp_path / "app.log").write_bytes(b"new\n")
+    again = batches_of(opened(offsets, tmp_path / "app.log*"), last=False)
+    for _, batch in zip(range(batches), again, strict=False):
+        offsets.commit(batch)
+        values += columns(batch).values
+    values += take(opened(offsets, tmp_path / "app.log*"), offsets)
+    assert sorted(values, key=str) == [b"app.log", b"app.log.1", b"app.log.2", b"new"]
+
+
+def test_names_that_are_exchanged_keep_their_places(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(f"{name}\n")
+    offsets = Offsets()
+    source = opened(offsets, tmp_path / "*")
+    take(source, offsets)
+    (tmp_path / "a").rename(tmp_path / "c")
+    (tmp_path / "b").rename(tmp_path / "a")
+    (tmp_path / "c").rename(tmp_path / "b")
+    assert take(source, offsets) == []
+
+
 def test_a_crash_within_a_rotation_doubles_nothing(tmp_path: Path) -> None:
     """The renamed file's cursor is committed before anything of the new file."""
     path = tmp_path / "app.log"

@@ -132,16 +132,18 @@ def read_blocks(
     """From `position` to the end that the file had when it was opened.
 
     A block has about `block_bytes`, or more where a line is longer, up to `max_line_bytes`.
+    A file that is truncated meanwhile ends where it ends now.
     """
     size = block_bytes
     while position < file.size:
-        data = file.pread(min(size, file.size - position), position)
+        wanted = min(size, file.size - position)
+        data = file.pread(wanted, position)
         cut = data.rfind(b"\n") + 1
         if cut:
             yield Block(position, position + cut, data[:cut], True)
             position += cut
             size = block_bytes
-        elif not data or position + len(data) >= file.size:
+        elif len(data) < wanted or position + len(data) >= file.size:
             if data:
                 yield Block(position, position + len(data), data, False)
             return

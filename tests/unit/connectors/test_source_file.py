@@ -171,6 +171,20 @@ def test_a_truncated_file_is_read_from_its_start(tmp_path: Path) -> None:
     assert take(opened(offsets, path), offsets) == [b"longer than before"]
 
 
+@pytest.mark.parametrize("left", range(12))
+def test_a_file_may_be_truncated_while_it_is_read(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"one\ntwo\nthree\n")
+    offsets = Offsets()
+    source = opened(offsets, path, block_bytes=5)
+    batches = batches_of(source, last=False)
+    values = [*columns(next(batches)).values]
+    os.truncate(path, left)
+    for batch in batches:
+        values += columns(batch).values
+    assert values == [b"one", b"two"][: 2 if left >= 8 else 1]
+
+
 def test_a_replaced_file_that_is_longer_and_begins_alike_is_noticed(tmp_path: Path) -> None:
     head = b"".join(b"# the same header %d\n" % n for n in range(200))
     path = tmp_path / "f"

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from connectors.api import BlockingSink, SinkBatch, SinkContext, sink
 from connectors.errors import DestinationError
 from connectors.sinks.file_config import FileSinkConfig
@@ -131,7 +133,13 @@ class Upserting:
         self._compact_ratio = compact_ratio
 
     def load(self, file: JournaledFile) -> None:
-        self._table.load(file.read())
+        try:
+            self._table.load(file.read())
+        except msgspec.DecodeError as error:
+            reason = (
+                f"is not as a sink left it ({error}): remove it with its .offsets to begin anew"
+            )
+            raise DestinationError(file.path, reason) from None  # it says all there is
 
     def put(self, batch: SinkBatch) -> None:
         self._table.put(batch)

@@ -181,6 +181,23 @@ def test_a_removed_log_is_noticed_by_the_sink(bench: Bench) -> None:
     assert (bench.path / "out.txt").read_bytes() == b"1\n"
 
 
+def test_a_table_that_was_edited_is_refused(bench: Bench) -> None:
+    table = """\
+        name: table
+        from: {topics: [lines], value: str}
+        sink: {file: {path: "{here}/table.jsonl", mode: upsert}}
+        """
+    bench.log.create_topic("lines")
+    with bench.log.producer(key=str, value=str) as producer:
+        producer.send("lines", key="k", value="v")
+    bench.run(table)
+    edited = (bench.path / "table.jsonl").read_bytes().replace(b'"k"', b"'k'")
+    (bench.path / "table.jsonl").write_bytes(edited)
+    with pytest.raises(DestinationError, match=r"table\.jsonl: is not as a sink left it"):
+        bench.run(table)
+    assert (bench.path / "table.jsonl").read_bytes() == edited
+
+
 def test_a_destination_ahead_of_the_log_is_refused(bench: Bench) -> None:
     bench.write("in/a.txt", b"1\n")
     bench.run(LINES, COPY)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamlog.client.contract import FetchedColumns, Record
 from streamlog.client.isolation import decode_visible
-from streamlog.errors import SerializationError
+from streamlog.errors import CorruptRecordError, SerializationError
 
 if TYPE_CHECKING:
     from streamlog.client.contract import Headers
@@ -44,13 +44,17 @@ class PartitionReader:
 
         Raises:
             OffsetOutOfRangeError: the position is outside the log.
+            CorruptLogError: a batch whose bytes are not what its checksum says.
         """
         if self.position == self.end_offset:
             return None  # at the end is by far the most frequent case
         fetched = self.log.read(self.position, max_bytes, self.isolation)
         if fetched.next_offset == self.position:
             return None
-        columns = decode_visible(fetched.data, self.position, fetched.aborted)
+        try:
+            columns = decode_visible(fetched.data, self.position, fetched.aborted)
+        except CorruptRecordError as error:
+            raise fetched.place(error) from error
         return FetchedColumns(
             topic=self.partition.topic,
             partition=self.partition.partition,

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from streamlog.coordination.replay import Replay
+from streamlog.errors import CorruptRecordError
 from streamlog.record import Columns, ControlType, decode_batch, encode_batch, read_control
 from streamlog.record import read_header as read_batch_header
 from streamlog.topic import TopicPartition
@@ -115,12 +116,18 @@ def read_replays(directory: ReadableDirectory, topic: str) -> Iterator[tuple[int
 
 
 def read_replay(log: ReadableLog) -> Replay:
-    """Folds all of a partition below its high watermark."""
+    """Folds all of a partition below its high watermark.
+
+    Raises `CorruptLogError` for a damaged batch.
+    """
     replay = Replay()
     offset = log.log_start_offset
     while offset < log.high_watermark:
         fetched = log.read(offset, READ_BYTES, "read_uncommitted")
-        _fold(replay, fetched.data)
+        try:
+            _fold(replay, fetched.data)
+        except CorruptRecordError as error:
+            raise fetched.place(error) from error
         offset = fetched.next_offset
     return replay
 

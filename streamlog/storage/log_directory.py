@@ -365,7 +365,7 @@ class LogDirectory:
         offset = log.log_start_offset
         while offset < log.high_watermark:
             fetched = log.read(offset, METADATA_READ_BYTES)
-            self._metadata.apply_batches(fetched.data)
+            self._metadata.apply_batches(fetched)
             offset = fetched.next_offset
 
     def _recover_all(self) -> None:

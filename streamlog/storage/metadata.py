@@ -11,14 +11,18 @@ Ordinary records of an ordinary partition log; the latest record of a key counts
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
+from streamlog.errors import CorruptRecordError
 from streamlog.record import Columns, decode_batch
 from streamlog.storage.topic_config import TopicConfig, parse_config
 from streamlog.topic import TopicDescription
+
+if TYPE_CHECKING:
+    from streamlog.storage.readable_log import FetchedBatches
 
 METADATA_TOPIC: Final = "__streamlog_metadata"
 METADATA_TOPIC_ID: Final = UUID(int=1)  # Kafka's id of __cluster_metadata
@@ -57,11 +61,14 @@ class Metadata:
             name = key[len(TOPIC_KEY) :].decode()
             self.topics[name] = _decode_topic(name, msgspec.json.decode(value))
 
-    def apply_batches(self, data: bytes) -> None:
-        """Takes in whole batches."""
+    def apply_batches(self, fetched: FetchedBatches) -> None:
+        """Takes in whole batches. Raises `CorruptLogError` for a damaged one."""
         columns, position = Columns(), 0
-        while position < len(data):
-            position = decode_batch(data, position, columns)
+        try:
+            while position < len(fetched.data):
+                position = decode_batch(fetched.data, position, columns)
+        except CorruptRecordError as error:
+            raise fetched.place(error) from error
         for key, value in zip(columns.keys, columns.values, strict=True):
             self.apply(key, value)
 

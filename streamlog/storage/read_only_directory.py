@@ -79,7 +79,7 @@ class ReadOnlyDirectory:
             log.refresh()
             while self._metadata_offset < log.high_watermark:
                 fetched = log.read(self._metadata_offset, READ_BYTES)
-                self._metadata.apply_batches(fetched.data)
+                self._metadata.apply_batches(fetched)
                 self._metadata_offset = fetched.next_offset
             for log in list(self._logs.values()):
                 log.refresh()

@@ -7,7 +7,7 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streamlog.errors import CorruptLogError, OffsetOutOfRangeError
+from streamlog.errors import CorruptLogError, CorruptRecordError, OffsetOutOfRangeError
 from streamlog.record import HEADER_SIZE, Columns, decode_batch
 from streamlog.storage.transaction_index import AbortedTransaction
 
@@ -31,7 +31,8 @@ class FetchedBatches(NamedTuple):
 
     The first batch may begin below that offset. `next_offset` is where to read on; `data` is empty
     where nothing lies below the bound. `aborted` is for read_committed: a producer's batches from
-    `first_offset` to its next abort marker in the data are not to be shown.
+    `first_offset` to its next abort marker in the data are not to be shown. The data stands in the
+    file `path` from `position` on.
     """
 
     data: bytes
@@ -40,6 +41,12 @@ class FetchedBatches(NamedTuple):
     last_stable_offset: int
     log_start_offset: int
     aborted: Sequence[AbortedTransaction]
+    path: str = ""
+    position: int = 0
+
+    def place(self, error: CorruptRecordError) -> CorruptLogError:
+        """What decoding the data raised, with the file and the byte in it."""
+        return CorruptLogError(self.path, self.position + error.position, error.reason)
 
 
 class ReadableLog:
@@ -120,7 +127,8 @@ class ReadableLog:
         """The batches from the one that has `offset` on, about `max_bytes`, one at least.
 
         Raises `OffsetOutOfRangeError` for an offset below the start or above the end, and
-        `CorruptLogError` for bytes that are no batches. CRCs are left to the decoder.
+        `CorruptLogError` for bytes that are no batches and for a segment that is missing. CRCs are
+        left to the decoder: `FetchedBatches.place` names the file.
         """
         with self._lock:
             segments = self._segments
@@ -131,12 +139,14 @@ class ReadableLog:
         if not start <= offset <= end:
             topic, partition = self.topic_partition
             raise OffsetOutOfRangeError(topic, partition, offset, start=start, end=end)
-        data, next_offset, aborted = b"", offset, ()
-        if offset < bound:
-            data, next_offset, place = self._read_segments(segments, offset, bound, max_bytes)
-            if committed:
-                aborted = _collect_aborted(segments[place:], offset, next_offset)
-        return FetchedBatches(data, next_offset, high_watermark, last_stable, start, aborted)
+        if offset >= bound:
+            return FetchedBatches(b"", offset, high_watermark, last_stable, start, ())
+        data, next_offset, place, position = self._read_segments(segments, offset, bound, max_bytes)
+        aborted = _collect_aborted(segments[place:], offset, next_offset) if committed else ()
+        path = segments[place].path
+        return FetchedBatches(
+            data, next_offset, high_watermark, last_stable, start, aborted, path, position
+        )
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """Offset and timestamp of the first record at or after `timestamp`; None without one."""
@@ -153,12 +163,17 @@ class ReadableLog:
 
     def _read_segments(
         self, segments: list[Segment], offset: int, bound: int, max_bytes: int
-    ) -> tuple[bytes, int, int]:
-        """Data, next offset and the segment's place; goes on where a segment has no more."""
+    ) -> tuple[bytes, int, int, int]:
+        """Data, next offset, the segment's place and the position in it.
+
+        Goes on where a segment has no more.
+        """
         cursor = self._cursors.pop(offset, None)
-        place = bisect_right(segments, offset, key=_base_offset) - 1
+        place = max(bisect_right(segments, offset, key=_base_offset) - 1, 0)
         while place < len(segments):
             segment = segments[place]
+            if segment.base_offset > offset:
+                raise CorruptLogError(segment.path, 0, f"no segment has offset {offset}")
             size = segment.size_bytes
             if cursor is not None and cursor[0] is segment:
                 position = cursor[1]
@@ -168,9 +183,9 @@ class ReadableLog:
                 data, next_offset = _read_batches(segment, position, size, bound, max_bytes)
                 if next_offset < bound:
                     self._keep_cursor(next_offset, segment, position + len(data))
-                return data, next_offset, place
+                return data, next_offset, place, position
             place += 1
-        return b"", offset, len(segments)
+        raise CorruptLogError(segments[-1].path, segments[-1].size_bytes, f"no offset {offset}")
 
     def _keep_cursor(self, offset: int, segment: Segment, position: int) -> None:
         """Remembers where the next read of a reader begins, so that it needs no index."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamlog.errors import CorruptLogError, CorruptRecordError
 from streamlog.record import ControlType, read_control
 from streamlog.storage.transaction_index import AbortedEntry
 
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
 def replay_batch(
     producers: ProducerState, header: BatchHeader, segment: Segment, position: int
 ) -> AbortedEntry | None:
-    """Takes note of a batch in the log; the index entry where it aborts a transaction."""
+    """Takes note of a batch in the log; the index entry where it aborts a transaction.
+
+    Raises `CorruptLogError` for a damaged marker.
+    """
     if header.producer_id < 0:
         return None
     if not header.is_control:
         producers.append(header, header.base_offset)
         return None
-    control = read_control(segment.pread(header.size_bytes, position))
+    try:
+        control = read_control(segment.pread(header.size_bytes, position))
+    except CorruptRecordError as error:
+        raise CorruptLogError(segment.path, position, error.reason) from error
     if control.type is ControlType.UNKNOWN:
         return None
     return end_transaction(producers, control)

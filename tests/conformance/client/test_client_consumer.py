@@ -1,12 +1,18 @@
 """Reading: assignment, positions, waiting."""
 
 import re
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from streamlog import TopicPartition
-from streamlog.errors import NoOffsetError, OffsetOutOfRangeError, SerializationError
+from streamlog.errors import (
+    CorruptLogError,
+    NoOffsetError,
+    OffsetOutOfRangeError,
+    SerializationError,
+)
 
 BIDS = TopicPartition("bids", 0)
 
@@ -47,6 +53,18 @@ def test_latest_starts_at_the_end(bids):
         assert consumer.poll() == []
         fill(bids, b"e")
         assert values(consumer.poll(timeout=10)) == [b"e"]
+
+
+def test_a_damaged_batch_is_named_by_file_and_byte(bids):
+    path = Path(bids.path) / "bids-0" / "00000000000000000000.log"
+    size = len(path.read_bytes().rstrip(b"\0")) + 1  # a batch ends with a count of no headers
+    fill(bids, b"damaged", timestamps=[50])
+    path.write_bytes(path.read_bytes().replace(b"damaged", b"Damaged"))
+    with bids.consumer("bids") as consumer:
+        consumer.seek(BIDS, 4)
+        with pytest.raises(CorruptLogError, match=r"CRC.*Restore it from a copy") as caught:
+            consumer.poll()
+    assert (Path(caught.value.path), caught.value.position) == (path, size)
 
 
 def test_error_demands_a_position(bids):

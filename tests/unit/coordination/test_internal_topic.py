@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from streamlog.client.contract import GroupMetadata
-from streamlog.coordination.internal_topic import OFFSETS_TOPIC, choose_home, java_string_hash
+from streamlog.coordination.internal_topic import (
+    OFFSETS_TOPIC,
+    TRANSACTION_TOPIC,
+    choose_home,
+    java_string_hash,
+)
+from streamlog.errors import CorruptLogError
 from streamlog.topic import TopicPartition
 
-if TYPE_CHECKING:
-    from conftest import World
+from .conftest import World
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,20 @@ def test_partitions_are_made_at_their_first_write_only(world: World) -> None:
     world.groups.commit(GroupMetadata(group_id="g"), {TopicPartition("a", 0): 1}).result(0)
     names = [name for name in world.files.listdir("/log") if name.startswith("__")]
     assert names == [f"{OFFSETS_TOPIC}-3", "__streamlog_metadata-0"]
+
+
+@pytest.mark.parametrize("topic", [OFFSETS_TOPIC, TRANSACTION_TOPIC])
+def test_a_damaged_batch_is_named_when_the_log_is_opened(world: World, topic: str) -> None:
+    writer = world.writer("t")
+    writer.send_offsets(GroupMetadata(group_id="t"), {TopicPartition("a", 0): 1})
+    writer.commit()
+    world.coordination.close()
+    world.directory.close()
+    path = f"/log/{topic}-{choose_home('t', 50)}/00000000000000000000.log"
+    world.files.open(path, "write").pwrite(b"\xff", 70)
+    with pytest.raises(CorruptLogError, match=r"CRC.*Restore it from a copy") as caught:
+        World(world.files)
+    assert (caught.value.path, caught.value.position) == (path, 0)
 
 
 def test_a_topic_that_has_another_number_of_partitions_keeps_it(world: World) -> None:

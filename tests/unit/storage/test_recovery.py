@@ -8,7 +8,7 @@ import pytest
 
 from streamlog.errors import CorruptLogError
 from streamlog.record import ControlType
-from streamlog.storage import log_directory
+from streamlog.storage import ReadOnlyDirectory, log_directory
 from streamlog.testing import Adversary, Cut
 
 from .conftest import ROOT, append, read_all
@@ -144,6 +144,49 @@ def test_damage_below_the_recovery_point_is_not_looked_for(disk: Disk) -> None:
     with pytest.raises(CorruptLogError) as caught:
         read_all(disk.partition(), 1)
     assert caught.value.position == size
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_segment_that_is_missing_is_named_by_the_reader_and_not_read_over(
+    disk: Disk, missing: int
+) -> None:
+    log = disk.partition(segment_bytes="300")
+    for value in (b"a", b"b", b"c", b"d"):
+        append(log, value * 100)
+    disk.directories.pop().close()
+    disk.files.unlink(disk.path(f"{missing:020d}.log"))
+    disk.open()
+    with pytest.raises(CorruptLogError, match=f"no segment has offset {missing}") as caught:
+        read_all(disk.partition(), missing)
+    assert caught.value.path == disk.path(f"{missing + 1:020d}.log")
+
+
+def test_a_damaged_batch_of_the_metadata_log_is_named(disk: Disk) -> None:
+    disk.open().create_topic("t")
+    disk.directories.pop().close()
+    path = disk.path(FIRST, "__streamlog_metadata")
+    disk.overwrite(path, 70, b"\xff")
+    for reader in (disk.open, lambda: ReadOnlyDirectory.open(ROOT, files=disk.files)):
+        with pytest.raises(CorruptLogError, match=r"CRC.*Restore it from a copy") as caught:
+            reader()
+        assert (caught.value.path, caught.value.position) == (path, 0)
+
+
+def test_a_damaged_marker_is_named(disk: Disk) -> None:
+    log = disk.partition()
+    append(log, b"x", producer_id=1, producer_epoch=0, base_sequence=0, transactional=True)
+    disk.flush()
+    size = len(log.read(0, 1).data)
+    log.append_control(ControlType.ABORT, 1, 0, 0, now_ms=0)
+    disk.directories.pop().close()
+    for name in disk.files.listdir(disk.path("")):
+        if name.endswith(".snapshot"):
+            disk.files.unlink(disk.path(name))  # so the batches are gone through again
+    disk.overwrite(disk.path(FIRST), size + 70, b"\xff")
+    disk.open()
+    with pytest.raises(CorruptLogError, match="CRC") as caught:
+        disk.partition()
+    assert (caught.value.path, caught.value.position) == (disk.path(FIRST), size)
 
 
 def test_a_segment_that_does_not_follow_the_last_is_deleted(disk: Disk) -> None:

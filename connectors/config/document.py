@@ -21,7 +21,7 @@ from connectors.config import nodes
 from connectors.config.faults import Faults
 from connectors.config.interpolation import Interpolation
 from connectors.config.nodes import START, Node, Scalar, join, kind_of
-from connectors.config.scalars import DurationMs, Name, PositiveInt, SizeBytes
+from connectors.config.scalars import DurationMs, Name, PositiveInt, SizeBytes, TopicName
 from connectors.config.typed import INVALID, Invalid, Key, misspelt_names, read_config
 from connectors.errors import ConnectorError
 from streamlog.errors import did_you_mean
@@ -41,7 +41,7 @@ class CreateTopic:
 class To:
     """Where a source's records go, and how keys and values that are no bytes are written."""
 
-    topic: str
+    topic: TopicName
     key: SerdeName = "str"
     value: SerdeName = "json"
     create: CreateTopic | None = None
@@ -51,7 +51,7 @@ class To:
 class From:
     """What a sink reads, and how keys and values are read."""
 
-    topics: list[str]
+    topics: list[TopicName]
     key: SerdeName = "str"
     value: SerdeName = "json"
 
@@ -77,7 +77,7 @@ class Errors:
 
     retry: Retry = field(default_factory=Retry)
     tolerate: Literal["none", "all"] = "none"
-    dead_letter: str | None = None
+    dead_letter: TopicName | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if self.dead_letter is not None and self.tolerate == "none":

@@ -46,6 +46,7 @@ _UNITS_BYTES: Final = {
     "GIB": 1 << 30,
 }
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+_MAX_TOPIC_NAME: Final = 249
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?([KMG]?I?B|)", re.IGNORECASE)
 
@@ -87,7 +88,18 @@ def parse_name(text: str) -> str:
     return text
 
 
+def parse_topic_name(text: str) -> str:
+    """What Kafka allows as a topic's name."""
+    if not _NAME.fullmatch(text) or text in {".", ".."} or len(text) > _MAX_TOPIC_NAME:
+        raise Refused(
+            f"{text!r} is no topic's name: use up to {_MAX_TOPIC_NAME} letters, digits, '.', '_' "
+            "and '-'"
+        )
+    return text
+
+
 DurationMs = Annotated[int, ScalarType("a duration such as 500ms, 5s or 10m", parse_duration_ms)]
 SizeBytes = Annotated[int, ScalarType("a size such as 64KB or 1MB", parse_size_bytes)]
 PositiveInt = Annotated[int, ScalarType("a whole number from 1 up", _parse_positive)]
 Name = Annotated[str, ScalarType("a name", parse_name, takes_quoted=True)]
+TopicName = Annotated[str, ScalarType("a topic's name", parse_topic_name, takes_quoted=True)]

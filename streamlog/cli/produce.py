@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
@@ -45,7 +45,7 @@ def produce(
         int | None, typer.Option("--partition", "-p", min=0, help="Instead of the key's hash.")
     ] = None,
     compression: Annotated[
-        str, typer.Option(metavar="CODEC", help="none, gzip, snappy, lz4 or zstd.")
+        Literal["none", "gzip", "snappy", "lz4", "zstd"], typer.Option(help="Of the batches.")
     ] = "none",
 ) -> None:
     """Write a record for each line. With `--key`, a line is `key:value`.
@@ -72,7 +72,7 @@ def produce(
     lines = sys.stdin.buffer if file is None else file.open("rb")
     with (
         lines,
-        open_to_write(log) as opened,
+        open_to_write(log, create=False) as opened,  # without topics there is nothing to do
         opened.producer(
             key=serde_for(form.key) if form.key else None,
             value=serde_for(form.value),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict, is_dataclass
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from streamlog.cli.text.moments import format_moment
@@ -52,7 +53,7 @@ def plain(value: Any) -> str:
             return value
         case bytes():
             return value.decode(errors="backslashreplace")
-        case int() | float():
+        case int() | float() if not isinstance(value, bool):
             return str(value)
         case _:
             return json.dumps(_jsonable(value), ensure_ascii=False)
@@ -116,13 +117,18 @@ def _template(template: str) -> Callable[[Record], str]:
 
 
 def _check(template: str, render: Callable[[Record], str]) -> None:
+    """Raises ValueError where a record could not be rendered.
+
+    Fields stand for themselves: `{key[0]}` would fail at the first empty key.
+    """
     try:
+        names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        for name in names:
+            if name not in FIELDS:
+                raise ValueError(
+                    f"unknown field {name!r}{did_you_mean(name, FIELDS)}; known: "
+                    f"{', '.join(FIELDS)}"
+                )
         render(_SAMPLE)
-    except KeyError as error:
-        name = str(error.args[0])
-        raise ValueError(
-            f"unknown field {name!r} in the template{did_you_mean(name, FIELDS)}; known: "
-            f"{', '.join(FIELDS)}"
-        ) from None
-    except (ValueError, IndexError, AttributeError) as error:
+    except (ValueError, LookupError, AttributeError, MemoryError) as error:
         raise ValueError(f"template {template!r}: {error}") from None

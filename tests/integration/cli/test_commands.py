@@ -222,8 +222,8 @@ def owner(directory: Path) -> Generator[subprocess.Popen[str]]:
         process.communicate(timeout=30)
 
 
-@pytest.mark.usefixtures("numbers")
-def test_consume_into_a_closed_pipe_ends_quietly() -> None:
+def follower() -> subprocess.Popen[str]:
+    """`consume --follow` in a process of its own, of which one line has been read."""
     process = subprocess.Popen(
         [*STREAMLOG, "consume", "numbers", "-b", "--follow"],
         stdout=subprocess.PIPE,
@@ -232,10 +232,28 @@ def test_consume_into_a_closed_pipe_ends_quietly() -> None:
     )
     assert process.stdout is not None
     process.stdout.readline()
+    return process
+
+
+@pytest.mark.usefixtures("numbers")
+def test_an_interrupted_consume_ends_quietly() -> None:
+    process = follower()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert errors == ""
+    assert (process.returncode, errors) == (130, "")
+
+
+@pytest.mark.usefixtures("numbers")
+def test_consume_into_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
+    process = follower()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with streamlog.open(tmp_path / "log") as log, log.producer() as producer:
+        producer.send("numbers", value="nobody reads this")
+    assert process.wait(timeout=30) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
 
 
 @pytest.mark.usefixtures("numbers")
@@ -260,6 +278,9 @@ def test_info_describes_the_installation_and_the_directory(run: Run, tmp_path: P
     [
         (["consume", "numbrs"], 1, "error: unknown topic 'numbrs' (did you mean 'numbers'?)"),
         (["produce", "numbrs"], 1, "error: unknown topic 'numbrs' (did you mean 'numbers'?)"),
+        (["produce", "numbers", "--compression", "zst"], 2, "'zst' is not one of"),
+        (["produce", "numbers", "--log", "/nowhere"], 1, "error: /nowhere: there is no log here"),
+        (["consume", "numbers", "--format", "{value[0]}"], 2, "unknown field 'value[0]'"),
         (["consume", "numbers", "-p", "2"], 1, "error: topic 'numbers' has partitions 0 to 1"),
         (["consume", "numbers", "-o", "99"], 1, "offset 99 is outside [0, 5]"),
         (["consume", "numbers", "-b", "--value", "int"], 1, "error: "),

@@ -22,6 +22,7 @@ def record(key: Any, value: Any, headers: list[tuple[str, bytes | None]] | None 
         (record(None, "a line"), "a line"),
         (record("gone", None), "gone\tnull"),
         (record(b"caf\xc3\xa9", b"\xff"), "café\t\\xff"),
+        (record("k", True), "k\ttrue"),
         (record("k", {"a": [1, None]}), 'k\t{"a": [1, null]}'),
     ],
 )
@@ -60,7 +61,10 @@ def test_a_template_names_fields_and_escapes() -> None:
     ("format_", "reason"),
     [
         ("jsn", "unknown format 'jsn' (did you mean 'json'?)"),
-        ("{ofset}", "unknown field 'ofset' in the template (did you mean 'offset'?)"),
+        ("{ofset}", "template '{ofset}': unknown field 'ofset' (did you mean 'offset'?)"),
+        ("{value[0]}", "template '{value[0]}': unknown field 'value[0]'"),
+        ("{offset.real}", "template '{offset.real}': unknown field"),
+        ("{offset:{nothing}}", "template '{offset:{nothing}}'"),
         ("{offset", "template '{offset'"),
         ("{}", "template '{}'"),
         ("{offset:q}", "template '{offset:q}'"),

@@ -28,7 +28,8 @@ from streamlog.client.columns import (
 )
 from streamlog.client.kernel import Queue, Rows
 from streamlog.client.transaction import ProducerTransaction
-from streamlog.errors import InvalidProducerEpochError, StreamlogError
+from streamlog.coordination import INTERNAL_TOPICS
+from streamlog.errors import InvalidProducerEpochError, InvalidTopicError, StreamlogError
 from streamlog.serdes import RAW, serde_for
 from streamlog.topic import TopicPartition
 
@@ -263,6 +264,8 @@ class EmbeddedProducer:
     def _open_queue(self, topic: str) -> Queue:
         """The topic's queue, which knows its partitions and limits; checks what `send` may not."""
         self._check_open()
+        if topic in INTERNAL_TOPICS:
+            raise InvalidTopicError(topic, "only the log's coordinators write to it")
         partitions = self._broker.topic(topic).partitions
         limit = self._broker.partition(TopicPartition(topic, 0)).config.max_message_bytes
         if self._transaction is None:

@@ -8,6 +8,7 @@ read_coordination       what both topics say, for readers beside the owner
 
 from streamlog.coordination.coordination import Coordination, CoordinationView, read_coordination
 from streamlog.coordination.group_coordinator import GroupCoordinator
+from streamlog.coordination.internal_topic import INTERNAL_TOPICS
 from streamlog.coordination.transaction_coordinator import TransactionCoordinator
 from streamlog.coordination.transaction_state import (
     ProducerIdentity,
@@ -16,6 +17,7 @@ from streamlog.coordination.transaction_state import (
 )
 
 __all__ = [
+    "INTERNAL_TOPICS",
     "Coordination",
     "CoordinationView",
     "GroupCoordinator",

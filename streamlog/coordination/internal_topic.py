@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TRANSACTION_TOPIC: Final = "__transaction_state"
 OFFSETS_TOPIC: Final = "__consumer_offsets"
+INTERNAL_TOPICS: Final = frozenset({TRANSACTION_TOPIC, OFFSETS_TOPIC})
+"""No producer may write to them: a record that is not theirs keeps the log from being opened."""
 PARTITIONS: Final = 50
 CONFIG: Final = {"segment.bytes": str(100 << 20)}
 READ_BYTES: Final = 1 << 20

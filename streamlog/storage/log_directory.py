@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from base64 import urlsafe_b64encode
 from functools import partial
+from operator import index
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import uuid4
@@ -55,14 +56,13 @@ from streamlog.storage.identity import (
 from streamlog.storage.loader import Bounds, Loader, Truncation
 from streamlog.storage.metadata import (
     METADATA,
-    METADATA_TOPIC,
     Metadata,
     Topic,
     encode_next_producer_id,
     encode_topic,
 )
 from streamlog.storage.partition_log import MAX_TORN_BYTES, PartitionLog
-from streamlog.storage.topic_config import check_topic_name, parse_config
+from streamlog.storage.topic_config import METADATA_TOPIC, check_topic_name, parse_config
 from streamlog.topic import TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class LogDirectory:
         `InvalidTopicError` and `InvalidConfigError`.
         """
         check_topic_name(name)
-        if partitions < 1:
+        if index(partitions) < 1:
             raise InvalidTopicError(name, f"{partitions} partitions")
         config = dict(config or {})
         parsed = parse_config(name, config)

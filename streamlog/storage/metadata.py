@@ -18,13 +18,12 @@ import msgspec
 
 from streamlog.errors import CorruptRecordError
 from streamlog.record import Columns, decode_batch
-from streamlog.storage.topic_config import TopicConfig, parse_config
+from streamlog.storage.topic_config import METADATA_TOPIC, TopicConfig, parse_config
 from streamlog.topic import TopicDescription
 
 if TYPE_CHECKING:
     from streamlog.storage.readable_log import FetchedBatches
 
-METADATA_TOPIC: Final = "__streamlog_metadata"
 METADATA_TOPIC_ID: Final = UUID(int=1)  # Kafka's id of __cluster_metadata
 TOPIC_KEY: Final = b"topic:"
 PRODUCER_IDS_KEY: Final = b"producer-ids"

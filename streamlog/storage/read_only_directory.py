@@ -16,7 +16,8 @@ from streamlog.storage.file_pool import FilePool
 from streamlog.storage.followed_log import FollowedLog
 from streamlog.storage.identity import check_format, read_boot_id, read_session
 from streamlog.storage.loader import Bounds, Loader
-from streamlog.storage.metadata import METADATA, METADATA_TOPIC, Metadata, Topic
+from streamlog.storage.metadata import METADATA, Metadata, Topic
+from streamlog.storage.topic_config import METADATA_TOPIC
 from streamlog.topic import TopicDescription, TopicPartition
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_INT: Final = (1 << 31) - 1
 MAX_LONG: Final = (1 << 63) - 1
 MAX_NAME_LENGTH: Final = 249
+METADATA_TOPIC: Final = "__streamlog_metadata"
+"""Not among the topics: it says which there are."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -53,9 +55,11 @@ def parse_config(topic: str, config: Mapping[str, str]) -> TopicConfig:
 
 
 def check_topic_name(name: str) -> None:
-    """Raises `InvalidTopicError` for a name that Kafka would refuse."""
+    """Raises `InvalidTopicError` for a name that Kafka would refuse, or that we need ourselves."""
     if not name:
         raise InvalidTopicError(name, "it is empty")
+    if name == METADATA_TOPIC:
+        raise InvalidTopicError(name, "it is the log's own")
     if name in {".", ".."}:
         raise InvalidTopicError(name, "'.' and '..' are directories")
     if len(name) > MAX_NAME_LENGTH:

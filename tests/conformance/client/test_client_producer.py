@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 
 from streamlog import TopicPartition
-from streamlog.errors import RecordTooLargeError, SerializationError
+from streamlog.errors import InvalidTopicError, RecordTooLargeError, SerializationError
 from streamlog.partitioner import partition_for
 
 
@@ -191,6 +191,17 @@ def test_a_wrong_argument_is_refused_where_it_is_sent(log, arguments):
             producer.send("bids", value=b"x", **arguments)
         producer.flush()
     assert log.end_offsets([TopicPartition("bids", 0)])[TopicPartition("bids", 0)] == 0
+
+
+@pytest.mark.parametrize("topic", ["__consumer_offsets", "__transaction_state"])
+def test_the_coordinators_topics_are_not_written_to(log, topic):
+    log.create_topic(topic, 1)
+    with log.producer() as producer:
+        with pytest.raises(InvalidTopicError, match="only the log's coordinators"):
+            producer.send(topic, key=b"not theirs", value=b"x")
+        with pytest.raises(InvalidTopicError, match="only the log's coordinators"):
+            producer.send_columns(topic, None, [b"x"])
+    assert log.end_offsets([TopicPartition(topic, 0)]) == {(topic, 0): 0}
 
 
 def test_a_record_over_the_limit_is_refused_before_anything_is_appended(log):

@@ -124,8 +124,10 @@ def test_all_faults_of_a_configuration_are_said_at_once() -> None:
     assert "did you mean 'segment.ms'" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ü", "x" * 250])
-def test_a_topic_name_that_kafka_refuses_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a b", "ü", "x" * 250, "__streamlog_metadata"]
+)
+def test_a_topic_name_that_kafka_refuses_or_the_log_itself_has_is_refused(name: str) -> None:
     with pytest.raises(InvalidTopicError):
         check_topic_name(name)
 

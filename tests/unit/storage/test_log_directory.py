@@ -82,6 +82,14 @@ def test_a_configuration_that_asks_for_compaction_is_refused(disk: Disk) -> None
     assert disk.directories[-1].topics() == {}
 
 
+def test_a_number_of_partitions_is_a_whole_one(disk: Disk) -> None:
+    directory = disk.open()
+    for wrong in (4.0, "4", None):
+        with pytest.raises(TypeError):
+            directory.create_topic("bids", wrong)  # type: ignore[arg-type]
+    assert directory.topics() == {}
+
+
 def test_the_directory_of_a_partition_is_made_at_its_first_write(disk: Disk) -> None:
     log = disk.partition(partition=1)
     assert "t-1" not in disk.files.listdir(ROOT)

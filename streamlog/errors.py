@@ -252,7 +252,7 @@ class RecordTooLargeError(StreamlogError):
         self.limit_bytes = limit_bytes
         super().__init__(
             f"{topic}-{partition}: a batch of {size_bytes} bytes is over max.message.bytes = "
-            f"{limit_bytes}; raise the topic's max.message.bytes or send smaller records"
+            f"{limit_bytes}; send smaller records, or make a topic with a larger max.message.bytes"
         )
 
 

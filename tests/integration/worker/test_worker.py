@@ -265,3 +265,21 @@ def test_a_run_that_fails_tells_no_top(bench: Bench, word_count: Callable[..., A
     with pytest.raises(DeserializationError):
         bench.drive_worker(worker, spoil)
     assert worker.top(3) is None
+
+
+def test_a_database_that_is_lost_while_the_tasks_run_is_rebuilt(
+    bench: Bench, word_count: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flush fails, then the close, and the next life opens the same path in this process."""
+    monkeypatch.setattr("processors.runtime.stores.FLUSH_PERIOD_MS", -1)
+    bench.log.create_topic("lines", 2)
+
+    async def lose(worker: Worker) -> None:
+        bench.send("lines", *LINES[:50])
+        await bench.wait_idle(worker)
+        (bench.state_dir / "word-count" / "rocksdb").rename(bench.path / "elsewhere")
+        bench.send("lines", *LINES[50:])
+        await bench.wait_idle(worker)
+
+    bench.drive(word_count(checkpoint_interval_ms=0), lose)
+    assert bench.table("word-counts") == COUNTS

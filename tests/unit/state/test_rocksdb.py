@@ -183,3 +183,39 @@ def test_an_iterator_reports_the_damage_that_it_ends_at(tmp_path: Path) -> None:
     with pytest.raises(CorruptStoreError):
         list(database.store("a-0").range())
     database.close()
+
+
+def test_a_database_that_cannot_be_flushed_is_closed_all_the_same(tmp_path: Path) -> None:
+    database = RocksDB(tmp_path / "db")
+    for name in ("a-0", "b-0"):
+        database.store(name).write(rows(10), position(1))
+    set_aside(tmp_path / "db")
+    with pytest.raises(CorruptStoreError) as kept:
+        database.flush()
+    database.close()
+    RocksDB(tmp_path / "db").close()
+    assert kept.value.path == str(tmp_path / "db")
+
+
+def test_who_keeps_an_error_does_not_keep_the_database_open(tmp_path: Path) -> None:
+    database = RocksDB(tmp_path / "db")
+    store = database.store("a-0")
+    store.write(rows(20_000, b"v" * 100), position(1))
+    database.flush()
+    (file,) = (tmp_path / "db").glob("*.sst")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    file.write_bytes(data)
+    with pytest.raises(CorruptStoreError) as kept_read:
+        list(store.range())
+    # A failed flush makes every write fail after it.
+    set_aside(tmp_path / "db")
+    store.write(rows(1), position(2))
+    with pytest.raises(CorruptStoreError):
+        database.flush()
+    with pytest.raises(CorruptStoreError) as kept_write:
+        store.write(rows(1), position(3))
+    database.close()
+    RocksDB(tmp_path / "db").close()
+    assert kept_read.tb is not None
+    assert kept_write.tb is not None

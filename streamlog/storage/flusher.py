@@ -242,11 +242,16 @@ class Flusher:
             raise errors[0]
 
     def fail(self, error: StorageError) -> None:
-        """Ends all writing; the first reason stays. Waiters get the error."""
+        """Ends all writing; the first reason stays. Waiters get the error on the flusher's thread.
+
+        Not on this one, which may hold a log's lock: a callback that reads it would wait for ever.
+        """
+        waiters: list[DurableCallback] = []
         with self._condition:
             if self._failure is None:
                 self._failure = error
-            waiters, self._waiters = self._waiters, []
+            if self._thread is None:
+                waiters, self._waiters = self._waiters, waiters
             self._condition.notify_all()
         for waiter in waiters:
             waiter(self._failure)

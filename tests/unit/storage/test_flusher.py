@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from streamlog.errors import LogClosedError, StorageError, SyncFailedError
+from streamlog.errors import DiskFullError, LogClosedError, StorageError, SyncFailedError
 from streamlog.storage import LogDirectory
 from streamlog.testing import FaultyFiles
 
@@ -140,6 +141,42 @@ def test_a_bug_in_a_callback_ends_writing_and_the_other_callbacks_run(disk: Disk
         flusher.when_durable(nested)
     assert called == [None]
     assert "ZeroDivisionError" in str(flusher.failure)
+
+
+def test_whoever_waits_may_read_the_log_whose_append_ends_writing() -> None:
+    files = FaultyFiles()
+    busy, go_on, called = threading.Event(), threading.Event(), threading.Event()
+    read: list[bytes] = []
+
+    def occupy(_: StorageError | None) -> None:
+        busy.set()
+        go_on.wait(10)
+
+    def look(error: StorageError | None) -> None:
+        assert isinstance(error, DiskFullError)
+        read.append(log.read(0, 1000).data)
+        called.set()
+
+    def fail() -> None:
+        with pytest.raises(DiskFullError):
+            append(log, b"no room")
+
+    with LogDirectory.open(ROOT, files=files) as directory:
+        directory.create_topic("t")
+        log = directory.partition("t", 0)
+        append(log, b"x")
+        directory.flusher.wait_durable()
+        directory.flusher.when_durable(occupy)
+        assert busy.wait(10)
+        directory.flusher.when_durable(look)
+        files.fail("write", error=errno.ENOSPC)
+        failing = threading.Thread(target=fail, daemon=True)
+        failing.start()
+        failing.join(10)
+        assert not failing.is_alive()
+        go_on.set()
+        assert called.wait(10)
+    assert read[0]
 
 
 def test_waiters_of_a_window_that_fails_get_the_error(disk: Disk) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from processors.app import App
     from streamlog.targets import Target
 
+_PACKAGE = os.fspath(Path(__file__).parents[1]) + os.sep
+
 
 def load(spec: str) -> list[Target] | None:
     """The targets that `spec` names, or None where it is not of a kind described above.
@@ -81,11 +83,19 @@ def _import(spec: str, import_module: Callable[[], ModuleType]) -> ModuleType:
     except StreamlogError:
         raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename}:{last.lineno}"
         raise TargetError(
-            spec, f"importing it failed at {place}: {type(error).__name__}: {error}"
+            spec, f"importing it failed at {_place(error)}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _place(error: Exception) -> str:
+    """The line of the user's: behind it are only this package's frames, which refused it."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+    last = (theirs or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def _named(spec: str, module: ModuleType, name: str) -> App:

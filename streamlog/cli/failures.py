@@ -42,6 +42,8 @@ def _explain_cause(cause: BaseException, message: str) -> Iterator[str]:
         for frame in traceback.extract_tb(cause.__traceback__)
         if not frame.filename.startswith("<frozen")
     ]
+    if isinstance(cause, SyntaxError) and f"{cause.filename}:{cause.lineno}" in message:
+        return  # raised by the import, which is of no interest
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
     if what not in message:
         yield f"  caused by {what}"

@@ -41,8 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
     try:
         app(args=arguments, prog_name="streamlog")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
+    except SystemExit as ended:  # of the user's module too: `sys.exit("set TOKEN first")`
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        print(ended.code, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     # Every error ends here, so that a person reads a message and no traceback.

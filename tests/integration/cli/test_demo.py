@@ -106,3 +106,28 @@ def test_a_stop_signal_ends_the_run_in_order(corpus: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out.split()[0]) == (0, "stopped"), err
+
+
+def run_module(path: Path, text: str) -> tuple[int, str]:
+    """Exit code and stderr of `streamlog run` of a file."""
+    path.write_text(text)
+    ended = subprocess.run(
+        [STREAMLOG, "run", path, "--log", path.parent / "log"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return ended.returncode, ended.stderr
+
+
+def test_a_module_that_ends_the_process_has_its_say(tmp_path: Path) -> None:
+    code, said = run_module(tmp_path / "ends.py", "import sys; sys.exit('set TOKEN first')")
+    assert (code, said) == (1, "set TOKEN first\n")
+
+
+def test_a_syntax_error_names_its_line_and_nothing_of_ours(tmp_path: Path) -> None:
+    code, said = run_module(tmp_path / "typo.py", "x = 1\ndef f(:")
+    assert code == 1
+    [line] = said.splitlines()
+    assert f"failed at {tmp_path / 'typo.py'}:2: SyntaxError" in line

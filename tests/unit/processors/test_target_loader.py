@@ -70,13 +70,15 @@ def test_what_is_of_another_kind_is_left_to_other_loaders(spec: str) -> None:
         ("empty.py", "makes no App"),
         ("broken.py", r"broken\.py:2: ZeroDivisionError"),
         ("needs.py", r"needs\.py:1: ModuleNotFoundError.*'not_installed'"),
-        ("typo.py", r"SyntaxError"),
+        ("typo.py", r"failed at \S+/typo\.py:1: SyntaxError"),
+        ("refused.py", r"failed at \S+/refused\.py:2: ValueError: application name 'a b'"),
     ],
 )
 def test_a_users_mistake_is_told_with_its_place(folder: Path, spec: str, message: str) -> None:
     (folder / "two_apps.py").write_text(TWO_APPS)
     (folder / "empty.py").write_text("")
     (folder / "broken.py").write_text("\n1 / 0")
+    (folder / "refused.py").write_text("from processors import App\nApp('a b')")
     (folder / "needs.py").write_text("import not_installed")
     (folder / "typo.py").write_text("def")
     with pytest.raises(TargetError, match=message):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,15 +33,15 @@ def stop_signals(
 ) -> Generator[Received]:
     """Calls `interrupt` in the loop for each of the first two stop signals.
 
-    From the second on, the handlers of before are back: a third signal ends a process whose loop
-    is stuck in somebody's endless function. That is as safe as any kill.
+    A third one ends a process whose loop is stuck in somebody's endless function. That is as safe
+    as any kill.
     """
     received = Received()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         received.signals.append(number)
         if len(received.signals) > 1:
-            restore()
+            _let_the_next_one_kill()
         # Not `loop.add_signal_handler`: its handlers wait for the loop, so they never see the
         # third signal of a person who cannot wait.
         loop.call_soon_threadsafe(interrupt)
@@ -54,3 +56,11 @@ def stop_signals(
         yield received
     finally:
         restore()
+
+
+def _let_the_next_one_kill() -> None:
+    """Not the handlers of before: asyncio's own one for SIGINT waits for the loop once more."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    if sys.stdout.isatty():  # a view that is killed cannot bring its cursor back
+        os.write(sys.stdout.fileno(), b"\x1b[?25h")

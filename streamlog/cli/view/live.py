@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN_PARTITIONS = 12
 """Of more partitions, those that lag most are shown."""
+_BAR_WIDTH = 20
 
 
 class LiveView:
@@ -117,11 +118,13 @@ def _lag(snapshot: Snapshot) -> RenderableType | None:
     shown = sorted(sorted(lags, key=_furthest_first)[:SHOWN_PARTITIONS])
     longest = max(1, *(behind for _, behind in lags))
     table = _table()
-    table.add_column("lag")
+    table.add_column("lag", no_wrap=True)
     table.add_column("", justify="right")
-    table.add_column("")
+    # Always as wide as the longest bar: a column that may be empty is measured too narrow, and
+    # what stands beside it would move with the lag.
+    table.add_column("", min_width=_BAR_WIDTH)
     for partition, behind in shown:
-        table.add_row(str(partition), f"{behind:,}", "▇" * round(20 * behind / longest))
+        table.add_row(str(partition), f"{behind:,}", "▇" * round(_BAR_WIDTH * behind / longest))
     if len(lags) > len(shown):
         table.add_row(f"and {len(lags) - len(shown)} more", "", "")
     return table

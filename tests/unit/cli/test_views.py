@@ -105,6 +105,14 @@ def test_the_live_picture_has_targets_lags_and_the_top(width: int) -> None:
         assert part in text
 
 
+def test_partitions_have_their_whole_names_though_nothing_lags() -> None:
+    lag = {TopicPartition("word-counts", number): 0 for number in range(4)}
+    status = TargetStatus(kind="app", state="running", lag=lag)
+    quiet = Snapshot(elapsed_s=0, doing="running", statuses={"a": status}, rates=Rates(), top=TOP)
+    for partition in lag:
+        assert str(partition) in drawn(quiet)
+
+
 def test_the_live_picture_shows_restores_and_the_partitions_that_lag_most() -> None:
     lag = {TopicPartition("lines", number): number for number in range(40)}
     status = TargetStatus(kind="app", state="running", lag=lag)

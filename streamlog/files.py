@@ -19,15 +19,17 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import sys
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Bytes = bytes | bytearray | memoryview
 OpenMode = Literal["read", "write", "create"]
+MAX_OPEN_FILES: Final = 10240  # macOS takes no more
 
 
 class File(Protocol):
@@ -110,6 +112,19 @@ class Files(Protocol):
         Raises `BlockingIOError` where another process holds the lock. It ends with the process.
         """
         ...
+
+
+def raise_open_files_limit() -> None:
+    """Lets the process open as many files as it may, as the JVM does at its start.
+
+    A flush window keeps every file open that it has to sync, and the usual 1,024 (macOS: 256) are
+    soon used up by partitions, stores and sockets.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # then the old limit has to do
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def read_file(files: Files, path: str) -> bytes:

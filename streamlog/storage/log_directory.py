@@ -30,7 +30,7 @@ from streamlog.errors import (
     UnknownPartitionError,
     UnknownTopicError,
 )
-from streamlog.files import OsFiles, read_file
+from streamlog.files import OsFiles, raise_open_files_limit, read_file
 from streamlog.record import encode_batch
 from streamlog.storage import layout
 from streamlog.storage.directory_files import (
@@ -145,6 +145,7 @@ class LogDirectory:
         """
         files = files or OsFiles()
         root = os.path.abspath(path)
+        raise_open_files_limit()
         with _open_lock:
             key = files.canonical(root)
             directory = _open_directories.get(key)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from streamlog.storage import LogDirectory, file_pool
@@ -58,6 +60,26 @@ def test_a_holder_that_closed_its_file_is_forgotten() -> None:
     pool.forget(holders[0])
     open_files(pool, holders[1:])
     assert not any(holder.released for holder in holders)
+
+
+def test_a_window_may_have_more_partitions_than_the_usual_limit_of_open_files(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import resource, sys; from streamlog.storage import LogDirectory\n"
+        "from streamlog.record import encode_batch\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\n"
+        "with LogDirectory.open(sys.argv[1]) as directory:\n"
+        "    directory.create_topic('t', 100)\n"
+        "    for number in range(100):\n"
+        "        log = directory.partition('t', number)\n"
+        "        log.append(encode_batch([None], [b'x'], [0]), now_ms=0)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_many_segments_of_many_partitions_need_few_descriptors(

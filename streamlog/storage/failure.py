@@ -7,14 +7,25 @@ import errno
 from streamlog.errors import DirectoryAccessError, DiskFullError, StorageError, SyncFailedError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT}
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
+_NO_ACCESS = {
+    errno.EACCES: "Give this user the right to read and write it, or use another directory",
+    errno.EPERM: "Give this user the right to read and write it, or use another directory",
+    errno.EROFS: "Mount it to be written, or use another directory; it can be read as it is",
+    errno.ENOTDIR: "A part of the path is a file: use another directory",
+    errno.ENOENT: "A part of the path leads nowhere: use another directory",
+}
+_REOPEN = "close the log and open it again"
 
 
 def wrap_write_error(path: str, error: OSError) -> StorageError:
     """A failed write, truncate or change of names."""
     if error.errno in _FULL:
         return DiskFullError(path)
-    return StorageError(path, f"write failed: {error.strerror or error}")
+    reason = error.strerror or str(error)
+    if error.errno in _TOO_MANY:
+        return StorageError(path, f"{reason}. Raise the limit (ulimit -n), then {_REOPEN}")
+    return StorageError(path, f"write failed: {reason}. Check the disk, then {_REOPEN}")
 
 
 def wrap_sync_error(path: str, error: OSError) -> StorageError:
@@ -30,5 +41,6 @@ def wrap_access_error(path: str, error: OSError) -> StorageError:
         return DiskFullError(path)
     if error.errno in _NO_ACCESS:
         reason = error.strerror or str(error)
-        return DirectoryAccessError(path, f"cannot open the log here: {reason}")
-    return StorageError(path, str(error))
+        remedy = _NO_ACCESS[error.errno]
+        return DirectoryAccessError(path, f"cannot open the log here: {reason}. {remedy}")
+    return wrap_write_error(path, error)

@@ -179,10 +179,13 @@ def test_kafkas_own_directory_is_not_taken_for_one_of_ours(disk: Disk) -> None:
         disk.open()
 
 
-@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES])
-def test_a_directory_that_cannot_be_written_is_refused(disk: Disk, error: int) -> None:
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [(errno.EROFS, "Mount it to be written"), (errno.EACCES, "the right to read and write it")],
+)
+def test_a_directory_that_cannot_be_written_is_refused(disk: Disk, error: int, remedy: str) -> None:
     disk.files.fail("create", error=error)
-    with pytest.raises(DirectoryAccessError, match="cannot open the log here"):
+    with pytest.raises(DirectoryAccessError, match=f"cannot open the log here: .*{remedy}"):
         disk.open()
     disk.open()  # nothing is left locked
 
@@ -190,7 +193,7 @@ def test_a_directory_that_cannot_be_written_is_refused(disk: Disk, error: int) -
 def test_a_file_where_the_directory_should_be_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("not a directory")
-    with pytest.raises(DirectoryAccessError):
+    with pytest.raises(DirectoryAccessError, match="is a file: use another directory"):
         LogDirectory.open(path)
 
 
@@ -250,6 +253,16 @@ def test_a_sync_that_fails_ends_writing_until_the_log_is_reopened(disk: Disk) ->
     disk.directories.pop().close()
     disk.crash(Adversary.NOTHING)
     assert read_all(disk.partition()) == [b"acknowledged"]
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"), [(errno.EIO, "Check the disk"), (errno.EMFILE, r"\(ulimit -n\)")]
+)
+def test_a_write_that_fails_says_what_to_do(disk: Disk, error: int, remedy: str) -> None:
+    log = disk.partition()
+    disk.files.fail("create", error=error)
+    with pytest.raises(StorageError, match=f"{remedy}, then close the log and open it again"):
+        append(log, b"x")
 
 
 def test_a_sync_of_the_folder_that_fails_counts_as_well(disk: Disk) -> None:

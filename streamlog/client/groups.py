@@ -7,6 +7,7 @@ not polled since commits with a generation that has ended and is refused.
 
 from __future__ import annotations
 
+from operator import index
 from threading import RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from streamlog.topic import TopicPartition
 
 CLIENT_ID: Final = "streamlog"
+MAX_OFFSET: Final = (1 << 63) - 1
 
 
 class Offsets(Protocol):
@@ -125,7 +127,9 @@ class Groups:
         Raises:
             IllegalGenerationError: a partition is another member's by now.
             UnknownMemberError: the member left, or the group has members and this is none.
+            ValueError: an offset that cannot be one.
         """
+        check_offsets(offsets)
         with self._lock:
             committer = GroupMetadata(group_id=name)
             if member_id is not None:
@@ -160,3 +164,10 @@ class Groups:
     def _tell(self, group: _Group) -> None:
         for listener in group.listeners.values():
             listener()
+
+
+def check_offsets(offsets: Mapping[TopicPartition, int]) -> None:
+    """Raises `ValueError`, or `TypeError` for what is no integer: a group would start anywhere."""
+    for (topic, partition), offset in offsets.items():
+        if not 0 <= index(offset) <= MAX_OFFSET:
+            raise ValueError(f"{topic}-{partition}: offset {offset} cannot be committed")

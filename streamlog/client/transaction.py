@@ -14,6 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from streamlog.client.groups import check_offsets
 from streamlog.errors import (
     InvalidProducerEpochError,
     InvalidTransactionStateError,
@@ -84,6 +85,7 @@ class ProducerTransaction:
         """Offsets that are refused fail the transaction: it must not commit without them."""
         if self._state is not State.OPEN:
             self.refuse("send offsets")
+        check_offsets(offsets)
         if not offsets:
             return
         try:

@@ -46,6 +46,22 @@ def test_chosen_offsets_are_committed(bids):
     assert bids.committed_offsets("unknown") == {}
 
 
+@pytest.mark.parametrize(
+    ("offset", "error"), [(-1, ValueError), (1 << 63, ValueError), (1.5, TypeError)]
+)
+def test_what_cannot_be_an_offset_is_refused_and_not_committed(bids, offset, error):
+    with bids.consumer(group="g") as consumer:
+        consumer.commit({BIDS: 2})
+        with pytest.raises(error):
+            consumer.commit({BIDS: offset})
+    with bids.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        with pytest.raises(error):
+            producer.send_offsets_to_transaction({BIDS: offset}, GroupMetadata(group_id="g"))
+        producer.commit_transaction()
+    assert bids.committed_offsets("g") == {BIDS: 2}
+
+
 def test_committed_offsets_outlive_the_log_object(log, tmp_path):
     log.create_topic("bids")
     with log.consumer(group="g") as consumer:

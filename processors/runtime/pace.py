@@ -1,4 +1,4 @@
-"""When to commit: pure."""
+"""When to commit, and how much to run at once: pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import Final
 
 LINGER_MS: Final = 20
 """While agents are busy and all else is drained, so long their finished events are collected."""
+
+ROUND_S: Final = 0.25
+"""So long a round may take; the loop runs nothing else meanwhile, no stop and no other target."""
+
+FIRST_ROUND: Final = 16
+"""The records of the first round, before anything is known of how long the functions take."""
 
 
 def choose_commit_at(
@@ -32,3 +38,11 @@ def choose_commit_at(
     if drained:
         return min(first_pending_ms + LINGER_MS, latest_ms)
     return latest_ms
+
+
+def choose_round_size(size: int, *, ran: int, took_s: float, chunk_size: int) -> int:
+    """The most records of the next round, after one of at most `size`."""
+    if ran < size and took_s <= ROUND_S:
+        return size
+    in_time = int(ran * ROUND_S / max(took_s, 1e-9))
+    return max(1, min(in_time, 2 * size, chunk_size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from processors.runtime.pace import choose_commit_at
+from processors.runtime.pace import FIRST_ROUND, choose_commit_at, choose_round_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,7 @@ class Work:
         self._commit_began_ms = self._now_ms()
         self._checkpoint_ms = self._now_ms()
         self._ahead = 0
+        self._round_size = min(FIRST_ROUND, options.chunk_size)
 
     async def run(self) -> None:
         """Works until a stop is asked for."""
@@ -75,13 +76,28 @@ class Work:
         tasks.crew.poll(AGENT_FETCH_BYTES)
         ran = 0
         if self._may_run() and tasks.poll():
-            ran = tasks.run_round(self._options.chunk_size)
+            ran = self._run_round()
             self._ahead += ran
         if not transactions.committing:
             if ran:
                 transactions.send()
             if self._commit_at_ms() <= self._now_ms():
                 self._begin_commit()
+        return ran
+
+    def _run_round(self) -> int:
+        began_s = self._loop.time()
+        ran = self._tasks.run_round(self._round_size)
+        if self._pending_since_ms is None:
+            # Not when the round ends: after a long one the next would keep a transaction open for
+            # as long again, which its coordinator may take for a dead worker's.
+            self._pending_since_ms = int(began_s * 1000)
+        self._round_size = choose_round_size(
+            self._round_size,
+            ran=ran,
+            took_s=self._loop.time() - began_s,
+            chunk_size=self._options.chunk_size,
+        )
         return ran
 
     async def finish(self) -> None:

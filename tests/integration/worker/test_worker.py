@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -283,3 +284,25 @@ def test_a_database_that_is_lost_while_the_tasks_run_is_rebuilt(
 
     bench.drive(word_count(checkpoint_interval_ms=0), lose)
     assert bench.table("word-counts") == COUNTS
+
+
+def test_a_slow_function_leaves_the_loop_its_turns(bench: Bench) -> None:
+    """A chunk of it would take half a minute, in which no stop is heard."""
+    bench.log.create_topic("lines", 1)
+    bench.send("lines", *map(str, range(3_000)))
+    calls: list[str] = []
+
+    def ask(line: str) -> str:
+        calls.append(line)
+        time.sleep(0.01)
+        return line
+
+    app = App("slow", chunk_size=3_000)
+    app.stream("lines", value=str).map(ask).to("out", value=str)
+
+    async def look(worker: Worker) -> None:
+        await bench.wait(worker, lambda: worker.status().commits > 0)
+
+    bench.drive(app, look)
+    assert 0 < len(calls) < 1_000
+    assert bench.log.committed_offsets("slow") == {("lines", 0): len(calls)}

@@ -24,6 +24,7 @@ from connectors.config.nodes import START, Node, Scalar, join, kind_of
 from connectors.config.scalars import DurationMs, Name, PositiveInt, SizeBytes, TopicName
 from connectors.config.typed import INVALID, Invalid, Key, misspelt_names, read_config
 from connectors.errors import ConnectorError
+from streamlog.client.contract import MAX_PARTITIONS
 from streamlog.errors import did_you_mean
 
 SerdeName = Literal["str", "bytes", "int", "float", "json"]
@@ -35,6 +36,10 @@ class CreateTopic:
 
     partitions: PositiveInt = 1
     config: dict[str, str] = field(default_factory=dict[str, str])
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self.partitions > MAX_PARTITIONS:
+            yield "partitions", f"must be {MAX_PARTITIONS} or less"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamlog.cli.options import DEFAULT_LOG, JsonOption, LogOption, TopicArgument
+from streamlog.client.contract import MAX_PARTITIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +105,7 @@ def create(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", show_default=False)],
     *,
     log: LogOption = DEFAULT_LOG,
-    partitions: Annotated[int, typer.Option("--partitions", "-p", min=1)] = 1,
+    partitions: Annotated[int, typer.Option("--partitions", "-p", min=1, max=MAX_PARTITIONS)] = 1,
     config: Annotated[
         list[str] | None,
         typer.Option("--config", "-c", metavar="KEY=VALUE", help="May be given several times."),

@@ -10,7 +10,7 @@ are all "the next one to read".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 # At run time too, because users import these names from here.
 from streamlog.topic import Isolation, TopicDescription, TopicPartition  # noqa: TC001
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OffsetReset = Literal["earliest", "latest", "error"]
 Headers = list[tuple[str, bytes | None]]
+MAX_PARTITIONS: Final = 100_000
+"""Of a topic. More are a typing mistake that could not be undone: a look would take minutes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from streamlog.client import lifetime
 from streamlog.client.beside import BesideBroker, read_only_error
 from streamlog.client.broker import Broker
 from streamlog.client.consumer import EmbeddedConsumer
+from streamlog.client.contract import MAX_PARTITIONS
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
 
@@ -96,6 +97,8 @@ class EmbeddedLog:
         self._session.check_open()
         if partitions < 1:
             raise ValueError(f"topic {name!r} needs at least one partition, not {partitions}")
+        if partitions > MAX_PARTITIONS:
+            raise ValueError(f"topic {name!r}: {partitions} partitions are over {MAX_PARTITIONS}")
         broker = self._owner("create a topic")
         texts = {key: str(value) for key, value in (config or {}).items()}
         return broker.create_topic(name, partitions, texts, exist_ok=exist_ok)

@@ -90,8 +90,8 @@ def test_a_configuration_that_is_unknown_wrong_or_not_supported_is_refused_by_na
     assert log.topics() == {}
 
 
-@pytest.mark.parametrize("partitions", [0, -1])
-def test_a_topic_has_at_least_one_partition(log, partitions):
+@pytest.mark.parametrize("partitions", [0, -1, 100_001])
+def test_a_topic_has_at_least_one_partition_and_not_too_many(log, partitions):
     with pytest.raises(ValueError, match="partition"):
         log.create_topic("bids", partitions)
 

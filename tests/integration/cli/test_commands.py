@@ -292,6 +292,7 @@ def test_info_describes_the_installation_and_the_directory(run: Run, tmp_path: P
         (["topics", "create", "numbers", "--exist-ok"], 1, "has 2 partitions, but 1"),
         (["topics", "create", "a", "-c", "retention.ms=1"], 1, "retention.ms"),
         (["topics", "create", "a", "-c", "retention"], 2, "'retention' is not KEY=VALUE"),
+        (["topics", "create", "a", "-p", "100001"], 2, "less than or equal to 100000"),
         (["topics", "create", "a/b"], 1, "error: invalid topic name 'a/b'"),
         (["topics", "describe", "x", "--log", "/nowhere"], 1, "error: /nowhere: there is no"),
         (["topics", "--log", "/"], 1, "error: /: there is no log here"),

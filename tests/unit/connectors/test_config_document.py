@@ -235,6 +235,10 @@ def test_each_fault_names_its_place(tmp_path: Path, more: str, fault: str) -> No
         ("name: a\nsink: 'null'\nfrom: {topics: []}", "3:16: from.topics: name at least one"),
         ("name: a\nsink: 'null'\nfrom: {topics: [a, a]}", "3:16: from.topics: a topic is named"),
         ("name: a\nsink: 'null'\nfrom: {topics: [a, b/c]}", "3:20: from.topics[1]: 'b/c' is no"),
+        (
+            "name: a\nto: {topic: t, create: {partitions: 100001}}\nsource: bytes",
+            "2:37: to.create.partitions: must be 100000 or less",
+        ),
         ("name: a\nto: {topic: ..}\nsource: bytes", "2:13: to.topic: '..' is no topic's name"),
         (f"name: a\nto: {{topic: {'x' * 250}}}\nsource: bytes", "2:13: to.topic: 'xxx"),
         ("name: a\nerrors: {dead_letter: a b}", "2:23: errors.dead_letter: 'a b' is no topic's"),

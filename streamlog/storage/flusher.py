@@ -24,7 +24,7 @@ import os
 import time
 from dataclasses import dataclass
 from functools import partial
-from threading import Condition, Thread, get_ident
+from threading import Condition, Lock, Thread, get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
 from streamlog.errors import LogClosedError, StorageError
@@ -120,6 +120,7 @@ class Flusher:
         self._threaded = threaded
         self._condition = Condition()
         self._dirty: dict[Flushable, None] = {}
+        self._syncing_deferred = Lock()
         self._unsynced: dict[Segment, None] = {}  # for durability="os"
         self._unsynced_directories: dict[str, None] = {}
         self._waiters: list[DurableCallback] = []
@@ -393,10 +394,13 @@ class Flusher:
 
     def _sync_deferred(self) -> None:
         """Syncs what durability="os" has left to the system so far."""
-        with self._condition:
-            segments, self._unsynced = list(self._unsynced), {}
-            directories, self._unsynced_directories = list(self._unsynced_directories), {}
-        self._sync_files(segments, directories)
+        with self._syncing_deferred:  # who finds nothing left returns when that is synced
+            if self._failure is not None:
+                raise self._failure
+            with self._condition:
+                segments, self._unsynced = list(self._unsynced), {}
+                directories, self._unsynced_directories = list(self._unsynced_directories), {}
+            self._sync_files(segments, directories)
 
     def _sync_files(self, segments: Sequence[Segment], directories: Sequence[str]) -> None:
         """Raises `StorageError`, and then all writing has ended."""

@@ -79,6 +79,8 @@ class Bounds:
     log_start_offset: int = 0
     known_durable_offset: int = 0
     """A batch below it was synced: damage there is corruption."""
+    synced_offset: int = 0
+    """From there on a batch may be in the page cache only, where a failed sync has left it."""
     max_torn_bytes: int | None = 0
     """How far from the end a batch can be torn; None for any distance."""
 
@@ -122,6 +124,7 @@ class Loader:
         self._files: Files = pool.files
         self._bounds = bounds
         self._writable = writable
+        self._unsynced: dict[Segment, int] = {}  # and from which position on
         self._exists = pool.files.exists(directory)
         self._offsets_of: dict[str, list[int]] = {}
         for name in pool.files.listdir(directory) if self._exists else []:
@@ -280,6 +283,8 @@ class Loader:
             if header.base_offset != loaded.log_end_offset:
                 reason = f"base offset {header.base_offset} instead of {loaded.log_end_offset}"
                 return Corrupt(event.position, reason)
+            if header.base_offset >= self._bounds.synced_offset:
+                self._unsynced.setdefault(segment, event.position)
             indexes.observe(header.last_offset, header.max_timestamp, event.position)
             aborted = replay_batch(producers, header, segment, event.position)
             if aborted is not None:
@@ -336,19 +341,25 @@ class Loader:
         return segments[:keep]
 
     def _settle(self, segments: list[Segment], first: int, loaded: LoadedLog) -> None:
-        """Makes what was found durable: it may be in the page cache only."""
+        """Makes what was found durable: it may be in the page cache only.
+
+        What may be there because its sync failed is written again: the system took those pages for
+        clean when it failed, and another sync alone would leave them where they are.
+        """
         changed = self._drop_strays(segments, loaded)
         for place in range(first, len(segments)):
             segment = segments[place]
             if place < len(segments) - 1:
                 segment.indexes.seal()
             segment.reopen(writable=self._writable and place == len(segments) - 1)
-            if self._files.size(segment.path) != segment.size_bytes:
+            cut = self._files.size(segment.path) != segment.size_bytes
+            if cut:
                 segment.cut(segment.size_bytes)
-                changed = True
-            elif loaded.log_end_offset > loaded.recovery_point:
+            if segment in self._unsynced:
+                segment.rewrite(self._unsynced[segment])
+            elif loaded.log_end_offset > loaded.recovery_point and not cut:
                 segment.datasync()
-                changed = True
+            changed |= cut or loaded.log_end_offset > loaded.recovery_point
         if changed:
             self._files.sync_directory(self._directory)
         loaded.producers.decide_below(loaded.log_end_offset)

@@ -409,13 +409,15 @@ class LogDirectory:
         checkpoints = self._checkpoints
         partition_id = (topic.description.topic_id, topic_partition.partition)
         durable = checkpoints.durable_offsets.get(partition_id)
+        known_durable_offset = durable.high_watermark if durable else 0
         max_torn_bytes = self._max_torn_bytes
         if max_torn_bytes is not None:
             max_torn_bytes += topic.config.max_message_bytes
         return Bounds(
             recovery_point=checkpoints.recovery_points.get(topic_partition, 0),
             log_start_offset=checkpoints.log_start_offsets.get(topic_partition, 0),
-            known_durable_offset=durable.high_watermark if durable else 0,
+            known_durable_offset=known_durable_offset,
+            synced_offset=known_durable_offset if max_torn_bytes is not None else 0,
             max_torn_bytes=max_torn_bytes,
         )
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streamlog.storage.file_pool import FilePool
 
 WALK_BYTES: Final = 1 << 16
+REWRITE_BYTES: Final = 1 << 20
 MIN_PREALLOCATION: Final = 1 << 16
 MAX_PREALLOCATION: Final = 1 << 24
 ANY_OFFSET: Final = 1 << 63
@@ -160,6 +161,15 @@ class Segment:
             file.truncate(size_bytes)
             file.datasync()
         self.size_bytes = self._allocated_bytes = size_bytes
+
+    def rewrite(self, position: int) -> None:
+        """Writes what is behind `position` once more, durably."""
+        with contextlib.closing(self._pool.files.open(self.path, "write")) as file:
+            while position < self.size_bytes:
+                data = file.pread(min(REWRITE_BYTES, self.size_bytes - position), position)
+                file.pwrite(data, position)
+                position += len(data)
+            file.datasync()
 
     def take_index_write(self) -> IndexWrite | None:
         """What is to be written of the indexes; None for nothing."""

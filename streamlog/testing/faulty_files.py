@@ -86,6 +86,14 @@ class FaultyFiles:
         Cuts in the order of operations are cheap.
         """
         with self._lock:
+            done = self.operations[: cut.after]
+            if cut.adversary is Adversary.ALL and any(
+                each.kind == "failed datasync" for each in done
+            ):
+                nodes = copy_nodes(self._initial)
+                for operation in done:
+                    apply(nodes, operation)
+                return _from_nodes(nodes)
             if self._replay is None or self._replay.done > cut.after:
                 self._replay = Replay(self._initial)
             self._replay.advance(self.operations[self._replay.done : cut.after])
@@ -108,7 +116,9 @@ class FaultyFiles:
         """Lets the operation of this kind behind the next `after` ones raise, once.
 
         Kinds: write, truncate, preallocate, datasync, create, rename, unlink, mkdir,
-        sync_directory. The failed operation has no effect and is not recorded.
+        sync_directory. The failed operation has no effect and is not recorded. Only a datasync that
+        fails has one, as on Linux: the file stays as it is in memory, no later sync writes what
+        this one was to write, and a loss of power takes it away unless it is written again.
         """
         with self._lock:
             self._faults.append(_Fault(kind, after, error))
@@ -250,6 +260,8 @@ class FaultyFiles:
             if fault.kind == operation.kind:
                 if fault.countdown == 0:
                     self._faults.remove(fault)
+                    if operation.kind == "datasync":
+                        self.operations.append(operation._replace(kind="failed datasync"))
                     raise OSError(fault.error, os.strerror(fault.error), operation.path)
                 fault.countdown -= 1
                 break

@@ -1,7 +1,8 @@
 """Which operations on a file system survive a loss of power. Pure.
 
 Of a file survives what its last `datasync` covered, of a directory the names that its last
-`sync_directory` covered. What becomes of later operations is up to the `Adversary`.
+`sync_directory` covered. What becomes of later operations is up to the `Adversary`. What a
+`datasync` that failed was to write is lost, however often the file is synced afterwards.
 """
 
 from __future__ import annotations
@@ -85,6 +86,10 @@ class Replay:
     def advance(self, operations: Iterable[Operation]) -> None:
         for operation in operations:
             self.done += 1
+            if operation.kind == "failed datasync":
+                pending = self._pending.get(operation.node, [])
+                pending[:] = [each for each in pending if each.kind != "write"]
+                continue
             if operation.kind in {"datasync", "sync_directory"}:
                 for earlier in self._pending.pop(operation.node, []):
                     apply(self._durable, earlier)

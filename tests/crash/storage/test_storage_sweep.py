@@ -399,6 +399,34 @@ def test_nothing_acknowledged_is_lost_whichever_operation_fails(
             raise
 
 
+def test_what_is_read_after_a_failed_sync_survives_a_loss_of_power(
+    workload: Workload, pytestconfig: pytest.Config
+) -> None:
+    """Reopened in the same boot, the log finds in memory what the failed sync has not written."""
+    count = sum(operation.kind == "datasync" for operation in workload.files.operations)
+    for place in range(0, count, 1 if pytestconfig.getoption("--all-cuts") else 3):
+        files = FaultyFiles()
+        files.fail("datasync", after=place)
+        failing = Workload(files)
+        with contextlib.suppress(StorageError):
+            failing.run()
+        if failing.directory is not None:
+            with contextlib.suppress(StorageError):
+                failing.directory.close()
+        directory = failing.open()
+        if "events" in directory.topics():
+            for name in PARTITIONS:
+                files.note(("acknowledged", name, directory.partition(*name).high_watermark))
+        cut = Cut(len(files.operations), Adversary.NOTHING)
+        survivors = files.cut(cut)
+        directory.close()
+        try:
+            check_survivors(failing, survivors, cut)
+        except BaseException as raised:
+            raised.add_note(f"datasync {place} of {count} failed")
+            raise
+
+
 def test_the_workload_reaches_what_it_is_meant_to_reach(workload: Workload) -> None:
     kinds = {operation.kind for operation in workload.files.operations}
     names = {operation.path.rsplit(".", 1)[-1] for operation in workload.files.operations}

@@ -255,6 +255,30 @@ def test_a_sync_that_fails_ends_writing_until_the_log_is_reopened(disk: Disk) ->
     assert read_all(disk.partition()) == [b"acknowledged"]
 
 
+@pytest.mark.parametrize("durability", ["fsync", "os"])
+def test_what_a_failed_sync_left_in_memory_is_written_again_when_the_log_is_reopened(
+    disk: Disk, durability: str
+) -> None:
+    """The system takes its pages for clean, so that another sync alone would not write them."""
+    directory = disk.open(durability=durability)
+    append(disk.partition(segment_bytes="300"), b"acknowledged" * 10)
+    disk.flush()
+    for _ in range(3):
+        append(disk.partition(), b"unknown" * 20)
+    disk.files.fail("datasync", after=1)
+    with pytest.raises(SyncFailedError):
+        directory.sync()
+    disk.directories.pop().close()
+    directory = disk.open(durability=durability)
+    append(disk.partition(), b"acknowledged too")
+    directory.sync()
+    expected = read_all(disk.partition())
+    assert expected[::4] == [b"acknowledged" * 10, b"acknowledged too"]
+    disk.crash(Adversary.NOTHING)
+    disk.open(durability=durability, boot_id="second")
+    assert read_all(disk.partition()) == expected
+
+
 @pytest.mark.parametrize(
     ("error", "remedy"), [(errno.EIO, "Check the disk"), (errno.EMFILE, r"\(ulimit -n\)")]
 )

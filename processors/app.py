@@ -77,10 +77,10 @@ class App:
         on_offset_gap: OffsetGap | None = None,
         exchange: ExchangeMode | None = None,
     ) -> None:
-        if not _LEGAL_NAME.fullmatch(name):
+        if not _LEGAL_NAME.fullmatch(name) or name in {".", ".."}:
             raise ValueError(
                 f"application name {name!r}: names are letters, digits, '.', '_' and '-', as they "
-                "become part of topic names"
+                "become part of topic names and a directory below that of the state"
             )
         self.name = name
         self.log = log

@@ -65,8 +65,12 @@ class Application:
     options: WorkerOptions = field(default_factory=WorkerOptions)
 
     def agent_group(self, agent: Agent) -> str:
-        """Agents have positions of their own: one may be far behind where the streams are."""
-        return f"{self.name}-{agent.name}"
+        """Agents have positions of their own: one may be far behind where the streams are.
+
+        No application can have such a name: with a hyphen, the agent `count` of `word` would share
+        the offsets of an application `word-count`, and each would miss what the other had read.
+        """
+        return f"{self.name}/{agent.name}"
 
     def changelog_topic(self, store: str) -> str:
         return self.topology.changelog_topic(store)

@@ -30,7 +30,7 @@ class Footprint:
 def named_by_manifest(app: str, manifest: Mapping[str, Any]) -> Footprint:
     """What the manifest says."""
     return Footprint(
-        groups=[app, *(f"{app}-{agent}" for agent in manifest["agents"])],
+        groups=[app, *(f"{app}/{agent}" for agent in manifest["agents"])],
         changelogs=[f"{app}-{store}{CHANGELOG}" for store in manifest["stores"]],
         repartitions=[f"{app}-{name}{REPARTITION}" for name in manifest["exchanges"]],
     )

@@ -68,7 +68,7 @@ def test_one_slow_call_stops_no_other_task(
     machine.run(app, until=done)
     assert machine.table("word-counts") == expected(LINES)
     assert [record.value for record in machine.records("heard", value=str)] == LINES[:2]
-    group = machine.log.committed_offsets("word-count-listen")
+    group = machine.log.committed_offsets("word-count/listen")
     assert group == {("lines", 0): 2}
     assert machine.log.committed_offsets("word-count")["lines", 0] == len(LINES)  # type: ignore[index]
 
@@ -135,3 +135,25 @@ def test_an_agent_that_raises_follows_the_policy_of_processing(machine: Machine)
     assert [record.value for record in machine.records("out")] == [1, 2]
     (letter,) = machine.records("raising-dead-letters", value=bytes)
     assert letter.value == b"bad"
+
+
+def test_an_agent_and_an_application_of_like_names_have_positions_of_their_own(
+    machine: Machine,
+) -> None:
+    """The agent `count` of `word`, and `word-count`: both read all lines."""
+    machine.log.create_topic("lines", 1)
+    machine.send("lines", "a", "b")
+    word = App("word")
+
+    @word.agent("lines", value=str, to="heard", to_value=str)
+    async def count(lines: Any) -> Any:
+        async for line in lines:
+            yield line
+
+    word_count = App("word-count")
+    word_count.stream("lines", value=str).to("copied", value=str)
+    assert count.name == "count"
+    machine.run(word)
+    machine.run(word_count)
+    for topic in ("heard", "copied"):
+        assert [record.value for record in machine.records(topic, value=str)] == ["a", "b"]

@@ -335,7 +335,7 @@ def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> 
     assert dry.lines == [
         "group word-count: offset of lines-0 3 -> 0",
         "group word-count: offset of word-count-words-repartition-0 0 -> 2",
-        "group word-count-tally: offset of lines-0 2 -> 0",
+        "group word-count/tally: offset of lines-0 2 -> 0",
         "state in word-count-counts-changelog-0: 1 keys deleted",
         f"directory {state}: deleted",
     ]
@@ -346,7 +346,7 @@ def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> 
     with streamlog.open(tmp_path / "log") as log:
         offsets = log.committed_offsets("word-count")
         assert offsets[TopicPartition("lines", 0)] == 0
-        assert log.committed_offsets("word-count-tally") == {TopicPartition("lines", 0): 0}
+        assert log.committed_offsets("word-count/tally") == {TopicPartition("lines", 0): 0}
         assert log.committed_offsets("word-count-2") == {TopicPartition("lines", 0): 1}
         with log.consumer("word-count-counts-changelog") as consumer:
             records = consumer.poll()
@@ -386,7 +386,7 @@ def test_an_interrupted_reset_can_be_repeated(
         assert run("reset", "word-count", "--yes").code == 130
     assert run("reset", "word-count", "--yes").code == 0
     with streamlog.open(tmp_path / "log") as log:
-        assert log.committed_offsets("word-count-tally") == {TopicPartition("lines", 0): 0}
+        assert log.committed_offsets("word-count/tally") == {TopicPartition("lines", 0): 0}
 
 
 @pytest.mark.usefixtures("numbers")
@@ -418,7 +418,7 @@ def fill_application(log: streamlog.Log) -> None:
             "word-count-counts-changelog", [b"the", b"gone", b"gone"], [b"1", b"1", None]
         )
         producer.send_columns("word-count-words-repartition", [b"the"], [b"1"])
-        for group, offset in [("word-count", 3), ("word-count-tally", 2), ("word-count-2", 1)]:
+        for group, offset in [("word-count", 3), ("word-count/tally", 2), ("word-count-2", 1)]:
             producer.send_offsets_to_transaction(
                 {TopicPartition("lines", 0): offset}, GroupMetadata(group_id=group)
             )

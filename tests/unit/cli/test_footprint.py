@@ -14,7 +14,7 @@ def test_the_manifest_names_stores_exchanges_and_agents() -> None:
         "agents": {"settle": {"topic": "orders"}},
     }
     assert named_by_manifest("shop", manifest) == Footprint(
-        groups=["shop", "shop-settle"],
+        groups=["shop", "shop/settle"],
         changelogs=["shop-counts-changelog"],
         repartitions=["shop-lines.group_by-repartition"],
     )

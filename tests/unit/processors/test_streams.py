@@ -204,6 +204,8 @@ def test_wrong_options_are_refused_where_they_are_written() -> None:
         app.stream("other", value="jsn")
     with pytest.raises(ValueError, match="application name 'two words'"):
         App("two words")
+    with pytest.raises(ValueError, match=r"application name '\.\.': .*a directory"):
+        App("..")
     with pytest.raises(ValueError, match="memory='much'"):
         App("a", memory="much")
     with pytest.raises(ValueError, match="processing policy 'ignore'"):

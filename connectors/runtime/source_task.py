@@ -24,7 +24,7 @@ from connectors.runtime.poison import PoisonPolicy
 from connectors.runtime.retry import Retries
 from connectors.runtime.source_events import SourceEvents
 from connectors.runtime.source_session import SourceProgress, SourceSession
-from connectors.runtime.source_transaction import SourceTransaction
+from connectors.runtime.source_transaction import MAX_AGE_MS, TIMEOUT_MS, SourceTransaction
 from connectors.runtime.stop import Stop
 from connectors.runtime.topics import ensure_topic
 from streamlog.targets import TargetStatus
@@ -135,7 +135,9 @@ class SourceTask:
         log, document = context.log, self._document
         await asyncio.to_thread(self._ensure_topics, log)
         producer = await asyncio.to_thread(
-            log.producer, transactional_id=f"{WORKER_GROUP}-{self.name}-0"
+            log.producer,
+            transactional_id=f"{WORKER_GROUP}-{self.name}-0",
+            transaction_timeout_ms=TIMEOUT_MS + min(document.commit.age_ms, MAX_AGE_MS),
         )
         stack.push_async_callback(asyncio.to_thread, producer.close)
         offsets = await read_source_offsets(log, self.name)

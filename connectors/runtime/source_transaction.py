@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from connectors.runtime.offsets import OFFSETS_TOPIC, encode_key, to_json
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from connectors.config.document import Commit
     from streamlog.client.contract import Producer
     from streamlog.clock import Clock
+
+TIMEOUT_MS: Final = 60_000
+"""How much longer than its age at the latest a transaction may be open: Kafka's default."""
+MAX_AGE_MS: Final = 600_000
+"""Older it does not get, whatever is configured: it would be aborted after 15 minutes."""
 
 OffsetPair = tuple["Mapping[str, Any]", "Mapping[str, Any]"]
 
@@ -62,7 +67,8 @@ class SourceTransaction:
             return None
         if self._size_bytes >= self._policy.size_bytes:
             return 0
-        return max(0, self._began_ms + self._policy.age_ms - self._clock.now_ms())
+        age_ms = min(self._policy.age_ms, MAX_AGE_MS)
+        return max(0, self._began_ms + age_ms - self._clock.now_ms())
 
     async def commit(self) -> Sequence[OffsetPair]:
         """Returns the source offsets that are durable now."""

@@ -24,6 +24,7 @@ from connectors.config.document import Commit, Errors, PluginConfig, SourceDocum
 from connectors.config.document import Retry as RetryConfig
 from connectors.errors import PoisonRecordError, RetryError
 from connectors.runtime.source_task import SourceTask
+from streamlog.coordination.transaction_record import decode_value
 from streamlog.errors import TransactionalIdInUseError
 
 if TYPE_CHECKING:
@@ -197,6 +198,19 @@ def test_a_value_that_its_serde_refuses_is_poison(bench: Bench) -> None:
     bench.run_targets(task(lambda _: Scripted(batch(1, "a", 7, "c")), errors=errors))
     assert bench.values("out") == [b"a", b"c"]
     assert bench.values("bad") == [b"7"]
+
+
+@pytest.mark.parametrize(("age_ms", "timeout_ms"), [(500, 60_500), (86_400_000, 660_000)])
+def test_a_transaction_may_get_as_old_as_the_file_says(
+    bench: Bench, age_ms: int, timeout_ms: int
+) -> None:
+    """It would be aborted after a minute, and the run with it."""
+    bench.run_targets(task(lambda _: Scripted(batch(1, "a")), commit=Commit(age_ms=age_ms)))
+    timeouts = {
+        decode_value("connect-test-0", record.value).timeout_ms
+        for record in bench.records("__transaction_state")
+    }
+    assert timeouts == {timeout_ms}
 
 
 def test_two_connectors_of_one_name_are_refused(bench: Bench) -> None:

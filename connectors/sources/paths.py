@@ -6,6 +6,7 @@ read; those to directories are not followed, so that no walk is endless.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import TYPE_CHECKING, Final
@@ -81,8 +82,17 @@ def _walk(directory: str, depth: int | None, excluded: Sequence[re.Pattern[str]]
         if entry.is_dir(follow_symlinks=False):
             if depth is None or entry.path.count("/") < depth:
                 yield from _walk(entry.path, depth, excluded)
-        elif entry.is_file():
+        elif _is_file(entry):
             yield entry.path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False  # a link to itself leads to no file, as one to nowhere
 
 
 def _any(patterns: Sequence[re.Pattern[str]], path: str) -> bool:

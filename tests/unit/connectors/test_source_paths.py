@@ -48,6 +48,7 @@ def tree(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(name)
     (tmp_path / "link.py").symlink_to(tmp_path / "a.py")
     (tmp_path / "dead.py").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "itself.py").symlink_to(tmp_path / "itself.py")
     (tmp_path / "x" / "loop").symlink_to(tmp_path)
     return tmp_path
 

@@ -3,25 +3,27 @@
 It names everything whose data would be wrong or lost under another graph: stores with their kind,
 serdes and partitions, exchanges, and the sources that feed them. Stateless operators and sinks may
 change freely and are not in it; neither is what a function does, which nobody can compare. Agents
-may come and go; they are there so that one whose offsets are lost is told from a new one.
+may come and go, and so may topics that no state comes of; they are there (`reads` has all topics
+of streams) so that one whose offsets are lost is told from a new one.
 
     {"format": 1, "application": "word-count",
      "sources": {"lines": {"partitions": 4}},
-     "exchanges": {"words": {"partitions": 4, "key": "str"}},
+     "exchanges": {"words": {"partitions": 4, "key": "str", "value": null}},
      "stores": {"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}},
-     "agents": {"settle": {"topic": "orders"}}}
+     "agents": {"settle": {"topic": "orders"}},
+     "reads": ["lines"]}
 """
 
 from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from processors.errors import IncompatibleTopologyError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 FORMAT: Final = 1
@@ -32,7 +34,13 @@ Facts = dict[str, dict[str, Any]]
 
 
 def make_manifest(
-    application: str, *, sources: Facts, exchanges: Facts, stores: Facts, agents: Facts
+    application: str,
+    *,
+    sources: Facts,
+    exchanges: Facts,
+    stores: Facts,
+    agents: Facts,
+    reads: Sequence[str],
 ) -> Manifest:
     return {
         "format": FORMAT,
@@ -41,6 +49,7 @@ def make_manifest(
         "exchanges": exchanges,
         "stores": stores,
         "agents": agents,
+        "reads": list(reads),
     }
 
 
@@ -76,7 +85,10 @@ def _show(facts: Mapping[str, Any]) -> str:
 def read_manifest(path: Path) -> Manifest | None:
     """The manifest, or None where there is none yet."""
     try:
-        manifest = json.loads(path.read_bytes())
+        read: object = json.loads(path.read_bytes())
+        if not isinstance(read, dict):
+            raise ValueError("not an object")
+        manifest = cast("Manifest", read)  # JSON's keys are texts
     except FileNotFoundError:
         return None
     except ValueError as error:

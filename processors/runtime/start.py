@@ -1,6 +1,6 @@
 """From an application and a log to restored tasks, in the order that exactly once asks for.
 
-1. The topics, and the manifest of an earlier run against this topology.
+1. The manifest of an earlier run against this topology; then the topics.
 2. Committed offsets, which waits until the outcome of a predecessor's transaction is known; the
    producer, made before, has fenced the predecessor and ended what it left open.
 3. Only then the ends of the changelogs, to which the stores are restored.
@@ -24,7 +24,9 @@ from processors.runtime.manifest_file import (
 from processors.runtime.offsets import GroupOffsets, find_offsets, pin_offsets
 from processors.runtime.restore import Changelog, Restore, choose_start
 from processors.runtime.tasks import Tasks
-from processors.runtime.topics import agent_store_partitions, prepare_topics
+from processors.runtime.topics import agent_store_partitions, count_partitions, make_topics
+from processors.topology.manifest import exchanges, sources_of_state, stores
+from processors.topology.partitioning import choose_partitions
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -86,11 +88,17 @@ class Starter:
 
     async def start(self, wake: Callable[[], None]) -> Tasks:
         """The tasks, ready to run. `wake` is called, in any thread, when there is work."""
-        plan = prepare_topics(self._application, self._log)
-        manifest = describe(self._application, plan, self._log)
+        counts = count_partitions(self._application, self._log)
+        plan = choose_partitions(self._application.topology, counts)
+        manifest = describe(
+            self._application, plan, agent_store_partitions(self._application, counts)
+        )
         earlier = read_manifest(self._site.manifest_path)
         check_manifest(earlier, manifest)
-        engine_states, agent_states = self._open_stores(plan)
+        make_topics(self._application, plan, self._log, counts)
+        engine_states, agent_states = self._open_stores(
+            plan, agent_store_partitions(self._application, counts)
+        )
         streams, agents = self._start_readers(plan, earlier)
         await self._restore()
         pin_offsets(self._producer, [streams, *agents])
@@ -136,7 +144,7 @@ class Starter:
     def _known(self, earlier: Manifest | None) -> tuple[Collection[str], Collection[str]]:
         """The source topics and agents whose offsets an earlier run has committed."""
         if earlier is not None:
-            return earlier["sources"], earlier["agents"]
+            return earlier.get("reads", earlier["sources"]), earlier["agents"]
         changelogs = [state.changelog for state in self._stores.states.values()]
         ends = self._log.end_offsets(changelogs, isolation="read_uncommitted")
         if not any(ends.values()):
@@ -160,11 +168,10 @@ class Starter:
     # Stores.
 
     def _open_stores(
-        self, plan: PartitionedTopology
+        self, plan: PartitionedTopology, agent_partitions: int
     ) -> tuple[dict[StoreKey, KeyValueState], dict[StoreKey, KeyValueState]]:
         """The states of the engine's stores and those of the agents'."""
         application, stores = self._application, self._stores
-        agent_partitions = agent_store_partitions(application, self._log)
         count = sum(store.partitions for store in plan.stores)
         count += len(application.stores) * agent_partitions
         cache_bytes = application.options.memory_bytes // CACHE_SHARE // max(count, 1)
@@ -274,35 +281,24 @@ class Starter:
         return frozenset([*plan.repartition_topics, *changelogs])
 
 
-def describe(application: Application, plan: PartitionedTopology, log: Log) -> Manifest:
-    """The manifest of an application over these topics."""
-    stores = {
-        spec.name: {
-            "kind": spec.kind,
-            "key": spec.key.name,
-            "value": spec.value.name,
-            "partitions": spec.partitions,
-        }
-        for spec in plan.stores
-    }
-    for store in application.stores:
-        stores[store.name] = {
+def describe(
+    application: Application, plan: PartitionedTopology, agent_partitions: int
+) -> Manifest:
+    """The manifest of an application over topics of these partition counts."""
+    agent_stores = {
+        store.name: {
             "kind": "agents",
             "key": store.key_serde.name,
             "value": store.value_serde.name,
-            "partitions": agent_store_partitions(application, log),
+            "partitions": agent_partitions,
         }
-    topology = plan.topology
+        for store in application.stores
+    }
     return make_manifest(
         application.name,
-        sources={
-            source.topic: {"partitions": log.topic(source.topic).partitions}
-            for source in topology.sources
-        },
-        exchanges={
-            node.path: {"partitions": plan.partitions[node], "key": node.key.name}
-            for node in topology.exchanges
-        },
-        stores=stores,
+        sources=sources_of_state(plan),
+        exchanges=exchanges(plan),
+        stores=stores(plan) | agent_stores,
         agents={agent.name: {"topic": agent.topic} for agent in application.agents},
+        reads=[source.topic for source in plan.topology.sources],
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processors.topology.partitioning import choose_partitions
-from streamlog.errors import UnknownTopicError
+from processors.errors import TopologyError
+from streamlog.errors import PartitionCountError, UnknownTopicError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from processors.runtime.application import Application
     from processors.topology.partitioning import PartitionedTopology
     from streamlog.client.contract import Log
@@ -33,51 +35,68 @@ def own_topics(application: Application) -> set[str]:
     }
 
 
-def prepare_topics(application: Application, log: Log) -> PartitionedTopology:
-    """Settles the partition counts and makes the topics that do not exist.
+def count_partitions(application: Application, log: Log) -> dict[str, int]:
+    """The partitions of every topic there is, and of those read here that are still to be made.
 
     Raises:
-        UnknownTopicError: a source topic that nobody has made.
-        PartitionCountError: an internal topic, or a sink whose partitions were asked for, has
-            another number of partitions.
+        UnknownTopicError: a source topic that nobody has made or will make here.
     """
-    _make_own_sources(application, log)
     counts = {name: found.partitions for name, found in log.topics().items()}
-    for topic in read_topics(application):
-        if topic not in counts:
-            raise UnknownTopicError(topic, counts)
-    plan = choose_partitions(application.topology, counts)
-    for topic, partitions in plan.repartition_topics.items():
-        log.create_topic(topic, partitions, exist_ok=True)
-    for store in plan.stores:
-        log.create_topic(store.changelog, store.partitions, exist_ok=True)
-    _make_sinks(application, plan, log, counts)
-    _make_agent_topics(application, log, counts)
-    return plan
-
-
-def agent_store_partitions(application: Application, log: Log) -> int:
-    """A store of agents has a partition for every partition that any agent reads."""
-    return max((log.topic(agent.topic).partitions for agent in application.agents), default=1)
-
-
-def _make_own_sources(application: Application, log: Log) -> None:
-    """Topics that are written here and read here: before anything can be counted."""
-    known = log.topics()
-    counts = {name: found.partitions for name, found in known.items()}
-    read = [topic for topic in read_topics(application) if topic not in known]
+    missing = [topic for topic in read_topics(application) if topic not in counts]
     most = max((counts[topic] for topic in read_topics(application) if topic in counts), default=1)
     asked = {sink.topic: sink.partitions for sink in application.topology.sinks}
     for agent in application.agents:
         if agent.sink is not None:
             asked.setdefault(agent.sink.topic, agent.sink.partitions)
-    for topic in read:
-        if topic in asked:
-            log.create_topic(topic, asked[topic] or most)
+    for topic in missing:
+        if topic not in asked:
+            raise UnknownTopicError(topic, counts)
+        counts[topic] = asked[topic] or most
+    return counts
+
+
+def make_topics(
+    application: Application, plan: PartitionedTopology, log: Log, counts: Mapping[str, int]
+) -> None:
+    """Makes the topics that do not exist.
+
+    Args:
+        counts: Of `count_partitions`.
+
+    Raises:
+        PartitionCountError: a sink whose partitions were asked for has another number of them.
+        TopologyError: an internal topic has, of an earlier run.
+    """
+    for topic in read_topics(application):
+        if topic not in log.topics():
+            log.create_topic(topic, counts[topic])
+    known = log.topics()
+    for node in plan.topology.exchanges:
+        _make_internal(log, node.path, plan.topology.repartition_topic(node), plan.partitions[node])
+    for store in plan.stores:
+        _make_internal(log, store.name, store.changelog, store.partitions)
+    _make_sinks(application, plan, log, known)
+    _make_agent_topics(application, log, known, counts)
+
+
+def agent_store_partitions(application: Application, counts: Mapping[str, int]) -> int:
+    """A store of agents has a partition for every partition that any agent reads."""
+    return max((counts[agent.topic] for agent in application.agents), default=1)
+
+
+def _make_internal(log: Log, owner: str, topic: str, partitions: int) -> None:
+    try:
+        log.create_topic(topic, partitions, exist_ok=True)
+    except PartitionCountError as error:
+        raise TopologyError(
+            f"{owner!r} needs {partitions} partitions, but its topic {topic!r} has {error.found}, "
+            f"of an earlier run: ask for {error.found} with partitions=, or give it or the "
+            "application another name"
+        ) from error
 
 
 def _make_sinks(
-    application: Application, plan: PartitionedTopology, log: Log, known: dict[str, int]
+    application: Application, plan: PartitionedTopology, log: Log, known: Collection[str]
 ) -> None:
     asked = {sink.topic for sink in application.topology.sinks if sink.partitions is not None}
     for topic, partitions in plan.sink_topics.items():
@@ -88,12 +107,13 @@ def _make_sinks(
         log.create_topic(letters, 1, exist_ok=True)
 
 
-def _make_agent_topics(application: Application, log: Log, known: dict[str, int]) -> None:
+def _make_agent_topics(
+    application: Application, log: Log, known: Collection[str], counts: Mapping[str, int]
+) -> None:
     for agent in application.agents:
         sink = agent.sink
         if sink is not None and (sink.topic not in known or sink.partitions is not None):
-            count = sink.partitions or log.topic(agent.topic).partitions
-            log.create_topic(sink.topic, count, exist_ok=True)
-    partitions = agent_store_partitions(application, log)
+            log.create_topic(sink.topic, sink.partitions or counts[agent.topic], exist_ok=True)
+    partitions = agent_store_partitions(application, counts)
     for store in application.stores:
-        log.create_topic(application.changelog_topic(store.name), partitions, exist_ok=True)
+        _make_internal(log, store.name, application.changelog_topic(store.name), partitions)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processors import App
-from processors.errors import DeserializationError, IncompatibleTopologyError, ProcessingError
+from processors.errors import (
+    DeserializationError,
+    IncompatibleTopologyError,
+    ProcessingError,
+    TopologyError,
+)
 from processors.runtime import worker as worker_module
 from processors.runtime.worker import Worker
 from streamlog.client.contract import TopicPartition
@@ -142,6 +147,44 @@ def test_a_changed_topology_on_old_state_is_refused_with_the_difference(bench: B
         "- store 'counts' (",
         "+ store 'totals' (",
     ]
+    assert "changing-totals-changelog" not in bench.log.topics(), "nothing is made of it"
+
+
+def test_another_number_of_partitions_is_refused_with_the_difference_or_its_remedy(
+    bench: Bench,
+) -> None:
+    bench.log.create_topic("lines", 2)
+
+    def make(partitions: int | None) -> App:
+        app = App("growing")
+        words = app.stream("lines", value=str).group_by(str, name="words", partitions=partitions)
+        words.count(name="counts").to_stream().to("out")
+        return app
+
+    bench.run(make(None))
+    with pytest.raises(IncompatibleTopologyError, match="'words': partitions was 2, is 5"):
+        bench.run(make(5))
+    shutil.rmtree(bench.state_dir)
+    with pytest.raises(TopologyError, match=r"'words' needs 5 .* has 2, .*partitions=.*another"):
+        bench.run(make(5))
+    bench.run(make(2))
+
+
+def test_a_topic_that_no_state_comes_of_may_come_and_go(bench: Bench) -> None:
+    bench.log.create_topic("lines", 2)
+    bench.log.create_topic("others", 1)
+    bench.send("others", "b")
+
+    def make(*, others: bool) -> App:
+        app = App("growing")
+        app.stream("lines", value=str).group_by_key().count(name="counts").to_stream().to("out")
+        if others:
+            app.stream("others", value=str).map(str.upper).to("loud", value=str)
+        return app
+
+    for others in (False, True, False, True):
+        bench.run(make(others=others))
+    assert [record.value for record in bench.records("loud", str)] == ["B"]
 
 
 def test_an_unknown_source_topic_is_named_with_the_near_miss(

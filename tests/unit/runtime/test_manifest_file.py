@@ -25,6 +25,7 @@ MANIFEST = make_manifest(
     exchanges={"words": {"partitions": 4}},
     stores={"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}},
     agents={},
+    reads=["lines"],
 )
 
 
@@ -48,8 +49,8 @@ def test_every_difference_is_a_line_and_the_error_names_the_remedy() -> None:
 
 def test_without_stores_sources_may_come_and_go() -> None:
     x, y = {"x": {"partitions": 1}}, {"y": {"partitions": 2}}
-    stateless = make_manifest("a", sources=x, exchanges={}, stores={}, agents={})
-    other = make_manifest("a", sources=y, exchanges={}, stores={}, agents={})
+    stateless = make_manifest("a", sources=x, exchanges={}, stores={}, agents={}, reads=[])
+    other = make_manifest("a", sources=y, exchanges={}, stores={}, agents={}, reads=[])
     assert differences(stateless, other) == []
 
 
@@ -61,7 +62,7 @@ def test_what_is_written_is_read_and_no_temporary_file_stays(tmp_path: Path) -> 
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("text", ["{", '{"format": 2}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}'])
 def test_a_damaged_or_newer_manifest_is_an_error_and_no_fresh_start(
     tmp_path: Path, text: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -394,3 +395,18 @@ def test_paths_that_match_nothing_are_an_error_at_the_end(tmp_path: Path) -> Non
     with pytest.raises(SourceReadError, match="no file matches"):
         take(opened(Offsets(), pattern), Offsets(), last=True)
     assert take(opened(Offsets(), pattern), Offsets()) == []
+
+
+def test_a_file_or_directory_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f").write_bytes(b"1\n")
+
+    def refuse(path: str, *_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    for function, named in [("open", tmp_path / "f"), ("scandir", tmp_path)]:
+        with monkeypatch.context() as patch:  # to root, who may run this, nothing is forbidden
+            patch.setattr(os, function, refuse)
+            with pytest.raises(SourceReadError, match=f"{named}: Permission denied"):
+                take(opened(Offsets(), tmp_path / "*"), Offsets())

@@ -9,7 +9,9 @@
 SHELL := /bin/sh
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
-SOURCES := $(shell find streamlog processors connectors -name '*.py') pyproject.toml setup.py
+# Folders too: they change where a module goes away, which must not stay installed.
+SOURCES := $(shell find streamlog processors connectors -name '*.py' -o -type d ! -name __pycache__) \
+	pyproject.toml setup.py
 PYTEST := bin/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 PURE_TESTS := tests/unit tests/property tests/conformance
 KIND := from streamlog.compiled import kind; print(kind())

@@ -8,6 +8,7 @@
         ├── StateError                    the stores on disk
         │   └── CorruptStoreError         damaged; set aside and rebuilt from the changelog
         ├── OffsetGapError                committed offsets are gone and state is there
+        ├── AgentError                    an agent failed while it had no event in hand
         └── RecordError                   one record could not be handled; names where it came from
             ├── DeserializationError      its bytes, or a negative timestamp
             ├── ProcessingError           the user's function raised
@@ -142,6 +143,20 @@ class ProductionError(RecordError):
     """A key or value could not be written by the serde of a sink, exchange or store."""
 
     what = "a result cannot be written"
+
+
+class AgentError(ProcessorsError):
+    """An agent's function failed while it had no event in hand, which no policy can leave out."""
+
+    def __init__(self, agent: str, topic: str, partition: int, error: BaseException) -> None:
+        self.agent = agent
+        self.topic = topic
+        self.partition = partition
+        self.error = error
+        super().__init__(
+            f"agent {agent}: its function failed outside an event of {topic}-{partition}: "
+            f"{type(error).__name__}: {error}"
+        )
 
 
 class InvalidTimestampError(ProcessorsError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from processors.agents.declaration import Keyed
 from processors.agents.store import CURRENT, WriteSet
 from processors.agents.stream import AgentStream
+from processors.errors import AgentError, ProcessorsError, StateError
 from processors.operators.handover import deserialize_rows
 from streamlog.client.contract import Record
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 LOW_WATER_ROWS: Final = 1_000
 """Below so many waiting events an instance wants more."""
+
+EVENT: ContextVar[int] = ContextVar("event", default=-1)
+"""The number of the event in hand, which tasks that its handling starts inherit."""
 
 EVENTS_PER_TURN: Final = 64
 """After so many events the loop runs others, though the next event is there."""
@@ -117,7 +122,8 @@ class AgentInstance:
         self._rows_waiting = 0
         self._index = -1
         self._in_event = False
-        self._yielded: list[Any] = []
+        self._yielded: list[tuple[bytes | None, bytes | None]] = []
+        self._unwritable: Exception | None = None
         self._sends = Sends()
         self._paused = False
         self._ready = asyncio.Event()
@@ -192,7 +198,11 @@ class AgentInstance:
         return run.record(self._index, run.keys, run.values)
 
     def write_set(self, store: str) -> WriteSet | None:
-        return self._sets.get(store) if self._in_event else None
+        if not self._in_event:
+            return None
+        if asyncio.current_task() is not self._task and EVENT.get() != self.finished:
+            return None  # a task that an earlier event has started, and has not waited for
+        return self._sets.get(store)
 
     # The life of an event.
 
@@ -204,6 +214,8 @@ class AgentInstance:
                 try:
                     await self._run_function()
                     self._end_event()
+                except StateError:
+                    raise  # no event is at fault
                 except Exception as error:
                     if not self._in_event:
                         raise
@@ -211,9 +223,13 @@ class AgentInstance:
                 if self.error is not None:
                     return
                 if self.finished == taken:
-                    raise RuntimeError(f"{self._path} returned without taking an event")
-        except Exception as error:
+                    raise RuntimeError("it returned without taking an event")
+        except ProcessorsError as error:
             self._stop_with(error)
+        except Exception as error:
+            failure = AgentError(self.agent.name, self.agent.topic, self.partition, error)
+            failure.__cause__ = error
+            self._stop_with(failure)
 
     async def _run_function(self) -> None:
         """One call of the agent's function; returns when that returns."""
@@ -223,8 +239,11 @@ class AgentInstance:
             return
         async for result in self.agent.function(stream):
             if not self._in_event:
-                raise RuntimeError(f"{self._path} yields before it has taken an event")
-            self._yielded.append(result)
+                raise RuntimeError("it yields before it has taken an event")
+            try:  # now, as it may be changed in place later
+                self._yielded.append(self._encode(result))
+            except Exception as error:
+                self._unwritable = self._unwritable or error
 
     def _take_row(self) -> None:
         """Takes the next waiting row in hand, if there is one and it can be read."""
@@ -236,6 +255,7 @@ class AgentInstance:
         error = self._runs[0].failed.get(self._index)
         if error is None:
             self._in_event = True
+            EVENT.set(self.finished)
         else:
             self._fail_event("deserialization", error)
 
@@ -243,16 +263,14 @@ class AgentInstance:
         """The event in hand has finished: its write set joins, all of it or nothing."""
         if not self._in_event:
             return
+        if self._unwritable is not None:
+            self._fail_event("production", self._unwritable)
+            return
         columns = self._runs[0].columns
         timestamp = columns.timestamps[self._index]
-        try:
-            rows = [self._encode(result) for result in self._yielded]
-        except Exception as error:
-            self._fail_event("production", error)
-            return
         for write_set in self._sets.values():
             write_set.join(timestamp)
-        for key, value in rows:
+        for key, value in self._yielded:
             self._sends.keys.append(key)
             self._sends.values.append(value)
             self._sends.timestamps.append(timestamp)
@@ -291,6 +309,7 @@ class AgentInstance:
     def _leave_event(self) -> None:
         self._in_event = False
         self._yielded.clear()
+        self._unwritable = None
         self.finished += 1
         columns = self._runs[0].columns
         self.position = columns.offsets[self._index] + 1

@@ -10,13 +10,14 @@ import pytest
 from processors.agents import Agent, Keyed, OutsideEventError, Store
 from processors.agents.declaration import Sink
 from processors.agents.instance import AgentInstance
+from processors.errors import AgentError, CorruptStoreError
 from processors.state.cached import KeyValueState
 from processors.state.memory import MemoryStore
 from streamlog.client.contract import FetchedColumns, Record
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 STR, INT, JSON = serde_for(str), serde_for(int), serde_for("json")
 counts = Store("counts", key=STR, value=INT, default=int)
@@ -26,7 +27,9 @@ lists = Store("lists", key=STR, value=JSON, default=list)
 class Bench:
     """An instance over memory stores, with every failure reported into a list."""
 
-    def __init__(self, function: Callable[[Any], Any], *, fails: bool = False) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], *, fails: bool = False, sink_value: Any = int
+    ) -> None:
         self.states = {
             store.name: KeyValueState(
                 store.name, store.key_serde, store.value_serde, MemoryStore(), None
@@ -35,7 +38,7 @@ class Bench:
         }
         self.reports: list[tuple[str, int, object, str]] = []
         self._fails = fails
-        sink = Sink(topic="out", key=STR, value=INT)
+        sink = Sink(topic="out", key=STR, value=serde_for(sink_value))
         agent = Agent(name="a", function=function, topic="in", key=STR, value=STR, sink=sink)
         self.instance = AgentInstance(agent, 0, 0, self.states, self.report, lambda: None)
         self.next_offset = 0
@@ -273,6 +276,75 @@ def test_an_agent_that_returns_is_called_again_and_one_that_takes_nothing_is_an_
     bench = Bench(nothing)
     run(bench, b"a")
     assert "without taking an event" in str(bench.instance.error)
+
+
+def test_a_failure_outside_an_event_names_the_agent_and_its_topic() -> None:
+    async def unprepared(lines: Any) -> None:
+        raise LookupError("no such service")
+
+    bench = Bench(unprepared)
+    run(bench, b"a")
+    error = bench.instance.error
+    assert isinstance(error, AgentError)
+    assert str(error) == (
+        "agent a: its function failed outside an event of in-0: LookupError: no such service"
+    )
+    assert isinstance(error.__cause__, LookupError)
+
+
+def test_what_was_yielded_is_sent_as_it_was_then() -> None:
+    async def reuse(lines: Any) -> Any:
+        result: dict[str, int] = {}
+        async for _ in lines:
+            for number in (1, 2):
+                result["n"] = number
+                yield result
+
+    bench = Bench(reuse, sink_value="json")
+    run(bench, b"a")
+    assert bench.instance.take_sends().values == [b'{"n":1}', b'{"n":2}']
+
+
+def test_a_task_that_outlives_its_event_writes_nothing_into_the_next() -> None:
+    errors: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def forgetful(lines: Any) -> None:
+        async for line in lines:
+
+            async def add(line: str = line) -> None:
+                try:
+                    counts[line] = 1
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                    counts[f"late {line}"] = 1
+                except OutsideEventError as error:
+                    errors.append(str(error))
+
+            tasks.append(asyncio.create_task(add()))
+            await asyncio.sleep(0)
+            if line == "b":
+                await asyncio.gather(*tasks)
+
+    bench = Bench(forgetful)
+    run(bench, b"a", b"b")
+    assert bench.count() == {"a": 1, "b": 1, "late b": 1}
+    assert len(errors) == 1
+
+
+def test_a_store_that_cannot_be_read_is_no_events_fault() -> None:
+    """The tasks die and are restored; a policy would leave the event out."""
+
+    class Damaged(MemoryStore):
+        def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+            raise CorruptStoreError("db", "Corruption")
+
+    bench = Bench(count_words)
+    bench.states["counts"].store = Damaged()
+    run(bench, b"a")
+    assert isinstance(bench.instance.error, CorruptStoreError)
+    assert bench.reports == []
+    assert bench.instance.position == 0
 
 
 def test_a_paused_instance_finishes_its_event_and_takes_no_other() -> None:

@@ -75,7 +75,8 @@ class Worker:
     def request_stop(self, *, at_once: bool = False, drain: bool = False) -> None:
         self._stopping = True
         self._wake.set()
-        if at_once and not self._at_once:
+        # While stores are restored there is nothing to be finished, and they go on from there.
+        if (at_once or self._progress.state == "restoring") and not self._at_once:
             self._at_once = True
             if self._running is not None:
                 self._running.cancel()

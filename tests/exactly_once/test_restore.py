@@ -11,6 +11,8 @@ from streamlog.client.contract import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pytest
+
     from processors import App
     from processors.runtime.worker import Worker
     from tests.exactly_once.conftest import Machine
@@ -55,6 +57,39 @@ def test_a_tail_of_markers_is_read_past(machine: Machine, word_count: Callable[.
     assert position is not None
     assert position.offset == ends[changelog] == 3
     database.close()
+
+
+def test_a_stop_does_not_wait_for_a_restore_and_the_next_start_goes_on_with_it(
+    machine: Machine,
+    word_count: Callable[..., App],
+    expected: Callable[[Sequence[str]], dict[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [f"w{number}" for number in range(200)]
+    machine.log.create_topic("lines", 1)
+    for at in range(0, len(lines), 20):
+        machine.send("lines", *lines[at : at + 20])
+        machine.run(word_count())
+    shutil.rmtree(machine.state_dir)
+    monkeypatch.setattr("processors.runtime.restore.POLL_BYTES", 1)
+    monkeypatch.setattr("processors.runtime.restore.RUN_BYTES", 1)
+
+    def half(worker: Worker) -> bool:
+        restore = worker.status().restore
+        return restore is not None and restore.records >= restore.total / 2 > 0
+
+    (worker,) = machine.run(word_count(), until=half)
+    assert worker.status().state == "stopped"
+    changelog = TopicPartition("word-count-counts-changelog", 0)
+    end = machine.log.end_offsets([changelog])[changelog]
+    database = RocksDB(machine.state_dir / "word-count" / "rocksdb")
+    position = database.store("counts-0").position()
+    database.close()
+    assert position is not None
+    assert 0 < position.offset < end * 3 / 4
+    machine.send("lines", "w0")
+    machine.run(word_count())
+    assert machine.table("word-counts") == expected([*lines, "w0"])
 
 
 def test_timestamps_of_a_table_survive_in_the_changelog(

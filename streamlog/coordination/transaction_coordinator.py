@@ -367,6 +367,11 @@ class TransactionCoordinator:
                 )
         except StorageError as error:
             future.set_exception(error)
+        except BaseException as error:  # Ctrl-C; some partitions may be without their marker
+            path = self._directory.root
+            self._flusher.fail(StorageError(path, f"an abort was interrupted ({error!r})"))
+            future.set_exception(error)
+            raise
         return future
 
     def _write_abort(

@@ -21,7 +21,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streamlog.errors import LogClosedError, RecordTooLargeError
+from streamlog.errors import LogClosedError, RecordTooLargeError, StorageError
 from streamlog.files import write_file
 from streamlog.record import (
     ControlRecord,
@@ -188,14 +188,17 @@ class PartitionLog(ReadableLog):
             batch = encode_control_batch(
                 kind, producer_id, producer_epoch, coordinator_epoch, now_ms
             )
-            header = read_header(batch)
-            base_offset = self._write(header, batch, now_ms)
-            control = ControlRecord(
-                kind, producer_id, producer_epoch, coordinator_epoch, base_offset, now_ms
-            )
-            aborted = end_transaction(self._producers, control)
-            if aborted is not None:
-                self._segments[-1].add_aborted(aborted)
+            try:
+                base_offset = self._write(read_header(batch), batch, now_ms)
+                control = ControlRecord(
+                    kind, producer_id, producer_epoch, coordinator_epoch, base_offset, now_ms
+                )
+                aborted = end_transaction(self._producers, control)
+                if aborted is not None:
+                    self._segments[-1].add_aborted(aborted)
+            except BaseException as error:
+                self._give_up(error)
+                raise
             return AppendResult(base_offset, base_offset)
 
     def _has_room(self, size: int) -> bool:
@@ -208,10 +211,23 @@ class PartitionLog(ReadableLog):
             duplicate = self._producers.check(header)
             if duplicate is not None:
                 return AppendResult(duplicate.first_offset, duplicate.last_offset, True)
-        base_offset = self._write(header, batch, now_ms)
-        if header.producer_id >= 0:
-            self._producers.append(header, base_offset)
+        try:
+            base_offset = self._write(header, batch, now_ms)
+            if header.producer_id >= 0:
+                self._producers.append(header, base_offset)
+        except BaseException as error:
+            self._give_up(error)
+            raise
         return AppendResult(base_offset, base_offset + header.last_offset_delta)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Ends all writing: between its steps an append leaves the file and what is known apart.
+
+        Else Ctrl-C there could give an offset twice, or show what a transaction then aborts.
+        """
+        if self._flusher.failure is None:
+            reason = f"an append was interrupted ({error!r}); close the log and open it again"
+            self._flusher.fail(StorageError(self.directory, reason))
 
     def _write(self, header: BatchHeader, batch: bytearray, now_ms: int) -> int:
         """Writes the batch at the end and returns its base offset."""

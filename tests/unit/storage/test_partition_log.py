@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import linecache
+import sys
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +16,23 @@ from streamlog.errors import (
     OffsetOutOfRangeError,
     OutOfOrderSequenceError,
     RecordTooLargeError,
+    StorageError,
 )
 from streamlog.record import ControlType, check_batch, encode_batch
 from streamlog.storage import partition_log
 
-from .conftest import append, read_all
+from .conftest import Disk, append, read_all
 
 if TYPE_CHECKING:
-    from .conftest import Disk
+    from collections.abc import Iterator
+    from types import FrameType
+
+TRANSACTIONAL = {
+    "producer_id": 1,
+    "producer_epoch": 0,
+    "base_sequence": 0,
+    "transactional": True,
+}
 
 
 def names(disk: Disk, suffix: str = ".log") -> list[str]:
@@ -284,6 +297,64 @@ def test_a_reopened_log_goes_on_where_it_ended(disk: Disk) -> None:
     assert append(log, b"y", producer_id=1, producer_epoch=0, base_sequence=5) == (5, 5, False)
     disk.flush()
     assert read_all(log) == [b"x" * 60] * 5 + [b"y"]
+
+
+@contextmanager
+def interrupt(line: int) -> Iterator[None]:
+    """Raises `KeyboardInterrupt` before the `line`th line of the storage that is run."""
+    lines = count()
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        if "streamlog/storage/" not in frame.f_code.co_filename:
+            return None
+        # Where a `with` is left, and at a `try`, Python itself lets nothing come between.
+        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
+        if event == "line" and not source.startswith(("with ", "try:")) and next(lines) == line:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def test_wherever_an_append_is_interrupted_nothing_is_doubled_or_shown_too_early() -> None:
+    """Ctrl-C raises between any two lines."""
+    interrupted = 0
+    for line in count():
+        disk = Disk()
+        log = disk.partition(segment_bytes="200")
+        append(log, b"acknowledged" * 10)
+        disk.flush()
+        try:
+            with interrupt(line):
+                append(log, b"aborted", **TRANSACTIONAL)  # behind a roll
+                log.append_control(ControlType.ABORT, 1, 0, 0, now_ms=0)
+        except KeyboardInterrupt:
+            interrupted += 1
+        else:
+            break
+        with suppress(StorageError):
+            if log.open_transactions():
+                log.append_control(ControlType.ABORT, 1, 0, 0, now_ms=0)
+            append(log, b"next")
+            disk.flush()
+        disk.abandon()
+        log = disk.partition()
+        if log.open_transactions():
+            log.append_control(ControlType.ABORT, 1, 0, 0, now_ms=0)
+            disk.flush()
+        fetched = [log.read(0, 1000, "read_committed")]
+        while fetched[-1].next_offset < log.log_end_offset:
+            fetched.append(log.read(fetched[-1].next_offset, 1000, "read_committed"))
+        data = b"".join(each.data for each in fetched)
+        assert b"aborted" not in data or any((1, 1) in each.aborted for each in fetched), line
+        assert disk.directories[-1].truncations == []
+        disk.abandon()
+    assert interrupted > 50
 
 
 def test_an_index_that_is_gone_or_damaged_is_rebuilt(disk: Disk) -> None:

@@ -126,7 +126,11 @@ class Store(MutableMapping[Any, Any]):
             return value
         if self._default is None:
             raise KeyError(key)
-        return self._default() if callable(self._default) else self._default
+        if callable(self._default):
+            return self._default()
+        if self.value_serde.immutable:
+            return self._default
+        return self.value_serde.deserialize(self.value_serde.serialize(self._default))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if value is None:

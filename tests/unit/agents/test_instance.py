@@ -222,6 +222,20 @@ def test_a_store_outside_an_event_is_refused() -> None:
     assert isinstance(bench.instance.error, OutsideEventError)
 
 
+def test_a_default_that_can_be_changed_is_fresh_for_every_key() -> None:
+    seen = Store("lists", key=STR, value=JSON, default=[])
+
+    async def collect(lines: Any) -> None:
+        async for line in lines:
+            known = seen[line]
+            known.append(line)
+            seen[line] = known
+
+    bench = Bench(collect)
+    run(bench, b"a", b"b", b"a")
+    assert bench.count("lists") == {"a": ["a", "a"], "b": ["b"]}
+
+
 def test_a_store_refuses_keys_and_values_of_another_kind_and_none() -> None:
     errors: list[str] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -96,6 +97,9 @@ def _stop_signals(worker: Worker, context: RunContext) -> Generator[None]:
             signal.signal(number, signal.SIG_DFL)
         loop.call_soon_threadsafe(stop)
 
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of signals, and only there can they be asked for
+        return
     previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -349,3 +350,13 @@ def test_a_slow_function_leaves_the_loop_its_turns(bench: Bench) -> None:
     bench.drive(app, look)
     assert 0 < len(calls) < 1_000
     assert bench.log.committed_offsets("slow") == {("lines", 0): len(calls)}
+
+
+def test_an_application_runs_in_a_thread_that_hears_no_signals(
+    bench: Bench, word_count: Callable[..., App]
+) -> None:
+    bench.log.create_topic("lines", 1)
+    bench.send("lines", *LINES[:10])
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(word_count().run, log=bench.log, until_idle=True).result()
+    assert bench.table("word-counts") == dict(Counter(" ".join(LINES[:10]).split()))

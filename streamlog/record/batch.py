@@ -109,8 +109,9 @@ def encode_batch(
 ) -> bytearray:
     """One batch of all records, with consecutive offsets from `base_offset`.
 
-    Uncompressed it is, byte for byte, what Kafka's Java client writes. Raises `ValueError` for
-    columns of unequal length, for no records, and for a timestamp below -1 or of 64 bits.
+    Uncompressed it is, byte for byte, what Kafka's Java client writes; so is what would decompress
+    to more than `decode_batch` takes, whatever the codec. Raises `ValueError` for columns of
+    unequal length, for no records, and for a timestamp below -1 or of 64 bits.
     """
     attributes = int(codec)
     if transactional:
@@ -163,7 +164,11 @@ def assemble_batch(
         raise
     codec = attributes & CODEC_MASK
     if codec:
-        parts[1:] = [compress(Codec(codec), b"".join(parts[1:]), compression_level)]
+        records = b"".join(parts[1:])
+        if len(records) > MAX_DECOMPRESSED_BYTES:
+            attributes ^= codec  # nobody could read it
+        else:
+            parts[1:] = [compress(Codec(codec), records, compression_level)]
     batch = bytearray().join(parts)
     length = len(batch) - LENGTH_OVERHEAD
     if length > MAX_BATCH_LENGTH:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import streamlog.record.batch as batch_module
 from streamlog.errors import CorruptRecordError, UnsupportedCompressionError
 from streamlog.record import (
     Codec,
@@ -40,6 +41,21 @@ def signed(records: bytes, *, count: int, last: int, attributes: int = 0) -> byt
     batch[57:61] = count.to_bytes(4, "big")
     batch[17:21] = crc32c(batch, 21).to_bytes(4, "big")
     return bytes(batch)
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_what_would_be_too_large_to_decompress_is_not_compressed(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "MAX_DECOMPRESSED_BYTES", 1000)
+    written = {}
+    for size in (990, 1000):  # and some bytes of the record's own
+        columns = Columns()
+        batch = encode_batch([None], [b"x" * size], [0], codec=codec)
+        decode_batch(batch, 0, columns, max_decompressed_bytes=1000)
+        assert columns.values == [b"x" * size]
+        written[size] = read_header(batch).codec
+    assert written == {990: codec, 1000: Codec.NONE}
 
 
 def test_a_batch_of_one_record_has_these_bytes() -> None:

@@ -87,8 +87,9 @@ class SegmentIndexes:
 
     @property
     def is_written(self) -> bool:
-        """Whether every entry has been taken to be written."""
-        return not self._stale and self._written == self._lengths()
+        """Whether the files have all there is to know, the highest timestamp too."""
+        known = self._max == self.times.last_entry
+        return known and not self._stale and self._written == self._lengths()
 
     @property
     def size_bytes(self) -> int:

@@ -139,3 +139,13 @@ def test_entries_that_are_not_trusted_are_cut_off_at_the_next_write() -> None:
     indexes = SegmentIndexes.decode(0, 0, offsets, times, end_offset=2)
     assert indexes is not None
     assert indexes.take_unwritten() == ((".index", 8, b""),)
+
+
+def test_indexes_are_only_let_go_of_when_the_files_have_the_highest_timestamp_too() -> None:
+    indexes = SegmentIndexes(100, 1000)
+    indexes.observe(105, 7000, 0)
+    assert indexes.take_unwritten() == ((".index", 0, b""), (".timeindex", 0, b""))
+    assert not indexes.is_written  # no entry was due, so no file says 7000
+    indexes.seal()
+    indexes.take_unwritten()
+    assert indexes.is_written

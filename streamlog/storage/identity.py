@@ -30,6 +30,10 @@ class Session:
     durability: str
     unclean_boot: bool = False
 
+    def is_of_boot(self, boot_id: str) -> bool:
+        """Whether the machine has run on since; False where it does not tell its boots apart."""
+        return boot_id != "" and self.boot_id == boot_id
+
 
 def check_format(files: Files, root: str) -> bool:
     """Whether the directory has been set up.

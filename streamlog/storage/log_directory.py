@@ -353,7 +353,7 @@ class LogDirectory:
         if session.durability != "os":
             return
         self._max_torn_bytes = None
-        if session.boot_id != self._boot_id:
+        if not session.is_of_boot(self._boot_id):
             self.unclean_boot = True
             self._checkpoints.durable_offsets = {}
             path = os.path.join(self.root, layout.DURABLE_OFFSETS)

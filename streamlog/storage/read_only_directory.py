@@ -47,7 +47,7 @@ class ReadOnlyDirectory:
         # Without fsync, what was published before the machine stopped may be lost since.
         self._may_be_lost = (
             session is not None
-            and (session.durability, session.boot_id == boot_id) == ("os", False)
+            and (session.durability, session.is_of_boot(boot_id)) == ("os", False)
             and not files.exists(os.path.join(root, layout.CLEAN_SHUTDOWN))
         )
         self._logs: dict[TopicPartition, FollowedLog] = {}

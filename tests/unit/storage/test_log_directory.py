@@ -442,6 +442,16 @@ def test_without_fsync_an_unclean_boot_is_told_until_a_clean_stop(disk: Disk) ->
     assert not disk.reopen(durability="os", boot_id="second").unclean_boot
 
 
+def test_without_fsync_a_machine_that_does_not_tell_its_boots_apart_may_have_lost_data(
+    disk: Disk,
+) -> None:
+    disk.open(durability="os", boot_id="")
+    append(disk.partition(), b"x")
+    disk.flush()
+    disk.crash(Adversary.NOTHING)
+    assert disk.open(durability="os", boot_id="").unclean_boot
+
+
 def test_with_fsync_no_boot_is_unclean(disk: Disk) -> None:
     append(disk.partition(), b"x")
     disk.flush()

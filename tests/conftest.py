@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "kafka"))
+
+from broker import KafkaBroker, why_no_broker
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 # A shared runner stalls now and then, and no test here is about time.
 settings.register_profile(
@@ -31,3 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="every cut of the crash sweeps, instead of a share of them chosen by hash",
     )
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """One real broker for the whole session; tests keep to topics of their own."""
+    if reason := why_no_broker():
+        pytest.skip(reason)
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker

@@ -14,7 +14,8 @@
             ├── ProcessingError           the user's function raised
             └── ProductionError           a result could not be written as bytes
 
-`InvalidTimestampError` is what a `DeserializationError` says of a negative timestamp.
+`InvalidTimestampError` is what a `DeserializationError` says of a negative timestamp, and
+`ResultTooLargeError` what a `ProductionError` says of a result that its topic cannot hold.
 
 They are `StreamlogError`s, so that a command prints their message without a traceback.
 """
@@ -165,6 +166,19 @@ class InvalidTimestampError(ProcessorsError):
     def __init__(self, timestamp: int) -> None:
         self.timestamp = timestamp
         super().__init__(f"the timestamp is {timestamp}: negative or missing")
+
+
+class ResultTooLargeError(ProcessorsError):
+    """A key and value that no batch of the topic may hold."""
+
+    def __init__(self, topic: str, size_bytes: int, limit_bytes: int) -> None:
+        self.topic = topic
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"key and value have {size_bytes} bytes, and topic {topic!r} takes no batch over "
+            f"max.message.bytes = {limit_bytes}; write less, or make it with a larger one"
+        )
 
 
 def show_key(key: bytes | None) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from processors.errors import ResultTooLargeError
 from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.handover import serialize_rows
 from processors.operators.operator import Failures, Operator, reporter
 
 if TYPE_CHECKING:
     from streamlog.serdes import Serde
+
+MAX_MESSAGE_BYTES: Final = 1_048_588
+"""What a topic takes where its configuration says nothing else."""
+
+OVERHEAD_BYTES: Final = 61 + 21
+"""Of a batch and of its one record, at most, headers not counted; as Kafka's producer reckons."""
 
 
 class Outbox(Protocol):
@@ -53,11 +60,19 @@ class Encoder:
 
 
 class SinkOperator(Operator):
-    """Writes its rows to a topic, with the open transaction."""
+    """Writes its rows to a topic, with the open transaction.
 
-    def __init__(self, path: str, topic: str, encoder: Encoder, outbox: Outbox) -> None:
+    Args:
+        max_bytes: The largest batch that the topic takes. A row that none can hold has failed in
+            production here, where it is known which one it is.
+    """
+
+    def __init__(
+        self, path: str, topic: str, max_bytes: int, encoder: Encoder, outbox: Outbox
+    ) -> None:
         super().__init__(path)
         self.topic = topic
+        self.max_bytes = max_bytes
         self.encoder = encoder
         self.outbox = outbox
 
@@ -69,5 +84,18 @@ class SinkOperator(Operator):
             rows, keys = encoder.encode_keys(chunk)
             rows, values = encoder.encode_values(rows.with_keys(keys))
             rows = rows.with_values(values)
-        self.outbox.add(self.topic, rows)
+        self.outbox.add(self.topic, self._leave_out_large(rows))
         return EMPTY
+
+    def _leave_out_large(self, rows: Chunk) -> Chunk:
+        keys, values, most = rows.keys or [], rows.values or [], self.max_bytes - OVERHEAD_BYTES
+        if sum(map(len, filter(None, values))) + sum(map(len, filter(None, keys))) <= most:
+            return rows  # all together would fit into one
+        report = reporter(self.encoder.failures, "production", self.path, rows.tickets)
+        large: list[int] = []
+        for index, (key, value) in enumerate(zip(keys, values, strict=True)):
+            size = len(key or b"") + len(value or b"")
+            if size > most:
+                report(index, ResultTooLargeError(self.topic, size, self.max_bytes))
+                large.append(index)
+        return rows.without(large) if large else rows

@@ -55,6 +55,7 @@ class Parts:
         stores: By store name and partition.
         coordinates: Topic, partition and offset of the records with these tickets.
         through_topic: Whether exchanges go through their topics.
+        max_bytes: The largest batch that a topic takes.
     """
 
     plan: PartitionedTopology
@@ -64,6 +65,7 @@ class Parts:
     outbox: Outbox
     coordinates: Callable[[Sequence[int]], list[tuple[str, int, int]]]
     through_topic: bool
+    max_bytes: Callable[[str], int]
 
 
 def build_source(entry: Entry, parts: Parts) -> SourceOperator:
@@ -118,7 +120,7 @@ def _operator(node: Node, partitions: tuple[int, ...], parts: Parts) -> Operator
             return _sender(node, parts)
         case SinkNode(path=path, topic=topic):
             encoder = Encoder(path, node.key, node.value, failures, f"to({topic!r})")
-            return SinkOperator(path, topic, encoder, parts.outbox)
+            return SinkOperator(path, topic, parts.max_bytes(topic), encoder, parts.outbox)
         case KeyedNode():
             states = [parts.stores[node.path, partition] for partition in partitions]
             return _keyed(node, KeyedStates(states), failures)

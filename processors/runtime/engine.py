@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from processors.operators.aggregate import AggregateOperator
 from processors.operators.chunk import Chunk, merge_chunks
+from processors.operators.sink import MAX_MESSAGE_BYTES
 from processors.runtime.build import Parts, build_source, build_task
 from processors.runtime.exchange import Exchange
 from processors.runtime.intake import Intake
@@ -31,7 +32,7 @@ from processors.topology.graph import GroupNode, SourceNode
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from processors.operators.operator import Operator
     from processors.runtime.round import Round
@@ -56,6 +57,7 @@ class Engine:
             where they run after the next commit: a switch for tests.
         drain: Repartition partitions that hold rows of an earlier run, and the offsets of their
             ends. They are wanted before all else, until they have been read.
+        max_bytes: The largest batch that a topic takes, as it is configured.
 
     Attributes:
         failures: Counts what the policies have skipped.
@@ -70,6 +72,7 @@ class Engine:
         policies: ErrorPolicies | None = None,
         exchange: ExchangeMode = "memory",
         drain: Mapping[TopicPartition, int] | None = None,
+        max_bytes: Callable[[str], int] = lambda _: MAX_MESSAGE_BYTES,
     ) -> None:
         policies = policies or ErrorPolicies()
         self.failures = FailureHandler(policies)
@@ -88,6 +91,7 @@ class Engine:
             outbox=self._outbox,
             coordinates=self._origins.coordinates,
             through_topic=exchange == "topic",
+            max_bytes=max_bytes,
         )
         self._tasks = [build_task(sub, partitions, parts) for sub, partitions in _tasks(plan)]
         self._stages = sorted(

@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from processors.operators.sink import MAX_MESSAGE_BYTES
 from processors.runtime.crew import Crew
 from processors.runtime.engine import Engine
 from processors.runtime.manifest_file import (
@@ -255,12 +256,16 @@ class Starter:
             policies=self._application.policies,
             exchange=self._application.options.exchange,
             drain={at: end for at, end in ends.items() if offsets[at] < end},
+            max_bytes=self._max_bytes,
         )
         reader.consumer.assign(engine.sources)
         for at in engine.sources:
             reader.consumer.seek(at, offsets[at])
         reader.consumer.on_available(wake)
         return engine
+
+    def _max_bytes(self, topic: str) -> int:
+        return int(self._log.topic(topic).config.get("max.message.bytes", MAX_MESSAGE_BYTES))
 
     def _start_crew(
         self,

@@ -360,3 +360,22 @@ def test_an_application_runs_in_a_thread_that_hears_no_signals(
     with ThreadPoolExecutor(1) as pool:
         pool.submit(word_count().run, log=bench.log, until_idle=True).result()
     assert bench.table("word-counts") == dict(Counter(" ".join(LINES[:10]).split()))
+
+
+def test_a_result_is_too_large_by_the_configuration_of_its_topic(bench: Bench) -> None:
+    bench.log.create_topic("lines", 1)
+    bench.log.create_topic("small", 1, config={"max.message.bytes": "1000"})
+    bench.log.create_topic("large", 1, config={"max.message.bytes": "3000000"})
+    bench.send("lines", "a" * 900, "b" * 2_000, "c" * 1_000_000)
+    app = App("sizes", production="skip")
+    lines = app.stream("lines", value=str)
+    lines.to("small")
+    lines.map(lambda line: 2 * line).to("large", value=str)
+    worker = bench.run(app)
+    assert [len(record.value) for record in bench.records("small", str)] == [900]
+    assert [len(record.value) for record in bench.records("large", str)] == [
+        1_800,
+        4_000,
+        2_000_000,
+    ]
+    assert worker.status().counters == {"skipped": 2}

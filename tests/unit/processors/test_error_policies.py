@@ -206,3 +206,17 @@ def test_dead_letters_belong_to_the_transaction() -> None:
         driver.commit()
     driver.run("in", [1])
     assert driver.topics == {"in", "poison", "out"}
+
+
+def test_a_result_that_its_topic_cannot_hold_is_a_failure_of_production() -> None:
+    def driver(**policies: Any) -> TopologyTestDriver:
+        app = App("a", **policies)
+        app.stream("in", value=int).map(lambda size: "x" * size).to("out", value=str)
+        return TopologyTestDriver(app, commit_every=100)
+
+    sizes = [1, 2_000_000, 3, 600_000, 600_000]
+    skipping = driver(production="skip").run("in", sizes)
+    assert list(map(len, skipping.values("out"))) == [1, 3, 600_000, 600_000]
+    assert skipping.skipped() == {"skipped": 1}
+    with pytest.raises(ProductionError, match=r"to\.out.*in-0 at offset 1 .*'out'.*max\.message"):
+        driver().run("in", sizes)

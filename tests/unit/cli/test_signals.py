@@ -40,8 +40,8 @@ from streamlog.cli.running.signals import stop_signals
 async def work():
     with stop_signals(asyncio.get_running_loop(), lambda: None) as received:
         while True:
-            print(len(received.signals), flush=True)
-            seen = len(received.signals)
+            seen = len(received.signals)  # first: the next signal may come with the line
+            print(seen, flush=True)
             while len(received.signals) == seen:
                 pass
 

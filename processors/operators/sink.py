@@ -88,7 +88,11 @@ class SinkOperator(Operator):
         return EMPTY
 
     def _leave_out_large(self, rows: Chunk) -> Chunk:
-        keys, values, most = rows.keys or [], rows.values or [], self.max_bytes - OVERHEAD_BYTES
+        assert rows.keys is not None
+        assert rows.values is not None
+        keys: list[bytes | None] = rows.keys
+        values: list[bytes | None] = rows.values
+        most = self.max_bytes - OVERHEAD_BYTES
         if sum(map(len, filter(None, values))) + sum(map(len, filter(None, keys))) <= most:
             return rows  # all together would fit into one
         report = reporter(self.encoder.failures, "production", self.path, rows.tickets)

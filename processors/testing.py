@@ -162,6 +162,7 @@ class TopologyTestDriver:
     ) -> None:
         application = app.plan()
         topology = application.topology
+        _check_partitions(partitions, [source.topic for source in topology.sources])
         counts = {
             source.topic: partitions
             if isinstance(partitions, int)
@@ -231,6 +232,9 @@ class TopologyTestDriver:
     ) -> None:
         """One record as it lies in a topic, whether or not the source can read it."""
         self._source_serdes(topic)
+        count = self._topics[topic].partitions
+        if partition is not None and not 0 <= partition < count:
+            raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
         self._append(topic, partition, timestamp, key, value, headers or [])
         self.stream_time = max(self.stream_time, timestamp)
         self._piped += 1
@@ -378,3 +382,12 @@ class TopologyTestDriver:
             )
         while self._engine.run_round(self._chunk_size):
             pass
+
+
+def _check_partitions(partitions: int | Mapping[str, int], topics: list[str]) -> None:
+    asked = dict.fromkeys(topics, partitions) if isinstance(partitions, int) else partitions
+    for topic, count in asked.items():
+        if topic not in topics:
+            raise UnknownTopicError(topic, topics)
+        if count < 1:
+            raise ValueError(f"topic {topic!r}: partitions={count}: must be at least 1")

@@ -126,3 +126,16 @@ def test_an_error_comes_out_of_the_call_and_what_was_not_committed_is_forgotten(
         driver.pipe("in", 0)
     driver.run("in", [1])
     assert driver.items("out") == [("all", 2), ("all", 3)]
+
+
+def test_partitions_and_topics_that_are_not_there_are_refused() -> None:
+    app = App("a")
+    app.stream("lines", value=str).to("out", value=str)
+    with pytest.raises(UnknownTopicError, match=r"'line'.*did you mean 'lines'"):
+        TopologyTestDriver(app, partitions={"line": 2})
+    with pytest.raises(ValueError, match="partitions=0"):
+        TopologyTestDriver(app, partitions=0)
+    driver = TopologyTestDriver(app, partitions=2)
+    for partition in (2, -1):
+        with pytest.raises(ValueError, match="'lines' has 2 partitions"):
+            driver.pipe("lines", "x", partition=partition)

@@ -217,7 +217,7 @@ class App:
         )
 
     def describe(self) -> str:
-        """The topology as text: what runs together, and where rows change tasks.
+        """The topology as text: what runs together, where rows change tasks, agents and stores.
 
         >>> app = App("doc")
         >>> app.stream("lines", value=str).map(str.upper).to("loud", value=str)
@@ -229,7 +229,20 @@ class App:
         └─ lines.map             map
            └─ lines.map.to.loud  to: topic loud, key str, value str
         """
-        return describe(compile_graph(self._graph, self.name))
+        topology = compile_graph(self._graph, self.name)
+        lines = [describe(topology)]
+        for agent in self._agents:
+            to = "" if agent.sink is None else f", to topic {agent.sink.topic}"
+            lines.append(
+                f"agent {agent.name}: topic {agent.topic}, key {agent.key.name}, "
+                f"value {agent.value.name}{to}"
+            )
+        for store in self._stores:
+            lines.append(
+                f"store {store.name}: key {store.key_serde.name}, value {store.value_serde.name}, "
+                f"changelog {topology.changelog_topic(store.name)}"
+            )
+        return "\n".join(lines)
 
     def run(
         self, *, log: str | PathLike[str] | Log | None = None, until_idle: bool = False

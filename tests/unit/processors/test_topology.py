@@ -327,3 +327,22 @@ l.group_by         from exchange: topic a-l.group_by-repartition, key str, value
 └─ n               count: emits latest, key str, value int, changelog a-n-changelog
    └─ n.to.counts  to: topic counts, key str, value int"""
     )
+
+
+def test_describe_lists_agents_and_their_stores() -> None:
+    app = App("a")
+    app.store("totals", default=int)
+
+    @app.agent("orders", to="settled")
+    async def settle(orders: Any) -> Any:
+        async for order in orders:
+            yield order
+
+    assert settle.name == "settle"
+    assert (
+        app.describe()
+        == """\
+application a
+agent settle: topic orders, key str, value json, to topic settled
+store totals: key str, value int, changelog a-totals-changelog"""
+    )

@@ -7,6 +7,7 @@ Exit codes: 0 success, 1 failure (a line `error: ...` on stderr says why), 2 a w
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +40,9 @@ app.command("reset", no_args_is_help=True)(reset.reset)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that cannot show a record's text is no reason to fail a run; stderr is so too.
+        sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportUnknownMemberType] # of whatever buffer
     try:
         app(args=arguments, prog_name="streamlog")
     except SystemExit as ended:  # of the user's module too: `sys.exit("set TOKEN first")`

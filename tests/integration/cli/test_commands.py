@@ -222,6 +222,19 @@ def owner(directory: Path) -> Generator[subprocess.Popen[str]]:
         process.communicate(timeout=30)
 
 
+def test_text_that_the_terminal_cannot_show_is_escaped(run: Run) -> None:
+    run("topics", "create", "words")
+    run("produce", "words", stdin="ü世\n".encode())
+    shown = subprocess.run(
+        [*STREAMLOG, "consume", "words", "-b"],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (shown.returncode, shown.stdout) == (0, b"\xfc\\u4e16\n"), shown.stderr
+
+
 def follower() -> subprocess.Popen[str]:
     """`consume --follow` in a process of its own, of which one line has been read."""
     process = subprocess.Popen(

@@ -53,10 +53,13 @@ asyncio.run(work())
 def test_a_third_signal_ends_a_process_whose_loop_is_stuck(number: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    for received in range(3):
-        assert process.stdout.readline() == f"{received}\n"
-        process.send_signal(number)
-    process.communicate(timeout=30)
+    try:
+        for received in range(3):
+            assert process.stdout.readline() == f"{received}\n"
+            process.send_signal(number)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()  # or it would go on for ever where the test fails
     assert process.returncode == -number
 
 

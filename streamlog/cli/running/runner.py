@@ -21,6 +21,9 @@ START_PERIOD_S = 0.002
 LOOK_PERIOD_S = 0.02
 SHOW_PERIOD_S = 0.25
 TOP_PERIOD_S = 1.0
+TOP_REST = 30
+"""So many times as long as finding the top took, the next one waits: a view costs a run little."""
+
 AT_ONCE_PATIENCE_S = 5.0
 """How long a target may take to stop at once before its task is cancelled."""
 
@@ -97,8 +100,9 @@ class Runner:
         statuses = self._statuses()
         self._rates.observe(now_s, totals(statuses))
         if now_s >= self._top_due_s:
-            self._top_due_s = now_s + TOP_PERIOD_S
             self._top = self._find_top()
+            took_s = time.monotonic() - now_s
+            self._top_due_s = now_s + max(TOP_PERIOD_S, took_s * TOP_REST)
         return Snapshot(
             elapsed_s=now_s - self._began_s,
             doing=self._doing(),

@@ -214,15 +214,30 @@ def read_topic(log: Log, topic: str, isolation: Isolation) -> list[Row]:
 
 def our_lookups(root: Path, topic: str) -> dict[int, list[int]]:
     """For every moment of `LOOKUPS`, the offset in each partition; its end where there is none."""
-    found: dict[int, list[int]] = {}
     with streamlog.open(root, read_only=True) as log:
+        return lookups(log, topic)
+
+
+def lookups(log: Log, topic: str) -> dict[int, list[int]]:
+    partitions = [TopicPartition(topic, each) for each in range(log.topic(topic).partitions)]
+    found: dict[int, list[int]] = {}
+    with log.consumer(isolation="read_uncommitted") as consumer:
+        consumer.assign(partitions)
         for moment in LOOKUPS:
-            with log.consumer(isolation="read_uncommitted") as consumer:
-                partitions = [
-                    TopicPartition(topic, each) for each in range(log.topic(topic).partitions)
-                ]
-                consumer.assign(partitions)
-                for partition in partitions:
-                    consumer.seek_to_time(partition, moment)
-                found[moment] = [consumer.position(each) for each in partitions]
+            for partition in partitions:
+                consumer.seek_to_time(partition, moment)
+            found[moment] = [consumer.position(each) for each in partitions]
     return found
+
+
+def our_bounds(root: Path, topic: str, isolation: Isolation) -> list[tuple[int, int]]:
+    """Start and end of each partition; the end is the last stable offset for read_committed."""
+    with streamlog.open(root, read_only=True) as log:
+        return bounds(log, topic, isolation)
+
+
+def bounds(log: Log, topic: str, isolation: Isolation) -> list[tuple[int, int]]:
+    partitions = [TopicPartition(topic, each) for each in range(log.topic(topic).partitions)]
+    starts = log.beginning_offsets(partitions)
+    ends = log.end_offsets(partitions, isolation=isolation)
+    return [(starts[each], ends[each]) for each in partitions]

@@ -14,6 +14,8 @@ from typing import Literal
 KERNELS = (
     "streamlog.record.kernel",
     "streamlog.record.murmur2",
+    "streamlog.storage.offset_map",
+    "streamlog.storage.record_filter",
     "streamlog.client.kernel",
     "processors.operators.kernel",
     "processors.state.cached",

@@ -28,9 +28,15 @@ another process) is here:
     ├── ProducerError
     │   ├── OutOfOrderSequenceError, InvalidProducerEpochError, ProducerFencedError
     │   ├── InvalidTransactionStateError, ConcurrentTransactionsError, TransactionAbortedError
+    │   ├── InvalidTransactionTimeoutError, UnknownTransactionalIdError
+    │   ├── NotHangingError             an abort in a partition that has nothing to abort
     │   └── TransactionalIdInUseError   a second live owner of a transactional id
     ├── GroupError
-    │   └── IllegalGenerationError, UnknownMemberError, UnstableOffsetCommitError
+    │   ├── IllegalGenerationError, UnknownMemberError, FencedInstanceError
+    │   ├── RebalanceInProgressError, UnstableOffsetCommitError
+    │   ├── InconsistentGroupProtocolError, InvalidSessionTimeoutError
+    │   ├── GroupMaxSizeReachedError, MemberIdRequiredError
+    │   └── UnknownGroupError, NonEmptyGroupError
     ├── TargetError                 an argument of `streamlog run` or `reset` that names no target
     ├── LineError                   a line of text that is not what `streamlog produce` was told
     └── MissingExtraError           an optional dependency is not installed
@@ -350,6 +356,40 @@ class InvalidTransactionStateError(ProducerError):
         )
 
 
+class InvalidTransactionTimeoutError(ProducerError, ValueError):
+    """A transaction timeout that the log does not allow (INVALID_TRANSACTION_TIMEOUT)."""
+
+    def __init__(self, transactional_id: str, timeout_ms: int, *, highest: int) -> None:
+        self.transactional_id = transactional_id
+        self.timeout_ms = timeout_ms
+        self.highest = highest
+        super().__init__(
+            f"transactional id {transactional_id!r}: transaction timeout {timeout_ms} ms is not "
+            f"between 1 and {highest} (transaction.max.timeout.ms)"
+        )
+
+
+class UnknownTransactionalIdError(ProducerError):
+    """No such transactional id (TRANSACTIONAL_ID_NOT_FOUND)."""
+
+    def __init__(self, transactional_id: str, known: Iterable[str] = ()) -> None:
+        self.transactional_id = transactional_id
+        super().__init__(
+            f"unknown transactional id {transactional_id!r}{did_you_mean(transactional_id, known)}"
+        )
+
+
+class NotHangingError(ProducerError):
+    """No transaction of that producer hangs in the partition, so none is aborted there."""
+
+    def __init__(self, topic: str, partition: int, producer_id: int, reason: str) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.producer_id = producer_id
+        self.reason = reason
+        super().__init__(f"{topic}-{partition}: producer {producer_id}: {reason}")
+
+
 class ConcurrentTransactionsError(ProducerError):
     """The previous transaction is still being completed (CONCURRENT_TRANSACTIONS); try again."""
 
@@ -403,6 +443,82 @@ class UnknownMemberError(GroupError):
     def __init__(self, group: str, member_id: str) -> None:
         self.member_id = member_id
         super().__init__(group, f"no member {member_id!r}")
+
+
+class FencedInstanceError(GroupError):
+    """Another member has the instance id by now (FENCED_INSTANCE_ID)."""
+
+    def __init__(self, group: str, group_instance_id: str, member_id: str) -> None:
+        self.group_instance_id = group_instance_id
+        self.member_id = member_id
+        super().__init__(
+            group,
+            f"instance id {group_instance_id!r} has been taken over from member {member_id!r}: "
+            "give each consumer an instance id of its own",
+        )
+
+
+class RebalanceInProgressError(GroupError):
+    """The partitions are being divided anew (REBALANCE_IN_PROGRESS); poll, then try again."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(group, "a rebalance is under way: poll to take part in it")
+
+
+class InconsistentGroupProtocolError(GroupError):
+    """No assignor is known to all members (INCONSISTENT_GROUP_PROTOCOL)."""
+
+    def __init__(self, group: str, offered: Iterable[str], known: Iterable[str]) -> None:
+        self.offered = list(offered)
+        self.known = list(known)
+        super().__init__(
+            group,
+            f"the members know {', '.join(self.known) or 'nothing'} in common, and this one "
+            f"offers {', '.join(self.offered) or 'nothing'}: use the same assignors everywhere",
+        )
+
+
+class InvalidSessionTimeoutError(GroupError):
+    """A session timeout that the log does not allow (INVALID_SESSION_TIMEOUT)."""
+
+    def __init__(self, group: str, timeout_ms: int, *, lowest: int, highest: int) -> None:
+        self.timeout_ms = timeout_ms
+        super().__init__(
+            group,
+            f"session timeout {timeout_ms} ms is not between {lowest} "
+            f"(group.min.session.timeout.ms) and {highest} (group.max.session.timeout.ms)",
+        )
+
+
+class GroupMaxSizeReachedError(GroupError):
+    """The group has as many members as it may (GROUP_MAX_SIZE_REACHED)."""
+
+    def __init__(self, group: str, max_size: int) -> None:
+        self.max_size = max_size
+        super().__init__(group, f"it has {max_size} members (group.max.size)")
+
+
+class MemberIdRequiredError(GroupError):
+    """The member has to join again with its new id (MEMBER_ID_REQUIRED, KIP-394)."""
+
+    def __init__(self, group: str, member_id: str) -> None:
+        self.member_id = member_id
+        super().__init__(group, f"join again as {member_id!r}")
+
+
+class UnknownGroupError(GroupError):
+    """There is no such group (GROUP_ID_NOT_FOUND)."""
+
+    def __init__(self, group: str, known: Iterable[str] = ()) -> None:
+        super().__init__(group, f"there is no such group{did_you_mean(group, known)}")
+
+
+class NonEmptyGroupError(GroupError):
+    """The group has members, which would not notice (NON_EMPTY_GROUP)."""
+
+    def __init__(self, group: str, attempted: str) -> None:
+        self.attempted = attempted
+        super().__init__(group, f"it has members: close its consumers, then {attempted}")
 
 
 class UnstableOffsetCommitError(GroupError):

@@ -64,10 +64,14 @@ class FieldReader:
             raise self._corrupt("a string that is not UTF-8") from None
 
     def bytes(self) -> bytes:
-        length = self._compact_length() if self.flexible else self._classic_length(INT32)
-        if length is None:
+        data = self.nullable_bytes()
+        if data is None:
             raise self._corrupt("null where bytes are needed")
-        return self._take(length)
+        return data
+
+    def nullable_bytes(self) -> bytes | None:
+        length = self._compact_length() if self.flexible else self._classic_length(INT32)
+        return None if length is None else self._take(length)
 
     def array_length(self) -> int:
         length = self.nullable_array_length()
@@ -158,9 +162,9 @@ class FieldWriter:
         self._length(data, INT16)
         self._buffer += data or b""
 
-    def bytes(self, data: bytes) -> None:
+    def bytes(self, data: bytes | None) -> None:
         self._length(data, INT32)
-        self._buffer += data
+        self._buffer += data or b""
 
     def array_length(self, length: int | None) -> None:
         if self.flexible:

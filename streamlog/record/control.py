@@ -29,7 +29,10 @@ class ControlType(IntEnum):
 
 
 class ControlRecord(NamedTuple):
-    """A transaction's end as a partition has it; `coordinator_epoch` is -1 for `UNKNOWN`."""
+    """A transaction's end as a partition has it; `coordinator_epoch` is -1 for `UNKNOWN`.
+
+    `UNKNOWN`, too, is what compaction has left of a marker: it ends nothing that is still there.
+    """
 
     type: ControlType
     producer_id: int
@@ -69,8 +72,13 @@ def read_control(buffer: bytes | bytearray | memoryview, position: int = 0) -> C
     Raises `CorruptRecordError` for a batch that is damaged or no control batch.
     """
     header = check_batch(buffer, position)
-    if not header.is_control or header.record_count != 1:
+    if not header.is_control or header.record_count > 1:
         raise CorruptRecordError("no control batch", position=position)
+    if not header.record_count:
+        identity = header.producer_id, header.producer_epoch
+        return ControlRecord(
+            ControlType.UNKNOWN, *identity, -1, header.last_offset, header.max_timestamp
+        )
     columns = Columns()
     append_records(header, buffer, position, columns)
     key, value = columns.keys[0] or b"", columns.values[0] or b""

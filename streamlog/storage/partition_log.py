@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamlog.errors import LogClosedError, RecordTooLargeError, StorageError
@@ -32,6 +33,7 @@ from streamlog.record import (
     read_header,
 )
 from streamlog.storage import layout
+from streamlog.storage.batch_cleaner import LastRecord
 from streamlog.storage.durable_offsets import DurableOffset
 from streamlog.storage.failure import wrap_write_error
 from streamlog.storage.flusher import FlushPoint
@@ -42,6 +44,7 @@ from streamlog.storage.replay import end_transaction
 from streamlog.storage.segment import Segment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from streamlog.files import Files
@@ -63,6 +66,18 @@ CHECKPOINT_BYTES: Final = 64 << 20
 MAX_TORN_BYTES: Final = MAX_UNSYNCED_BYTES + (64 << 20)
 """With the files' ends, but without a larger batch, which may exceed the bound alone."""
 MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
+
+
+class LogView(NamedTuple):
+    """A log at one moment, for those who reshape it."""
+
+    segments: tuple[Segment, ...]
+    log_start_offset: int
+    log_end_offset: int
+    stable_offset: int
+    """Nothing below it is undecided, nor will it be read again when the log is opened."""
+    last_records: dict[int, LastRecord]
+    """By producer id."""
 
 
 class AppendResult(NamedTuple):
@@ -135,6 +150,11 @@ class PartitionLog(ReadableLog):
         self._small_files_synced = loaded.exists and not loaded.recovered
         self._roll_snapshots: list[tuple[int, bytes]] = []
         self._created_at_ms: int | None = None
+        self.reshaping = Lock()
+        """Held by who takes segments out of the list and renames their files.
+
+        Appending and reading do without it; it is taken before the log's own lock.
+        """
 
     @property
     def exists(self) -> bool:
@@ -323,6 +343,39 @@ class PartitionLog(ReadableLog):
                 f.pwrite(content, 0)  # not synced: the first checkpoint writes them again
         self._exists = True
         self._new_names.append(os.path.dirname(self.directory))
+
+    def view(self) -> LogView:
+        """What retention and compaction decide by."""
+        with self._lock:
+            return LogView(
+                tuple(self._segments),
+                self._log_start_offset,
+                self._log_end_offset,
+                min(self._last_stable_offset, self._recovery_point),
+                {
+                    entry.producer_id: LastRecord(
+                        entry.batches[-1].last_offset if entry.batches else -1, entry.epoch
+                    )
+                    for entry in self._producers.entries.values()
+                },
+            )
+
+    def replace_segments(self, old: Sequence[Segment], new: Sequence[Segment]) -> bool:
+        """Puts the new segments in the place of the old ones; False where these have changed.
+
+        From now on nobody opens the old ones, so their files may be renamed. Under `reshaping`.
+        """
+        with self._lock:
+            segments = self._segments
+            start = next((n for n, each in enumerate(segments) if each is old[0]), len(segments))
+            stop = start + len(old)
+            if self._closed or segments[start:stop] != list(old):
+                return False
+            self._segments = [*segments[:start], *new, *segments[stop:]]
+            self._cursors.clear()
+            for segment in old:
+                segment.retire()
+        return True
 
     # Flushing: called by the flusher
 

@@ -130,6 +130,14 @@ class ReadableLog:
         `CorruptLogError` for bytes that are no batches and for a segment that is missing. CRCs are
         left to the decoder: `FetchedBatches.place` names the file.
         """
+        while True:
+            segments = self._segments
+            try:
+                return self._read(offset, max_bytes, isolation)
+            except FileNotFoundError as error:
+                self._check_replaced(segments, error)
+
+    def _read(self, offset: int, max_bytes: int, isolation: Isolation) -> FetchedBatches:
         with self._lock:
             segments = self._segments
             start, end = self._log_start_offset, self._log_end_offset
@@ -150,6 +158,22 @@ class ReadableLog:
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """Offset and timestamp of the first record at or after `timestamp`; None without one."""
+        while True:
+            segments = self._segments
+            try:
+                return self._offset_for_timestamp(timestamp)
+            except FileNotFoundError as error:
+                self._check_replaced(segments, error)
+
+    def _check_replaced(self, segments: list[Segment], error: FileNotFoundError) -> None:
+        """A file may be gone because its segment was deleted or compacted: then look again.
+
+        Raises `CorruptLogError` where the segments are what they were.
+        """
+        if self._segments is segments:
+            raise CorruptLogError(error.filename, 0, "the file is gone") from error
+
+    def _offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         with self._lock:
             segments, high_watermark = self._segments, self._high_watermark
             start = self._log_start_offset
@@ -235,7 +259,9 @@ def _read_batches(
     walked = max(boundary - position, 0)
     end, next_offset = _whole_batches(segment, data, position, walked, bound)
     if not end:  # the first batch is larger than max_bytes
-        _, length = PLACE.unpack_from(data)
+        base_offset, length = PLACE.unpack_from(data)
+        if base_offset >= bound:  # all that was below it was compacted away
+            return b"", bound
         data = segment.pread(length + LENGTH_OVERHEAD, position)
         end, next_offset = _whole_batches(segment, data, position, 0, bound)
     return data if end == len(data) else data[:end], next_offset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from errno import ENOENT
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +70,8 @@ class Segment:
         self.used = False
         self.unsynced = False
         self.has_aborted = False
+        self.retired = False
+        """Whether its files are another segment's now: only what is open can still be read."""
         self.trusted_offset = ANY_OFFSET
         """Entries of the index files from this offset on are from before a crash."""
         self._pool = pool
@@ -92,10 +95,14 @@ class Segment:
     # Files, opened at first use
 
     def file(self) -> File:
-        """The open file; a new segment's is created."""
+        """The open file; a new segment's is created.
+
+        Raises `FileNotFoundError` where it is gone: deleted, or replaced by a compacted one.
+        """
         file = self._file
         if file is None:
             file = self._file = self._pool.open(self, self.path, self._open_mode())
+            self._check_current()
         self.used = True
         return file
 
@@ -115,13 +122,43 @@ class Segment:
             self._pool.forget(self)
             file.close()
 
+    def retire(self) -> None:
+        """Its files are about to be renamed. Readers that have it open read on.
+
+        The others must not open what has its name by then, so they get `FileNotFoundError`. The
+        log has another list of segments already.
+        """
+        self.retired = True
+        self._pool.forget(self)
+        self._file = None
+
+    def take_place(self, file: File, indexes: SegmentIndexes) -> None:
+        """For a segment whose files get their names later: it is not to open them before that."""
+        self._file = file
+        self._indexes = indexes
+        self.unsynced = True
+
+    def settle(self) -> None:
+        """The files have their names, and may be closed and opened again."""
+        self._file = None
+        self.unsynced = False
+
+    def _check_current(self) -> None:
+        """A reader may have come by when the files were renamed, and then it opened another's."""
+        if self.retired:
+            self._pool.forget(self)
+            self._file = None
+            raise FileNotFoundError(ENOENT, "compacted", self.path)
+
     @property
     def indexes(self) -> SegmentIndexes:
         """Read from their files at first use; rebuilt where these are damaged or missing."""
         indexes = self._indexes
         if indexes is None:
             with self._load_lock:
-                indexes = self._indexes = self._indexes or self._load_indexes()
+                loaded = self._indexes or self._load_indexes()
+                self._check_current()
+                indexes = self._indexes = loaded
         return indexes
 
     # Writing
@@ -233,6 +270,7 @@ class Segment:
         if self._indexes is None and self._sealed_max_timestamp is None and not self._writable:
             with contextlib.suppress(FileNotFoundError):
                 data = read_file(self._pool.files, self.path_of(layout.TIME_INDEX))
+                self._check_current()
                 if data and len(data) % TIME_ENTRY.size == 0:
                     self._sealed_max_timestamp = TIME_ENTRY.unpack_from(data[-TIME_ENTRY.size :])[0]
         if self._sealed_max_timestamp is not None:

@@ -83,6 +83,8 @@ class Bounds:
     """From there on a batch may be in the page cache only, where a failed sync has left it."""
     max_torn_bytes: int | None = 0
     """How far from the end a batch can be torn; None for any distance."""
+    offsets_may_be_missing: bool = False
+    """Above the recovery point, too: in a log that somebody else has compacted."""
 
 
 def small_files(topic_id: UUID) -> dict[str, bytes]:
@@ -243,7 +245,7 @@ class Loader:
         for place in range(first, len(segments)):
             segment = segments[place]
             trusted = segment.base_offset < loaded.recovery_point
-            if not trusted and segment.base_offset != loaded.log_end_offset:
+            if not trusted and not self._may_begin(segment.base_offset, loaded):
                 return self._misplaced(segments, place, loaded.log_end_offset)
             position = segment.size_bytes if trusted else 0
             if not trusted:
@@ -254,6 +256,12 @@ class Loader:
             if not isinstance(stop, End):
                 return _Damage(place, stop.position, loaded.log_end_offset, stop.reason)
         return None
+
+    def _may_begin(self, offset: int, loaded: LoadedLog) -> bool:
+        """Whether a batch of this base offset may be the next one."""
+        if self._bounds.offsets_may_be_missing:
+            return offset >= loaded.log_end_offset
+        return offset == loaded.log_end_offset
 
     def _misplaced(self, segments: list[Segment], place: int, offset: int) -> _Damage:
         reason = f"the next segment begins at {segments[place].base_offset}, not {offset}"
@@ -280,7 +288,7 @@ class Loader:
             if not isinstance(event, Batch):
                 return event
             header = event.header
-            if header.base_offset != loaded.log_end_offset:
+            if not self._may_begin(header.base_offset, loaded):
                 reason = f"base offset {header.base_offset} instead of {loaded.log_end_offset}"
                 return Corrupt(event.position, reason)
             if header.base_offset >= self._bounds.synced_offset:

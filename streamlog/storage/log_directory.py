@@ -33,6 +33,7 @@ from streamlog.errors import (
 from streamlog.files import OsFiles, raise_open_files_limit, read_file
 from streamlog.record import encode_batch
 from streamlog.storage import layout
+from streamlog.storage.adoption import adopt_partitions, find_partitions
 from streamlog.storage.directory_files import (
     Checkpoints,
     make_directory,
@@ -207,6 +208,44 @@ class LogDirectory:
             with self._lock:
                 self._metadata.topics[name] = Topic(topic, parsed)
             return topic
+
+    def adopt_topic(
+        self,
+        name: str,
+        source: str | os.PathLike[str],
+        config: Mapping[str, str] | None = None,
+        *,
+        source_name: str | None = None,
+    ) -> TopicDescription:
+        """Copies a topic out of the directory of a stopped broker, durably; see `adoption`.
+
+        `source` holds its partitions' directories, and is only read; `source_name` is the
+        topic's name there. Records keep their offsets, and the log its start. Transactions that
+        are open there stay open; `open_transactions` tells them, and opening the log aborts them.
+
+        Raises `TopicExistsError`, `InvalidTopicError`, `InvalidConfigError`, `StorageError` where
+        a partition is missing, and `CorruptLogError` for damage; nothing is adopted then.
+        """
+        check_topic_name(name)
+        config = dict(config or {})
+        parsed = parse_config(name, config)
+        with self._changing:
+            if name in self._metadata.topics:
+                raise TopicExistsError(name)
+            partitions = find_partitions(os.fspath(source), source_name or name)
+            count = len(partitions)
+            description = TopicDescription(
+                name=name, topic_id=uuid4(), partitions=count, config=config
+            )
+            topic = Topic(description, parsed)
+            logs = adopt_partitions(
+                topic, partitions, self.root, self._pool, self.flusher, self._checkpoints
+            )
+            self._append_metadata(*encode_topic(description))
+            with self._lock:
+                self._metadata.topics[name] = topic
+                self._partitions |= logs
+            return description
 
     def partition(self, topic: str, partition: int) -> PartitionLog:
         """The log of a partition, loaded when it is first asked for.

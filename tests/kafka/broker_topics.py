@@ -179,26 +179,40 @@ def fill_by_librdkafka(broker: KafkaBroker) -> None:
                 each.abort_transaction(WAIT_S)
 
 
-def fill_compacted(broker: KafkaBroker, topic: str) -> int:
-    """Keys that are written again and again, tombstones, transactions; the offset cleaned to."""
+def fill_compacted(broker: KafkaBroker, topic: str) -> None:
+    """Keys that are written again and again, tombstones, transactions over two segments each.
+
+    Returns when the broker has cleaned it all, in several rounds.
+    """
     plain = producer(broker, enable_idempotence=False)
     idempotent = producer(broker, enable_idempotence=True, compression_type="lz4")
     transactional = producer(broker, transactional_id=topic)
     transactional.init_transactions(WAIT_S)
-    for number in range(8):
-        at = START + 40_000 * number
+    begin = int(time.time() * 1000)
+    for number in range(12):
+        # Each round rolls; a marker, whose time is now, does not.
+        at = begin + 90_000 * number
+        if number % 2 == 0:
+            transactional.begin_transaction()
         for each in (plain, idempotent, transactional):
-            if each is transactional:
-                each.begin_transaction()
             for key in range(4):
                 value = None if (number + key) % 5 == 0 else b"%d" % number
                 each.produce(topic, value, b"key %d" % (key + number % 3), 0, timestamp=at)
             assert each.flush(WAIT_S) == 0
-        if number % 3:
+        if number % 4 == 1:
             transactional.commit_transaction(WAIT_S)
-        else:
+        elif number % 4 == 3:
             transactional.abort_transaction(WAIT_S)
-    # Rolls, so that all before it may be cleaned.
-    plain.produce(topic, b"end", b"end", 0, timestamp=int(time.time() * 1000))
-    assert plain.flush(WAIT_S) == 0
-    return int(broker.segments(topic)[-1].stem)
+        if number in (5, 11):
+            plain.produce(topic, b"roll", b"roll", 0, timestamp=at + 70_000)
+            assert plain.flush(WAIT_S) == 0
+            wait_cleaned(broker, topic, int(broker.segments(topic)[-1].stem))
+
+
+def wait_cleaned(broker: KafkaBroker, topic: str, offset: int) -> None:
+    """Until the broker has cleaned the topic up to the offset."""
+    checkpoint = broker.data_directory / "cleaner-offset-checkpoint"
+    deadline = time.monotonic() + WAIT_S
+    while f"{topic} 0 {offset}" not in checkpoint.read_text().splitlines():
+        assert time.monotonic() < deadline, checkpoint.read_text()
+        time.sleep(0.05)

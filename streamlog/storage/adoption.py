@@ -1,0 +1,178 @@
+"""Copies the partitions of a topic from the directory of a stopped broker, or of another log.
+
+What is taken are the segments: everything else is rebuilt from them, and every batch is checked on
+the way. The directories are made, recovered and checkpointed before the topic is: a crash in the
+middle leaves directories of a topic id that no topic has.
+
+The producers of a foreign log stay where they are. Ours may get the same ids, and must not be
+taken for them; so of theirs only the transactions that are still open are remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamlog.errors import StorageError
+from streamlog.files import OsFiles, write_file
+from streamlog.storage import layout
+from streamlog.storage.directory_files import read_offsets, write_offsets
+from streamlog.storage.failure import wrap_write_error
+from streamlog.storage.loader import Bounds, Loader, small_files
+from streamlog.storage.partition_log import CHECKPOINT_BYTES, PartitionLog
+from streamlog.storage.producer_state import NO_OFFSET, ProducerState
+from streamlog.storage.segment import ANY_OFFSET
+from streamlog.topic import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from streamlog.files import Files
+    from streamlog.storage.directory_files import Checkpoints
+    from streamlog.storage.file_pool import FilePool
+    from streamlog.storage.flusher import Flusher
+    from streamlog.storage.loader import LoadedLog
+    from streamlog.storage.metadata import Topic
+    from streamlog.storage.topic_config import TopicConfig
+
+COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPartition:
+    """A partition's directory outside of the log, and what its root knows of it."""
+
+    path: str
+    log_start_offset: int
+
+
+def find_partitions(root: str, topic: str) -> list[ForeignPartition]:
+    """The partitions of a topic in a broker's directory, from 0 on without a gap.
+
+    Raises `StorageError` where there is none, or where one is missing (in another directory of
+    that broker, perhaps), and `CorruptLogError` for a damaged checkpoint.
+    """
+    files = OsFiles()
+    matches = [re.fullmatch(re.escape(topic) + r"-(\d+)", name) for name in files.listdir(root)]
+    numbers = sorted(int(match[1]) for match in matches if match is not None)
+    missing = min(set(range(len(numbers) + 1)) - set(numbers))
+    if missing < max(len(numbers), 1):
+        raise StorageError(root, f"there is no directory {topic}-{missing}")
+    starts = read_offsets(files, root, layout.LOG_START_OFFSETS)
+    return [
+        ForeignPartition(
+            os.path.join(root, f"{topic}-{number}"), starts.get(TopicPartition(topic, number), 0)
+        )
+        for number in numbers
+    ]
+
+
+def adopt_partitions(
+    topic: Topic,
+    sources: Sequence[ForeignPartition],
+    root: str,
+    pool: FilePool,
+    flusher: Flusher,
+    checkpoints: Checkpoints,
+) -> dict[TopicPartition, PartitionLog]:
+    """The logs of a topic's partitions, copied, checked and checkpointed; the topic is still to be.
+
+    No directory of them stays where one cannot be copied.
+    """
+    topic_id, config = topic.description.topic_id, topic.config
+    adopted: dict[TopicPartition, LoadedLog] = {}
+    made: list[str] = []
+    try:
+        for number, source in enumerate(sources):
+            name = TopicPartition(topic.description.name, number)
+            path = os.path.join(root, str(name))
+            if pool.files.exists(path):
+                raise StorageError(path, "is there already; remove it if nothing needs it")
+            made.append(path)
+            adopted[name] = _adopt_partition(source, name, topic_id, path, config, pool)
+    except BaseException as error:
+        for path in made:
+            if pool.files.exists(path):
+                pool.files.rmtree(path)
+        if isinstance(error, OSError):
+            raise wrap_write_error(root, error) from error
+        raise
+    logs = {
+        name: PartitionLog(name, topic_id, path, config, pool, flusher, loaded)
+        for path, (name, loaded) in zip(made, adopted.items(), strict=True)
+    }
+    for name, loaded in adopted.items():
+        checkpoints.recovery_points[name] = loaded.recovery_point
+        checkpoints.log_start_offsets[name] = loaded.log_start_offset
+        flusher.mark_dirty(logs[name])
+    write_offsets(pool.files, root, layout.LOG_START_OFFSETS, checkpoints.log_start_offsets)
+    for _ in range(2):  # recovery points move when a window ends: before another one begins
+        flusher.wait_durable()
+    return logs
+
+
+def _adopt_partition(
+    source: ForeignPartition,
+    topic_partition: TopicPartition,
+    topic_id: UUID,
+    directory: str,
+    config: TopicConfig,
+    pool: FilePool,
+) -> LoadedLog:
+    """Copies a partition into a new directory, durably, and loads it with all that is checked.
+
+    A checkpoint is due afterwards. Raises `CorruptLogError` for any damage: a broker that is
+    started and stopped once more repairs what it has torn itself.
+    """
+    files = pool.files
+    files.makedirs(directory)
+    for name, content in small_files(topic_id).items():
+        write_file(files, os.path.join(directory, name), content)
+    bases = [
+        parsed[0]
+        for name in sorted(OsFiles().listdir(source.path))
+        if (parsed := layout.parse_file_name(name)) is not None and parsed[1] == layout.LOG
+    ]
+    for base in bases:
+        name = layout.file_name(base, layout.LOG)
+        _copy(os.path.join(source.path, name), files, os.path.join(directory, name))
+    files.sync_directory(directory)
+    files.sync_directory(os.path.dirname(directory))
+    start = max(source.log_start_offset, bases[0] if bases else 0)
+    bounds = Bounds(log_start_offset=start, synced_offset=ANY_OFFSET, offsets_may_be_missing=True)
+    loader = Loader(topic_partition, directory, config, pool, bounds, writable=True)
+    loaded = loader.recover()
+    loaded.log_end_offset = max(loaded.log_end_offset, start, bases[-1] if bases else 0)
+    loaded.recovered_bytes = max(loaded.recovered_bytes, CHECKPOINT_BYTES)
+    loaded.producers = _with_open_transactions(topic_partition, loaded.producers)
+    if not loaded.segments:
+        loaded.log_start_offset = loaded.recovery_point = loaded.log_end_offset
+    return loaded
+
+
+def _with_open_transactions(
+    topic_partition: TopicPartition, producers: ProducerState
+) -> ProducerState:
+    entries = [
+        entry for entry in producers.entries.values() if entry.transaction_first_offset != NO_OFFSET
+    ]
+    for entry in entries:
+        entry.batches.clear()
+    return ProducerState(topic_partition, entries)
+
+
+def _copy(source: str, files: Files, target: str) -> None:
+    with (
+        contextlib.closing(OsFiles().open(source)) as reader,
+        contextlib.closing(files.open(target, "create")) as writer,
+    ):
+        position, size = 0, reader.size()
+        while position < size:
+            data = reader.pread(min(COPY_BYTES, size - position), position)
+            writer.pwrite(data, position)
+            position += len(data)
+        writer.datasync()

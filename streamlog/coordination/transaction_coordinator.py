@@ -24,14 +24,16 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamlog.coordination.deadlines import TransactionDeadlines
+from streamlog.coordination.hanging import HangingTransaction, find_hanging, find_knower
 from streamlog.coordination.internal_topic import OFFSETS_TOPIC
 from streamlog.coordination.recovery import COORDINATOR_EPOCH, end_leftovers
 from streamlog.coordination.transaction_log import Transaction, TransactionLog, read_transactions
 from streamlog.coordination.transaction_record import encode_key
 from streamlog.coordination.transaction_state import (
+    MAX_TRANSACTION_TIMEOUT_MS,
     NO_PRODUCER_ID,
     AbortFirst,
     AlreadyEnded,
@@ -44,13 +46,19 @@ from streamlog.coordination.transaction_state import (
     choose_end,
     choose_initialize,
     complete,
+    expired,
+    overdue,
     prepare,
 )
 from streamlog.errors import (
+    ConcurrentTransactionsError,
     InvalidProducerEpochError,
+    InvalidTransactionStateError,
+    NotHangingError,
     StorageError,
     TransactionAbortedError,
     TransactionalIdInUseError,
+    UnknownTransactionalIdError,
 )
 from streamlog.record import ControlType
 
@@ -67,6 +75,15 @@ if TYPE_CHECKING:
 
 Ending = Future[ProducerIdentity]
 """A transaction's end, under way or done; its result is the identity of the next one."""
+ABORTED_BY_OPERATOR: Final = "an operator aborted it"
+
+
+class TransactionLimits(NamedTuple):
+    """What Kafka's broker configurations of these names say, with their defaults."""
+
+    transaction_max_timeout_ms: int = MAX_TRANSACTION_TIMEOUT_MS
+    transactional_id_expiration_ms: int = 7 * 24 * 60 * 60 * 1000
+    transaction_remove_expired_transaction_cleanup_interval_ms: int = 60 * 60 * 1000
 
 
 class TransactionCoordinator:
@@ -88,6 +105,9 @@ class TransactionCoordinator:
         self._transactions: dict[str, Transaction] = {}
         self._deadlines = TransactionDeadlines()
         self._owned: set[str] = set()
+        self._expired_at_ms: int | None = None
+        self.limits = TransactionLimits()
+        """May be replaced at any time, by any thread."""
 
     def open(self) -> None:
         """Loads all transactional ids and ends what a crash left open, durably.
@@ -118,8 +138,9 @@ class TransactionCoordinator:
 
         Returns when the new identity is durable. `release` gives the id free again.
 
-        Raises `TransactionalIdInUseError` where a live producer of this process has the id, and
-        `ValueError` for an id or a timeout out of Kafka's bounds.
+        Raises `TransactionalIdInUseError` where a live producer of this process has the id,
+        `InvalidTransactionTimeoutError` for a timeout that the limits do not allow, and
+        `ValueError` for an id that is empty or too long.
         """
         if not transactional_id:
             raise ValueError("a transactional id must not be empty")
@@ -141,9 +162,7 @@ class TransactionCoordinator:
         Once for each `init_producer` that returned. Does not wait, and does not raise where
         writing has ended: recovery aborts as well.
         """
-        self._abort_if(
-            self._transactions[transactional_id], lambda transaction: transaction.abortable
-        )
+        self._abort_if(self._known(transactional_id), lambda transaction: transaction.abortable)
         with self._lock:
             self._owned.discard(transactional_id)
 
@@ -155,13 +174,13 @@ class TransactionCoordinator:
     ) -> None:
         """Has to come before the transaction's first batch in each of the partitions.
 
-        Raises `ProducerFencedError`, `TransactionAbortedError` (it timed out),
-        `ConcurrentTransactionsError` (its end is under way), and for a partition that is unknown
-        the `TopicError`.
+        Raises `ProducerFencedError`, `TransactionAbortedError` (it timed out, or an operator
+        aborted it), `ConcurrentTransactionsError` (its end is under way), and for a partition
+        that is unknown the `TopicError`.
         """
         logs = {each: self._directory.partition(*each) for each in partitions}
         with self._lock:
-            transaction = self._transactions[transactional_id]
+            transaction = self._known(transactional_id)
             before = transaction.metadata
             after = add_partitions(before, identity, logs, now_ms=self._clock.now_ms())
             if after is not before:
@@ -187,7 +206,7 @@ class TransactionCoordinator:
             return
         home = self._groups.home(group.group_id)
         self.add_partitions(transactional_id, identity, [home])
-        transaction = self._transactions[transactional_id]
+        transaction = self._known(transactional_id)
         sequence = transaction.sequences.get(home, 0)
         try:
             self._groups.commit_in_transaction(identity, group, offsets, base_sequence=sequence)
@@ -205,10 +224,11 @@ class TransactionCoordinator:
         the same outcome.
 
         Raises `InvalidTransactionStateError` for the opposite of what happened and for a commit
-        of nothing, `ProducerFencedError`, and for the commit of a transaction that timed out
-        `TransactionAbortedError`: abort it, and go on with the identity that the abort gives.
+        of nothing, `ProducerFencedError`, and for the commit of a transaction that timed out or
+        was aborted by an operator `TransactionAbortedError`: abort it, and go on with the identity
+        that the abort gives.
         """
-        transaction = self._transactions[transactional_id]
+        transaction = self._known(transactional_id)
         new_producer_id = self._id_if_exhausted(transaction)
         with self._lock:
             match choose_end(transaction.metadata, identity, commit=commit):
@@ -227,7 +247,7 @@ class TransactionCoordinator:
     # Housekeeping
 
     def step(self) -> None:
-        """Aborts what is open for longer than its timeout, and writes what was held back.
+        """Aborts what is overdue, writes what was held back, forgets what was idle for too long.
 
         To be called about every second. Does nothing once writing has ended.
         """
@@ -240,14 +260,93 @@ class TransactionCoordinator:
             for transaction in transactions:
                 if transaction.markers_durable:
                     self._log.write_held(transaction, now_ms=now_ms)
+            self._maybe_expire(now_ms)
         for late in due:
             self._abort_if(
                 self._transactions[late.transactional_id],
                 lambda transaction, late=late: (
                     transaction.abortable and transaction.metadata.identity == late.identity
                 ),
-                timed_out=True,
+                because=overdue(late),
             )
+
+    def _maybe_expire(self, now_ms: int) -> None:
+        """Writes tombstones of ids that nobody has and that are idle for too long.
+
+        Not durable: if a crash takes a tombstone away the id is there again, and expires again. An
+        id that comes back behind its tombstone gets a producer id that was never used.
+        """
+        interval_ms = self.limits.transaction_remove_expired_transaction_cleanup_interval_ms
+        if self._expired_at_ms is not None and 0 <= now_ms - self._expired_at_ms < interval_ms:
+            return
+        self._expired_at_ms = now_ms
+        expiration_ms = self.limits.transactional_id_expiration_ms
+        for name, transaction in list(self._transactions.items()):
+            if (
+                name not in self._owned
+                and transaction.markers_durable
+                and expired(transaction.metadata, now_ms=now_ms, expiration_ms=expiration_ms)
+            ):
+                self._log.write_held(transaction, now_ms=now_ms)
+                self._log.forget(name, now_ms=now_ms)
+                del self._transactions[name]
+
+    # Operators
+
+    def abort(self, transactional_id: str) -> None:
+        """Aborts the id's open transaction, whoever has it; durable on return.
+
+        Its producer is told by the next call, as after a timeout.
+
+        Raises `UnknownTransactionalIdError`, `ConcurrentTransactionsError` where its end is under
+        way, and `InvalidTransactionStateError` where nothing is open.
+        """
+        transaction = self._known(transactional_id)
+        new_producer_id = self._id_if_exhausted(transaction)
+        with self._lock:
+            metadata = transaction.metadata
+            if metadata.unfinished:
+                raise ConcurrentTransactionsError(transactional_id)
+            if not metadata.abortable:
+                state = metadata.state.kafka_name
+                raise InvalidTransactionStateError(transactional_id, state, "abort")
+            ending = self._abort(transaction, new_producer_id, because=ABORTED_BY_OPERATOR)
+        ending.result()
+
+    def hanging(self) -> list[HangingTransaction]:
+        """What is open in partitions and belongs to no transaction that the coordinator knows."""
+        with self._lock:
+            return find_hanging(self._directory, self._metadata())
+
+    def abort_hanging(
+        self, partition: TopicPartition, producer_id: int, producer_epoch: int
+    ) -> None:
+        """Ends a producer's open transaction in one partition by a marker; durable on return.
+
+        Raises `NotHangingError` where it has none there or the coordinator knows it, and
+        `InvalidProducerEpochError` where it has another epoch.
+        """
+        log = self._directory.partition(*partition)
+        topic, number = partition
+        with self._lock:
+            found = log.open_transactions().get(producer_id)
+            if found is None:
+                raise NotHangingError(topic, number, producer_id, "it has no open transaction")
+            epoch, _ = found
+            if epoch != producer_epoch:
+                raise InvalidProducerEpochError(
+                    topic, number, producer_id, current=epoch, found=producer_epoch
+                )
+            if knower := find_knower(self._metadata(), partition, producer_id):
+                reason = f"transactional id {knower!r} has it open; abort that"
+                raise NotHangingError(topic, number, producer_id, reason)
+            now_ms = self._clock.now_ms()
+            log.append_control(
+                ControlType.ABORT, producer_id, epoch, COORDINATOR_EPOCH, now_ms=now_ms
+            )
+            if topic == OFFSETS_TOPIC:
+                self._groups.end_transaction(number, producer_id, commit=False)
+        self._flusher.wait_durable()
 
     def transactions(self) -> list[TransactionMetadata]:
         """All transactional ids, by name."""
@@ -277,6 +376,16 @@ class TransactionCoordinator:
             with self._lock:
                 for transaction in transactions:
                     self._log.write_held(transaction, now_ms=self._clock.now_ms())
+
+    def _known(self, transactional_id: str) -> Transaction:
+        """Raises `UnknownTransactionalIdError`, also for an id that has expired."""
+        transaction = self._transactions.get(transactional_id)
+        if transaction is None:
+            raise UnknownTransactionalIdError(transactional_id, list(self._transactions))
+        return transaction
+
+    def _metadata(self) -> list[TransactionMetadata]:
+        return [transaction.metadata for transaction in self._transactions.values()]
 
     # Beginning
 
@@ -310,6 +419,7 @@ class TransactionCoordinator:
                     timeout_ms=timeout_ms,
                     new_producer_id=new_producer_id,
                     now_ms=self._clock.now_ms(),
+                    max_timeout_ms=self.limits.transaction_max_timeout_ms,
                 )
                 if isinstance(decision, AbortFirst):
                     continue  # the predecessor, though released, has begun another one meanwhile
@@ -332,17 +442,17 @@ class TransactionCoordinator:
         transaction: Transaction,
         condition: Callable[[Transaction], bool],
         *,
-        timed_out: bool = False,
+        because: str = "",
     ) -> None:
         if self._flusher.failure is not None or not condition(transaction):
             return
         new_producer_id = self._id_if_exhausted(transaction)
         with self._lock:
             if condition(transaction):
-                self._abort(transaction, new_producer_id, timed_out=timed_out)
+                self._abort(transaction, new_producer_id, because=because)
 
     def _abort(
-        self, transaction: Transaction, new_producer_id: int, *, timed_out: bool = False
+        self, transaction: Transaction, new_producer_id: int, *, because: str = ""
     ) -> Ending:
         """Under the lock. The future is done when the next identity is durable."""
         now_ms = self._clock.now_ms()
@@ -351,7 +461,7 @@ class TransactionCoordinator:
             commit=False,
             now_ms=now_ms,
             new_producer_id=new_producer_id,
-            timed_out=timed_out,
+            because=because,
         )
         ended = complete(prepared, now_ms=now_ms)
         transaction.hold(prepared)

@@ -43,9 +43,7 @@ class Transaction:
 
     @property
     def abortable(self) -> bool:
-        """Whether a transaction is open that nothing is decided about."""
-        metadata = self.metadata
-        return metadata.state is TransactionState.ONGOING and not metadata.committing
+        return self.metadata.abortable
 
     def begin(self) -> None:
         """Forgets the last transaction's partitions."""
@@ -84,6 +82,11 @@ class TransactionLog:
             now_ms=now_ms,
         )
         transaction.held.clear()
+
+    def forget(self, transactional_id: str, *, now_ms: int) -> None:
+        """Appends the id's tombstone; not durable."""
+        home = self._topic.home(transactional_id).partition
+        self._topic.append(home, [encode_key(transactional_id)], [None], now_ms=now_ms)
 
 
 def read_transactions(directory: ReadableDirectory) -> Iterator[TransactionMetadata]:

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from streamlog.errors import (
     ConcurrentTransactionsError,
     InvalidTransactionStateError,
+    InvalidTransactionTimeoutError,
     ProducerFencedError,
     TransactionAbortedError,
 )
@@ -51,6 +52,7 @@ NO_TIMESTAMP: Final = -1
 MAX_EPOCH: Final = 32767
 EPOCH_BUMPING_VERSION: Final = 2  # Kafka's feature level transaction.version of KIP-890
 MAX_TRANSACTION_TIMEOUT_MS: Final = 15 * 60 * 1000
+"""Kafka's default of transaction.max.timeout.ms."""
 
 
 class TransactionState(IntEnum):
@@ -88,8 +90,9 @@ class ProducerIdentity(NamedTuple):
 class TransactionMetadata:
     """A transactional id as the coordinator knows it.
 
-    `committing` and `timed_out` are not in the log: while the data of a commit is being synced the
-    log still says Ongoing, and why a transaction was aborted matters only to its live producer.
+    `committing` and `aborted_because` are not in the log: while the data of a commit is being
+    synced the log still says Ongoing, and why a transaction was aborted behind its producer's back
+    matters only to that producer, while it lives; empty where the producer aborted it.
     `next_producer_id` is set between prepare and complete when the epoch is exhausted.
     """
 
@@ -105,7 +108,7 @@ class TransactionMetadata:
     next_producer_id: int = NO_PRODUCER_ID
     client_transaction_version: int = 0
     committing: bool = False
-    timed_out: bool = False
+    aborted_because: str = ""
 
     @property
     def identity(self) -> ProducerIdentity:
@@ -120,6 +123,11 @@ class TransactionMetadata:
     def unfinished(self) -> bool:
         """Whether an end is under way, so that nothing else may begin."""
         return self.committing or self.state in PREPARED
+
+    @property
+    def abortable(self) -> bool:
+        """Whether a transaction is open that nothing is decided about."""
+        return self.state is TransactionState.ONGOING and not self.committing
 
     @property
     def ended_identity(self) -> ProducerIdentity | None:
@@ -170,17 +178,16 @@ def choose_initialize(
     timeout_ms: int,
     new_producer_id: int,
     now_ms: int,
+    max_timeout_ms: int = MAX_TRANSACTION_TIMEOUT_MS,
 ) -> AbortFirst | Initialize:
     """What a new producer of `transactional_id` gets. Fences every earlier one.
 
     `new_producer_id` is used where there is none yet or its epochs are exhausted. Raises
-    `ConcurrentTransactionsError` while an end is under way, and `ValueError` for a timeout that
-    is not positive or above Kafka's transaction.max.timeout.ms.
+    `ConcurrentTransactionsError` while an end is under way, and `InvalidTransactionTimeoutError`
+    for a timeout that is not positive or above `max_timeout_ms` (transaction.max.timeout.ms).
     """
-    if not 0 < timeout_ms <= MAX_TRANSACTION_TIMEOUT_MS:
-        raise ValueError(
-            f"transaction timeout {timeout_ms} ms is outside 1 to {MAX_TRANSACTION_TIMEOUT_MS}"
-        )
+    if not 0 < timeout_ms <= max_timeout_ms:
+        raise InvalidTransactionTimeoutError(transactional_id, timeout_ms, highest=max_timeout_ms)
     if current is not None and current.unfinished:
         raise ConcurrentTransactionsError(transactional_id)
     if current is not None and current.state is TransactionState.ONGOING:
@@ -212,7 +219,8 @@ def add_partitions(
     """Begins the transaction or widens it; the very same metadata where nothing is new.
 
     Raises `ProducerFencedError` for an identity that was replaced, `TransactionAbortedError` for
-    one whose transaction timed out, `ConcurrentTransactionsError` while an end is under way.
+    one whose transaction a timeout or an operator ended, `ConcurrentTransactionsError` while an
+    end is under way.
     """
     _check_owner(current, identity, "add partitions")
     if current.unfinished:
@@ -239,14 +247,15 @@ def choose_end(
 
     Raises `InvalidTransactionStateError` for the opposite of what happened or is under way and
     for a commit where nothing is open, `ProducerFencedError` for an identity that was replaced,
-    and `TransactionAbortedError` for a commit after a timeout (an abort gets on with it).
+    and `TransactionAbortedError` for a commit of what was aborted by a timeout or an operator (an
+    abort gets on with it).
     """
     attempted = "commit" if commit else "abort"
     if identity == current.ended_identity:
         if _was_committed(current) == commit:
             return AlreadyEnded()
-        if current.timed_out:
-            raise _timed_out(current)
+        if current.aborted_because:
+            raise TransactionAbortedError(current.transactional_id, current.aborted_because)
         raise InvalidTransactionStateError(
             current.transactional_id, current.state.kafka_name, attempted
         )
@@ -272,11 +281,12 @@ def prepare(
     commit: bool,
     now_ms: int,
     new_producer_id: int = NO_PRODUCER_ID,
-    timed_out: bool = False,
+    because: str = "",
 ) -> TransactionMetadata:
     """The prepare record. A commit's may be appended only when all its data is durable.
 
-    Its epoch is that of the markers. `new_producer_id` is needed where the epoch is exhausted.
+    Its epoch is that of the markers. `new_producer_id` is needed where the epoch is exhausted;
+    `because` is for an abort that the producer did not ask for.
     """
     assert current.state is TransactionState.ONGOING, current
     assert current.committing == commit, current
@@ -289,7 +299,7 @@ def prepare(
         last_update_ms=now_ms,
         client_transaction_version=EPOCH_BUMPING_VERSION,
         committing=False,
-        timed_out=timed_out,
+        aborted_because=because,
     )
 
 
@@ -347,8 +357,8 @@ def _check_owner(current: TransactionMetadata, identity: ProducerIdentity, attem
     if identity == current.identity and current.state not in PREPARED:
         return
     if identity == current.ended_identity:
-        if current.timed_out:
-            raise _timed_out(current)
+        if current.aborted_because:
+            raise TransactionAbortedError(current.transactional_id, current.aborted_because)
         if current.state in PREPARED:
             raise ConcurrentTransactionsError(current.transactional_id)
         raise InvalidTransactionStateError(
@@ -359,7 +369,14 @@ def _check_owner(current: TransactionMetadata, identity: ProducerIdentity, attem
     )
 
 
-def _timed_out(current: TransactionMetadata) -> TransactionAbortedError:
-    return TransactionAbortedError(
-        current.transactional_id, f"it was open for longer than {current.timeout_ms} ms"
-    )
+def overdue(current: TransactionMetadata) -> str:
+    """Why a transaction was aborted that is past its timeout."""
+    return f"it was open for longer than {current.timeout_ms} ms"
+
+
+def expired(current: TransactionMetadata, *, now_ms: int, expiration_ms: int) -> bool:
+    """Whether a transactional id is idle for so long that it may be forgotten.
+
+    Kafka's transactional.id.expiration.ms, and its rule: from then on, inclusive.
+    """
+    return current.state in IDLE and now_ms - current.last_update_ms >= expiration_ms

@@ -72,11 +72,11 @@ class TransactionMachine(RuleBasedStateMachine):
         self.next_producer_id += 1
         return self.next_producer_id
 
-    def prepare(self, *, commit: bool, timed_out: bool = False) -> None:
+    def prepare(self, *, commit: bool, because: str = "") -> None:
         new = self.new_producer_id() if self.current.epoch_exhausted else -1
         before = self.current
         self.current = prepare(
-            before, commit=commit, now_ms=0, new_producer_id=new, timed_out=timed_out
+            before, commit=commit, now_ms=0, new_producer_id=new, because=because
         )
         assert self.current.producer_id == before.producer_id
         assert self.current.producer_epoch == before.producer_epoch + 1, "markers fence the data"
@@ -136,7 +136,7 @@ class TransactionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.stage == "open")
     @rule()
     def the_transaction_times_out(self) -> None:
-        self.prepare(commit=False, timed_out=True)
+        self.prepare(commit=False, because="it was late")
         self.complete(commit=False)
 
     @precondition(lambda self: self.model.ended is not None)
@@ -187,7 +187,9 @@ class TransactionMachine(RuleBasedStateMachine):
         if not hasattr(self, "current"):
             return
         by_topic = tuple(sorted(self.current.partitions))
-        remembered = replace(self.current, partitions=by_topic, committing=False, timed_out=False)
+        remembered = replace(
+            self.current, partitions=by_topic, committing=False, aborted_because=""
+        )
         assert decode_value("t", encode_value(remembered)) == remembered
 
 

@@ -17,6 +17,7 @@ from streamlog.coordination.transaction_state import (
     choose_end,
     choose_initialize,
     complete,
+    overdue,
     prepare,
     settles,
 )
@@ -51,11 +52,9 @@ def committing(current: TransactionMetadata | None = None) -> TransactionMetadat
     return decision.metadata
 
 
-def ended(
-    begun: TransactionMetadata, *, commit: bool, timed_out: bool = False
-) -> TransactionMetadata:
+def ended(begun: TransactionMetadata, *, commit: bool, because: str = "") -> TransactionMetadata:
     ending = committing(begun) if commit else begun
-    prepared = prepare(ending, commit=commit, now_ms=3, timed_out=timed_out)
+    prepared = prepare(ending, commit=commit, now_ms=3, because=because)
     return complete(prepared, now_ms=4)
 
 
@@ -86,7 +85,7 @@ def test_a_successor_waits_for_an_end_under_way() -> None:
 
 @pytest.mark.parametrize("timeout_ms", [0, -1, 900_001])
 def test_a_timeout_out_of_kafkas_bounds_is_misuse(timeout_ms: int) -> None:
-    with pytest.raises(ValueError, match="outside 1 to 900000"):
+    with pytest.raises(ValueError, match="not between 1 and 900000"):
         choose_initialize("t", None, timeout_ms=timeout_ms, new_producer_id=1, now_ms=1)
 
 
@@ -177,7 +176,7 @@ def test_the_old_epoch_cannot_begin_the_next_transaction() -> None:
 
 def test_a_producer_whose_transaction_timed_out_is_told_and_can_go_on() -> None:
     begun = ongoing()
-    after = ended(begun, commit=False, timed_out=True)
+    after = ended(begun, commit=False, because=overdue(begun))
     with pytest.raises(TransactionAbortedError, match="60000 ms"):
         add_partitions(after, begun.identity, [B], now_ms=1)
     with pytest.raises(TransactionAbortedError):

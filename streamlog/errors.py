@@ -240,12 +240,16 @@ class PartitionCountError(TopicError):
 
 
 class InvalidConfigError(TopicError):
-    """A topic configuration that is unknown, wrong or not supported (INVALID_CONFIG)."""
+    """A configuration that is unknown, wrong or not supported (INVALID_CONFIG).
 
-    def __init__(self, topic: str, key: str, reason: str) -> None:
+    `topic` None is the log's own.
+    """
+
+    def __init__(self, topic: str | None, key: str, reason: str) -> None:
         self.key = key
         self.reason = reason
-        super().__init__(topic, f"topic {topic!r}: configuration {key!r}: {reason}")
+        whose = "the log" if topic is None else f"topic {topic!r}"
+        super().__init__(topic or "", f"{whose}: configuration {key!r}: {reason}")
 
 
 class RecordTooLargeError(StreamlogError):

@@ -28,3 +28,11 @@ class TopicDescription:
     topic_id: UUID
     partitions: int
     config: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigEntry:
+    """The value of a configuration key, as text, and who set it: topic, log, or nobody."""
+
+    value: str
+    source: Literal["topic", "log", "default"] = "default"

@@ -18,7 +18,12 @@ import msgspec
 
 from streamlog.errors import CorruptRecordError
 from streamlog.record import Columns, decode_batch
-from streamlog.storage.topic_config import METADATA_TOPIC, TopicConfig, parse_config
+from streamlog.storage.topic_config import (
+    METADATA_CONFIG,
+    METADATA_TOPIC,
+    TopicConfig,
+    parse_config,
+)
 from streamlog.topic import TopicDescription
 
 if TYPE_CHECKING:
@@ -39,7 +44,7 @@ class Topic:
 
 METADATA: Final = Topic(
     TopicDescription(name=METADATA_TOPIC, topic_id=METADATA_TOPIC_ID, partitions=1, config={}),
-    TopicConfig(),
+    METADATA_CONFIG,
 )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from streamlog.errors import InvalidConfigError, InvalidTopicError
+from streamlog.errors import InvalidTopicError
 from streamlog.record import crc32c
 from streamlog.storage import layout
 from streamlog.storage.checkpoint_file import decode_offsets, encode_epochs, encode_offsets
@@ -17,7 +17,7 @@ from streamlog.storage.metadata import (
     encode_next_producer_id,
     encode_topic,
 )
-from streamlog.storage.topic_config import TopicConfig, check_topic_name, parse_config
+from streamlog.storage.topic_config import check_topic_name
 from streamlog.topic import TopicDescription, TopicPartition
 
 TOPIC_ID = UUID("01020304-0506-0708-090a-0b0c0d0e0f10")
@@ -78,50 +78,6 @@ def test_the_latest_record_of_a_topic_counts() -> None:
     assert metadata.topics["t"].description == topic
     assert metadata.topics["t"].config.segment_bytes == 100
     assert metadata.next_producer_id == 2000
-
-
-def test_configurations_are_kafkas_by_name_and_default() -> None:
-    assert parse_config("t", {}) == TopicConfig()
-    parsed = parse_config(
-        "t",
-        {
-            "segment.bytes": "1000",
-            "segment.ms": "86400000",
-            "message.timestamp.type": "LogAppendTime",
-            "compression.type": "producer",
-            "cleanup.policy": "delete",
-            "retention.ms": "-1",
-        },
-    )
-    assert parsed == TopicConfig(segment_bytes=1000, segment_ms=86400000, log_append_time=True)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "reason"),
-    [
-        ("segment.byte", "1", "did you mean 'segment.bytes'"),
-        ("segment.bytes", "many", "'many' is not a whole number"),
-        ("segment.bytes", "3", "3 is not between 14 and 2147483647"),
-        ("cleanup.policy", "compact", "'compact' is not supported yet"),
-        ("retention.ms", "1000", "'1000' is not supported yet, only '-1' is"),
-        ("retention.bytes", "1000", "not supported yet"),
-        ("compression.type", "zstd", "not supported yet"),
-        ("message.timestamp.type", "Never", "neither CreateTime nor LogAppendTime"),
-    ],
-)
-def test_what_is_unknown_wrong_or_not_supported_is_refused_by_name(
-    key: str, value: str, reason: str
-) -> None:
-    with pytest.raises(InvalidConfigError, match=reason) as caught:
-        parse_config("t", {key: value})
-    assert caught.value.key == key
-
-
-def test_all_faults_of_a_configuration_are_said_at_once() -> None:
-    with pytest.raises(InvalidConfigError) as caught:
-        parse_config("t", {"cleanup.policy": "compact", "segment.mz": "1", "segment.ms": "1"})
-    assert "cleanup.policy" in str(caught.value)
-    assert "did you mean 'segment.ms'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,9 @@ def test_an_unknown_topic_or_partition_is_named_with_the_near_miss(disk: Disk) -
         directory.partition("bids", 4)
 
 
-def test_a_configuration_that_asks_for_compaction_is_refused(disk: Disk) -> None:
+def test_a_topic_with_a_wrong_configuration_is_not_created(disk: Disk) -> None:
     with pytest.raises(InvalidConfigError, match=r"cleanup\.policy"):
-        disk.open().create_topic("bids", 4, {"cleanup.policy": "compact"})
+        disk.open().create_topic("bids", 4, {"cleanup.policy": "compress"})
     assert disk.directories[-1].topics() == {}
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamlog.client.groups import Groups
-from streamlog.client.housekeeping import Housekeeping
 from streamlog.coordination import GroupCoordinator, TransactionCoordinator
 from streamlog.storage import LogDirectory
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from streamlog.storage import Durability, PartitionLog
     from streamlog.topic import TopicDescription, TopicPartition
 
+TRANSACTION_STEP_MS: Final = 1000
 _brokers: dict[LogDirectory, Broker] = {}
 _brokers_lock = Lock()
 
@@ -29,7 +29,7 @@ class Broker:
 
     read_only = False
 
-    def __init__(self, directory: LogDirectory, *, threaded: bool) -> None:
+    def __init__(self, directory: LogDirectory) -> None:
         """Recovers what a crash left of transactions."""
         self.directory = directory
         self.path = directory.root
@@ -40,11 +40,8 @@ class Broker:
         self.transactions = TransactionCoordinator(directory, offsets, clock=directory.clock)
         self.transactions.open()
         self.groups = Groups(offsets)
-        self._threaded = threaded
+        self._expects_transactions = False
         self._users = 0
-        self._housekeeping = Housekeeping(
-            self.transactions.step, f"streamlog-housekeeping {directory.root}"
-        )
 
     @classmethod
     def open(
@@ -64,7 +61,7 @@ class Broker:
             broker = _brokers.get(directory)
             if broker is None:
                 try:
-                    broker = _brokers[directory] = cls(directory, threaded=threaded)
+                    broker = _brokers[directory] = cls(directory)
                 except BaseException:
                     directory.close()
                     raise
@@ -83,7 +80,7 @@ class Broker:
             if self._users:
                 return
             del _brokers[self.directory]
-            self._housekeeping.stop()
+            self.directory.housekeeper.stop()
             failed_before = self.flusher.failure
             try:
                 if failed_before is None:
@@ -92,13 +89,19 @@ class Broker:
                 self.directory.close()
 
     def step(self) -> None:
-        """What is due by now: transactions that are open for too long are aborted."""
-        self.transactions.step()
+        """What is due by now; transactions that are open for too long are aborted in any case."""
+        self.directory.housekeeper.wake(self._end_transactions)
+        self.directory.housekeeper.step(self.clock.now_ms())
 
     def expect_transactions(self) -> None:
-        """From here on a thread calls `step`, unless the log was opened without threads."""
-        if self._threaded:
-            self._housekeeping.start()
+        """From here on the housekeeper ends those that are open for too long."""
+        if not self._expects_transactions:
+            self._expects_transactions = True
+            self.directory.housekeeper.add(self._end_transactions)
+
+    def _end_transactions(self, now_ms: int) -> int:
+        self.transactions.step()
+        return now_ms + TRANSACTION_STEP_MS
 
     def refresh(self) -> None:
         """Nothing: an owner's view is always the newest."""

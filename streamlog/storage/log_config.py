@@ -126,7 +126,7 @@ def _topic_default(key: str, values: Mapping[str, Any]) -> tuple[Any, str] | Non
             value = values[name]
             if unit is not None and value >= 0:
                 value *= unit
-            text = ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+            text = ",".join(sorted(value)) if key == "cleanup.policy" else str(value)
             return value, text
     return None
 

@@ -46,6 +46,7 @@ from streamlog.storage.durable_offsets import DurableOffsetsWriter
 from streamlog.storage.failure import wrap_access_error, wrap_write_error
 from streamlog.storage.file_pool import FilePool
 from streamlog.storage.flusher import Flusher
+from streamlog.storage.housekeeper import Housekeeper
 from streamlog.storage.identity import (
     Session,
     check_format,
@@ -107,6 +108,12 @@ class LogDirectory:
         self.truncations: list[Truncation] = []
         """What recovery cut off; none of it had been acknowledged."""
         self.flusher = Flusher(root, files, self, sync=durability == "fsync", threaded=threaded)
+        self.housekeeper = Housekeeper(
+            f"streamlog-housekeeper {root}",
+            clock,
+            threaded=threaded,
+            has_ended=lambda: self.flusher.failure is not None,
+        )
         self._files = files
         self._boot_id = boot_id
         self._pool = FilePool(files)
@@ -307,6 +314,7 @@ class LogDirectory:
             if self._users:
                 return
             del _open_directories[self._key]
+        self.housekeeper.stop()
         failed_before = self.flusher.failure
         try:
             self.flusher.close()

@@ -24,6 +24,14 @@ settings.register_profile(
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+KAFKA_SETTINGS = {
+    "transaction.partition.verification.enable": "false",  # any producer id may be chosen
+    "log.cleaner.backoff.ms": "50",
+    "log.retention.check.interval.ms": "100",
+    "log.initial.task.delay.ms": "50",
+    "file.delete.delay.ms": "0",
+}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -38,6 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="every cut of the crash sweeps, instead of a share of them chosen by hash",
     )
+    parser.addoption(
+        "--sequences",
+        type=int,
+        default=8,
+        metavar="N",
+        help="how many sequences of operations are run beside a real broker (8)",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -45,5 +60,5 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """One real broker for the whole session; tests keep to topics of their own."""
     if reason := why_no_broker():
         pytest.skip(reason)
-    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+    with KafkaBroker(tmp_path_factory.mktemp("kafka"), settings=KAFKA_SETTINGS) as broker:
         yield broker

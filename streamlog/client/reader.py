@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from streamlog.topic import Isolation, TopicPartition
 
 UNKNOWN_POSITION: Final = -1
+FIRST_FETCH_BYTES: Final = 1 << 14
+"""So much is read ahead at first after a seek, then twice as much: who jumps about reads little."""
 
 
 class PartitionReader:
@@ -27,6 +29,7 @@ class PartitionReader:
         self.position = UNKNOWN_POSITION
         self.paused = False
         self._ahead: RecordRun | None = None
+        self._ahead_bytes = FIRST_FETCH_BYTES
 
     @property
     def end_offset(self) -> int:
@@ -36,6 +39,7 @@ class PartitionReader:
     def seek(self, offset: int) -> None:
         self.position = offset
         self._ahead = None
+        self._ahead_bytes = FIRST_FETCH_BYTES
 
     def fetch(self, max_bytes: int) -> FetchedColumns | None:
         """The visible records from the position on, about `max_bytes`; None where nothing moved.
@@ -83,9 +87,10 @@ class PartitionReader:
             SerializationError: of the record at the position; records before a bad one come first.
         """
         while self._ahead is None or not self._ahead.reaches(self.position):
-            fetched = self.fetch(max_bytes)
+            fetched = self.fetch(min(max_bytes, self._ahead_bytes))
             if fetched is None:
                 return []
+            self._ahead_bytes = min(2 * self._ahead_bytes, max_bytes)
             if fetched.offsets:
                 self.position = fetched.offsets[0]
                 self._ahead = RecordRun(fetched, key, value)

@@ -138,6 +138,8 @@ class Stores:
             await flushing
 
     def flush(self) -> None:
+        """Makes the database durable; what its positions name in the log is so before."""
+        self._log.sync()
         self._database.flush()
 
     def _is_flush_due(self) -> bool:
@@ -153,7 +155,7 @@ class Stores:
             self._flushing.result()
         self._records_since_flush = 0
         self._flushed_ms = self._clock.now_ms()
-        flush = asyncio.to_thread(self._database.flush)
+        flush = asyncio.to_thread(self.flush)
         self._flushing = asyncio.get_running_loop().create_task(flush)
 
 

@@ -297,6 +297,13 @@ class Log(Protocol):
         """All committed offsets of a group."""
         ...
 
+    def sync(self) -> None:
+        """Returns when everything acknowledged so far survives the end of the machine.
+
+        That is what acknowledgements promise anyhow, except under `durability="os"`.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...

@@ -185,6 +185,11 @@ class EmbeddedLog:
 
     # The end
 
+    def sync(self) -> None:
+        """See the contract."""
+        self._session.check_open()
+        self._owner("sync").directory.sync()
+
     def step(self) -> None:
         """Does what is due, such as ending transactions that are open for too long.
 

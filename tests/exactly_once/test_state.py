@@ -140,6 +140,39 @@ def test_after_another_boot_the_stores_of_an_unsynced_log_are_rebuilt(
     unsynced.log.close()
 
 
+def test_an_unsynced_log_is_synced_before_the_database_that_is_as_far(
+    tmp_path: Path,
+    machine: Machine,
+    word_count: Callable[..., App],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`durability="os"`: a database on the disk whose position the log's disk has not is a store
+    that is ahead of its changelog."""
+    unsynced = type(machine)(tmp_path / "unsynced", durability="os")
+    unsynced.log.create_topic("lines", 1)
+    unsynced.send("lines", "a")
+    left: list[set[str]] = []
+
+    def flush(database: RocksDB) -> None:
+        unsynced_paths: set[str] = set()
+        for operation in unsynced.files.operations:
+            if operation.kind == "write" and "changelog" in operation.path:
+                unsynced_paths.add(operation.path)
+            elif operation.kind == "datasync":
+                unsynced_paths.discard(operation.path)
+        left.append(unsynced_paths)
+        really_flush(database)
+
+    really_flush = RocksDB.flush
+    monkeypatch.setattr(RocksDB, "flush", flush)
+    unsynced.run(word_count())
+    assert any("changelog" in each.path for each in unsynced.files.operations)
+    assert left
+    for paths in left:
+        assert not {path for path in paths if path.endswith(".log")}
+    unsynced.log.close()
+
+
 def _database(machine: Machine) -> RocksDB:
     return RocksDB(machine.state_dir / "word-count" / "rocksdb")
 

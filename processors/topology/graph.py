@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from processors.errors import TopologyError
@@ -149,6 +150,8 @@ class Graph:
     def add(self, node: Node) -> None:
         assert node.path not in self._paths
         assert all(parent in self.nodes for parent in node.parents)
+        for field in ("function", "initial"):
+            _check_plain(node, getattr(node, field, None))
         self._paths[node.path] = node
         self.nodes.append(node)
 
@@ -198,3 +201,13 @@ class Graph:
         if name in self._paths:
             raise TopologyError(f"two operators are named {name!r}: names are unique")
         return name
+
+
+def _check_plain(node: Node, function: object) -> None:
+    """Raises `TopologyError` for what would give coroutines where values are wanted."""
+    if iscoroutinefunction(function) or isasyncgenfunction(function):
+        name = getattr(function, "__qualname__", repr(function))
+        raise TopologyError(
+            f"{node.kind} at {node.path!r}: {name} is an async function, and operators call plain "
+            "ones; what has to await something belongs into an @app.agent"
+        )

@@ -104,6 +104,17 @@ def test_names_are_unique_and_fit_into_topic_names() -> None:
         app.stream("lines").group_by_key().count(name="balances")
 
 
+def test_an_async_function_is_refused_where_it_is_given() -> None:
+    async def look_up(value: str) -> str:
+        return value
+
+    texts = App("app").stream("texts", value=str)
+    with pytest.raises(TopologyError, match=r"map at 'texts\.map': .*look_up is an async function"):
+        texts.map(look_up)
+    with pytest.raises(TopologyError, match=r"belongs into an @app\.agent"):
+        texts.group_by(look_up).count()
+
+
 def test_a_topic_is_read_once_however_often_it_is_asked_for() -> None:
     app = App("a")
     app.stream("lines", value=str).to("x")

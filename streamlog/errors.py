@@ -7,6 +7,8 @@ another process) is here:
     StreamlogError
     ├── CorruptRecordError          bytes that are no valid record batch
     ├── UnsupportedCompressionError
+    ├── RejectedRecordsError        records that a topic does not take
+    │   └── InvalidRecordError, InvalidTimestampError
     ├── SerializationError          a value that a serde cannot write or read
     ├── StorageError                the directory on disk
     │   ├── CorruptLogError         a file below its recovery point is damaged
@@ -21,7 +23,7 @@ another process) is here:
     │   ├── UnknownTopicError, UnknownPartitionError, TopicExistsError, InvalidTopicError
     │   ├── PartitionCountError     a topic exists with another number of partitions
     │   └── InvalidConfigError      unknown or refused configuration
-    ├── RecordTooLargeError
+    ├── RecordTooLargeError, BatchTooLargeError
     ├── OffsetOutOfRangeError
     ├── NoOffsetError               no committed offset, and the consumer was told not to guess
     ├── UnsupportedLogError         an address of a log that this version cannot open
@@ -44,12 +46,17 @@ another process) is here:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
+
+    from streamlog.topic import TopicPartition
+
+SHOWN_FAULTS: Final = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -59,24 +66,97 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 class StreamlogError(Exception):
-    """Base of every error of the package."""
+    """Base of every error of the package.
+
+    `kafka_error` is what a broker would answer with, by its name in Kafka's protocol.
+    """
+
+    kafka_error: ClassVar[str] = "UNKNOWN_SERVER_ERROR"
 
 
 class CorruptRecordError(StreamlogError):
-    """Bytes that are not a valid v2 record batch (Kafka's CORRUPT_MESSAGE)."""
+    """Bytes that are not a valid v2 record batch (Kafka's CORRUPT_MESSAGE).
+
+    `index` is the record's in its batch where the fault is one record's, else None.
+    """
+
+    kafka_error = "CORRUPT_MESSAGE"
 
     def __init__(self, reason: str, *, position: int = 0) -> None:
         self.reason = reason
         self.position = position
+        self.index: int | None = None
         super().__init__(f"corrupt record batch at byte {position}: {reason}")
 
 
 class UnsupportedCompressionError(StreamlogError):
     """A batch names a codec that v2 does not define."""
 
+    kafka_error = "UNSUPPORTED_COMPRESSION_TYPE"
+
     def __init__(self, codec: int) -> None:
         self.codec = codec
         super().__init__(f"unknown compression codec {codec} (v2 batches know 0 to 4)")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFault:
+    """What is wrong with one record; `index` is its place in the batch, from 0."""
+
+    index: int
+    reason: str
+
+
+class RejectedRecordsError(StreamlogError):
+    """A batch that the log does not take; nothing of it was appended.
+
+    `faults` names the records at fault, and is empty where it is the batch as a whole.
+    """
+
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        reason: str,
+        faults: tuple[RecordFault, ...] = (),
+    ) -> None:
+        self.topic, self.partition = topic_partition
+        self.reason = reason
+        self.faults = faults
+        message = f"{topic_partition}: {reason}"
+        for fault in faults[:SHOWN_FAULTS]:
+            message += f"; record {fault.index}: {fault.reason}"
+        if len(faults) > SHOWN_FAULTS:
+            message += f"; and {len(faults) - SHOWN_FAULTS} more"
+        super().__init__(message)
+
+
+class InvalidRecordError(RejectedRecordsError):
+    """A batch or record of a form that no client may send (INVALID_RECORD)."""
+
+    kafka_error = "INVALID_RECORD"
+
+
+class InvalidTimestampError(RejectedRecordsError):
+    """A timestamp out of the topic's bounds, `message.timestamp.*` (INVALID_TIMESTAMP)."""
+
+    kafka_error = "INVALID_TIMESTAMP"
+
+
+class BatchTooLargeError(StreamlogError):
+    """A batch that no segment of the topic has room for (RECORD_LIST_TOO_LARGE)."""
+
+    kafka_error = "RECORD_LIST_TOO_LARGE"
+
+    def __init__(
+        self, topic_partition: TopicPartition, *, size_bytes: int, limit_bytes: int
+    ) -> None:
+        self.topic, self.partition = topic_partition
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"{topic_partition}: a batch of {size_bytes} bytes is over segment.bytes = "
+            f"{limit_bytes}; send smaller batches"
+        )
 
 
 class SerializationError(StreamlogError):
@@ -91,6 +171,8 @@ class SerializationError(StreamlogError):
 
 class StorageError(StreamlogError):
     """Something about the directory or its files."""
+
+    kafka_error = "KAFKA_STORAGE_ERROR"
 
     def __init__(self, path: str | PathLike[str], message: str) -> None:
         self.path = path
@@ -196,12 +278,16 @@ class TopicError(StreamlogError):
 class UnknownTopicError(TopicError):
     """No such topic (Kafka's UNKNOWN_TOPIC_OR_PARTITION)."""
 
+    kafka_error = "UNKNOWN_TOPIC_OR_PARTITION"
+
     def __init__(self, topic: str, known: Iterable[str] = ()) -> None:
         super().__init__(topic, f"unknown topic {topic!r}{did_you_mean(topic, known)}")
 
 
 class UnknownPartitionError(TopicError):
     """The topic has no such partition."""
+
+    kafka_error = "UNKNOWN_TOPIC_OR_PARTITION"
 
     def __init__(self, topic: str, partition: int, partitions: int) -> None:
         self.partition = partition
@@ -214,12 +300,16 @@ class UnknownPartitionError(TopicError):
 class TopicExistsError(TopicError):
     """The topic exists already (Kafka's TOPIC_ALREADY_EXISTS)."""
 
+    kafka_error = "TOPIC_ALREADY_EXISTS"
+
     def __init__(self, topic: str) -> None:
         super().__init__(topic, f"topic {topic!r} exists already")
 
 
 class InvalidTopicError(TopicError):
     """The name is not one that Kafka allows (INVALID_TOPIC_EXCEPTION)."""
+
+    kafka_error = "INVALID_TOPIC_EXCEPTION"
 
     def __init__(self, topic: str, reason: str) -> None:
         self.reason = reason
@@ -245,6 +335,8 @@ class InvalidConfigError(TopicError):
     `topic` None is the log's own.
     """
 
+    kafka_error = "INVALID_CONFIG"
+
     def __init__(self, topic: str | None, key: str, reason: str) -> None:
         self.key = key
         self.reason = reason
@@ -254,6 +346,8 @@ class InvalidConfigError(TopicError):
 
 class RecordTooLargeError(StreamlogError):
     """A record or batch is over `max.message.bytes` (Kafka's MESSAGE_TOO_LARGE)."""
+
+    kafka_error = "MESSAGE_TOO_LARGE"
 
     def __init__(self, topic: str, partition: int, *, size_bytes: int, limit_bytes: int) -> None:
         self.topic = topic
@@ -268,6 +362,8 @@ class RecordTooLargeError(StreamlogError):
 
 class OffsetOutOfRangeError(StreamlogError):
     """The offset is below the log's start or above its end (Kafka's OFFSET_OUT_OF_RANGE)."""
+
+    kafka_error = "OFFSET_OUT_OF_RANGE"
 
     def __init__(self, topic: str, partition: int, offset: int, *, start: int, end: int) -> None:
         self.topic = topic
@@ -305,6 +401,8 @@ class ProducerError(StreamlogError):
 class OutOfOrderSequenceError(ProducerError):
     """A gap in an idempotent producer's sequence (OUT_OF_ORDER_SEQUENCE_NUMBER)."""
 
+    kafka_error = "OUT_OF_ORDER_SEQUENCE_NUMBER"
+
     def __init__(
         self, topic: str, partition: int, producer_id: int, *, expected: int, found: int
     ) -> None:
@@ -321,6 +419,8 @@ class OutOfOrderSequenceError(ProducerError):
 
 class InvalidProducerEpochError(ProducerError):
     """A batch of an old producer epoch (INVALID_PRODUCER_EPOCH)."""
+
+    kafka_error = "INVALID_PRODUCER_EPOCH"
 
     def __init__(
         self, topic: str, partition: int, producer_id: int, *, current: int, found: int
@@ -339,6 +439,8 @@ class InvalidProducerEpochError(ProducerError):
 class ProducerFencedError(ProducerError):
     """A newer producer took over this transactional id (PRODUCER_FENCED)."""
 
+    kafka_error = "PRODUCER_FENCED"
+
     def __init__(self, transactional_id: str, *, current: int, found: int) -> None:
         self.transactional_id = transactional_id
         self.current = current
@@ -350,6 +452,8 @@ class ProducerFencedError(ProducerError):
 
 class InvalidTransactionStateError(ProducerError):
     """The call does not fit the transaction's state (INVALID_TXN_STATE)."""
+
+    kafka_error = "INVALID_TXN_STATE"
 
     def __init__(self, transactional_id: str, state: str, attempted: str) -> None:
         self.transactional_id = transactional_id
@@ -363,6 +467,8 @@ class InvalidTransactionStateError(ProducerError):
 class InvalidTransactionTimeoutError(ProducerError, ValueError):
     """A transaction timeout that the log does not allow (INVALID_TRANSACTION_TIMEOUT)."""
 
+    kafka_error = "INVALID_TRANSACTION_TIMEOUT"
+
     def __init__(self, transactional_id: str, timeout_ms: int, *, highest: int) -> None:
         self.transactional_id = transactional_id
         self.timeout_ms = timeout_ms
@@ -375,6 +481,8 @@ class InvalidTransactionTimeoutError(ProducerError, ValueError):
 
 class UnknownTransactionalIdError(ProducerError):
     """No such transactional id (TRANSACTIONAL_ID_NOT_FOUND)."""
+
+    kafka_error = "TRANSACTIONAL_ID_NOT_FOUND"
 
     def __init__(self, transactional_id: str, known: Iterable[str] = ()) -> None:
         self.transactional_id = transactional_id
@@ -397,6 +505,8 @@ class NotHangingError(ProducerError):
 class ConcurrentTransactionsError(ProducerError):
     """The previous transaction is still being completed (CONCURRENT_TRANSACTIONS); try again."""
 
+    kafka_error = "CONCURRENT_TRANSACTIONS"
+
     def __init__(self, transactional_id: str) -> None:
         self.transactional_id = transactional_id
         super().__init__(
@@ -406,6 +516,8 @@ class ConcurrentTransactionsError(ProducerError):
 
 class TransactionAbortedError(ProducerError):
     """The transaction was aborted, by a timeout or an earlier error; abort and begin again."""
+
+    kafka_error = "TRANSACTION_ABORTABLE"
 
     def __init__(self, transactional_id: str, reason: str) -> None:
         self.transactional_id = transactional_id
@@ -435,6 +547,8 @@ class GroupError(StreamlogError):
 class IllegalGenerationError(GroupError):
     """The member commits for a generation that has ended (ILLEGAL_GENERATION)."""
 
+    kafka_error = "ILLEGAL_GENERATION"
+
     def __init__(self, group: str, *, current: int, found: int) -> None:
         self.current = current
         self.found = found
@@ -444,6 +558,8 @@ class IllegalGenerationError(GroupError):
 class UnknownMemberError(GroupError):
     """The group has no such member (UNKNOWN_MEMBER_ID)."""
 
+    kafka_error = "UNKNOWN_MEMBER_ID"
+
     def __init__(self, group: str, member_id: str) -> None:
         self.member_id = member_id
         super().__init__(group, f"no member {member_id!r}")
@@ -451,6 +567,8 @@ class UnknownMemberError(GroupError):
 
 class FencedInstanceError(GroupError):
     """Another member has the instance id by now (FENCED_INSTANCE_ID)."""
+
+    kafka_error = "FENCED_INSTANCE_ID"
 
     def __init__(self, group: str, group_instance_id: str, member_id: str) -> None:
         self.group_instance_id = group_instance_id
@@ -465,12 +583,16 @@ class FencedInstanceError(GroupError):
 class RebalanceInProgressError(GroupError):
     """The partitions are being divided anew (REBALANCE_IN_PROGRESS); poll, then try again."""
 
+    kafka_error = "REBALANCE_IN_PROGRESS"
+
     def __init__(self, group: str) -> None:
         super().__init__(group, "a rebalance is under way: poll to take part in it")
 
 
 class InconsistentGroupProtocolError(GroupError):
     """No assignor is known to all members (INCONSISTENT_GROUP_PROTOCOL)."""
+
+    kafka_error = "INCONSISTENT_GROUP_PROTOCOL"
 
     def __init__(self, group: str, offered: Iterable[str], known: Iterable[str]) -> None:
         self.offered = list(offered)
@@ -485,6 +607,8 @@ class InconsistentGroupProtocolError(GroupError):
 class InvalidSessionTimeoutError(GroupError):
     """A session timeout that the log does not allow (INVALID_SESSION_TIMEOUT)."""
 
+    kafka_error = "INVALID_SESSION_TIMEOUT"
+
     def __init__(self, group: str, timeout_ms: int, *, lowest: int, highest: int) -> None:
         self.timeout_ms = timeout_ms
         super().__init__(
@@ -497,6 +621,8 @@ class InvalidSessionTimeoutError(GroupError):
 class GroupMaxSizeReachedError(GroupError):
     """The group has as many members as it may (GROUP_MAX_SIZE_REACHED)."""
 
+    kafka_error = "GROUP_MAX_SIZE_REACHED"
+
     def __init__(self, group: str, max_size: int) -> None:
         self.max_size = max_size
         super().__init__(group, f"it has {max_size} members (group.max.size)")
@@ -504,6 +630,8 @@ class GroupMaxSizeReachedError(GroupError):
 
 class MemberIdRequiredError(GroupError):
     """The member has to join again with its new id (MEMBER_ID_REQUIRED, KIP-394)."""
+
+    kafka_error = "MEMBER_ID_REQUIRED"
 
     def __init__(self, group: str, member_id: str) -> None:
         self.member_id = member_id
@@ -513,12 +641,16 @@ class MemberIdRequiredError(GroupError):
 class UnknownGroupError(GroupError):
     """There is no such group (GROUP_ID_NOT_FOUND)."""
 
+    kafka_error = "GROUP_ID_NOT_FOUND"
+
     def __init__(self, group: str, known: Iterable[str] = ()) -> None:
         super().__init__(group, f"there is no such group{did_you_mean(group, known)}")
 
 
 class NonEmptyGroupError(GroupError):
     """The group has members, which would not notice (NON_EMPTY_GROUP)."""
+
+    kafka_error = "NON_EMPTY_GROUP"
 
     def __init__(self, group: str, attempted: str) -> None:
         self.attempted = attempted
@@ -527,6 +659,8 @@ class NonEmptyGroupError(GroupError):
 
 class UnstableOffsetCommitError(GroupError):
     """An open transaction is about to change offsets (UNSTABLE_OFFSET_COMMIT); try again."""
+
+    kafka_error = "UNSTABLE_OFFSET_COMMIT"
 
     def __init__(self, group: str, partitions: Iterable[object]) -> None:
         self.partitions = sorted(str(partition) for partition in partitions)

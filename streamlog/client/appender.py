@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamlog.errors import RecordTooLargeError, did_you_mean
 from streamlog.record import Codec, encode_batch
+from streamlog.storage.validation import check_columns, choose_codec, level_of
 
 if TYPE_CHECKING:
     from streamlog.client.broker import Broker
@@ -62,7 +63,9 @@ class Appender:
     ) -> int:
         """Appends one batch and returns its base offset.
 
-        Raises what `PartitionLog.append` raises; the sequence then stays, so the next batch fits.
+        Raises what `PartitionLog.append` raises, and `InvalidRecordError` or
+        `InvalidTimestampError` for records that the topic does not take; the sequence then stays,
+        so the next batch fits.
         """
         sequence = self._sequences.get(log.topic_partition, 0)
         try:
@@ -88,7 +91,8 @@ class Appender:
         headers: list[Headers] | None,
     ) -> int:
         assert self._identity is not None
-        codec = self._codec
+        config, now_ms = log.config, self._broker.clock.now_ms()
+        codec = choose_codec(config, self._codec)
         while True:
             batch = encode_batch(
                 keys,
@@ -100,9 +104,11 @@ class Appender:
                 producer_epoch=self._identity.producer_epoch,
                 base_sequence=sequence,
                 transactional=self._transactional,
+                compression_level=None if codec is self._codec else level_of(config, codec),
             )
+            check_columns(keys, timestamps, batch, config, now_ms, log.topic_partition)
             try:
-                return log.append(batch, now_ms=self._broker.clock.now_ms()).base_offset
+                return log.append(batch, now_ms=now_ms).base_offset
             except RecordTooLargeError:
                 # Batches are cut by their uncompressed size, and some data only grows.
                 if codec is Codec.NONE:

@@ -1,6 +1,12 @@
 """Kafka's record batch, format v2: bytes to columns and back. Pure; usable from any thread."""
 
-from streamlog.record.batch import Columns, decode_batch, encode_batch, patch_batch
+from streamlog.record.batch import (
+    Columns,
+    decode_batch,
+    encode_batch,
+    patch_batch,
+    set_max_timestamp,
+)
 from streamlog.record.checksum import crc32c
 from streamlog.record.compression import MAX_DECOMPRESSED_BYTES
 from streamlog.record.control import (
@@ -57,4 +63,5 @@ __all__ = [
     "read_header",
     "read_records",
     "scan",
+    "set_max_timestamp",
 ]

@@ -208,11 +208,20 @@ def patch_batch(
     """
     BASE_OFFSET.pack_into(batch, 0, base_offset)
     LEADER_EPOCH.pack_into(batch, LENGTH_OVERHEAD, partition_leader_epoch)
-    if append_time is None:
-        return
+    if append_time is not None:
+        set_max_timestamp(batch, append_time, TimestampType.LOG_APPEND_TIME)
+
+
+def set_max_timestamp(batch: bytearray, timestamp: int, timestamp_type: TimestampType) -> None:
+    """Makes the header say of its records what they are, in place, with a new CRC if need be."""
     header = read_header(batch)
-    ATTRIBUTES.pack_into(batch, ATTRIBUTES_AT, header.attributes | LOG_APPEND_TIME_BIT)
-    MAX_TIMESTAMP_FIELD.pack_into(batch, MAX_TIMESTAMP_AT, append_time)
+    if header.max_timestamp == timestamp and header.timestamp_type is timestamp_type:
+        return
+    attributes = header.attributes & ~LOG_APPEND_TIME_BIT
+    if timestamp_type:
+        attributes |= LOG_APPEND_TIME_BIT
+    ATTRIBUTES.pack_into(batch, ATTRIBUTES_AT, attributes)
+    MAX_TIMESTAMP_FIELD.pack_into(batch, MAX_TIMESTAMP_AT, timestamp)
     CRC.pack_into(batch, CRC_AT, crc32c(batch, CRC_START, header.size_bytes))
 
 
@@ -276,11 +285,18 @@ def append_records(
             times = columns.timestamps
             times[length:] = [header.max_timestamp] * (len(times) - length)
     except IndexError:
-        columns.truncate(length)
-        raise CorruptRecordError("a record goes beyond the batch", position=position) from None
-    except CorruptRecordError:
-        columns.truncate(length)
+        fault = CorruptRecordError("a record goes beyond the batch", position=position)
+        _give_back(columns, length, fault)
+        raise fault from None
+    except CorruptRecordError as fault:
+        _give_back(columns, length, fault)
         raise
+
+
+def _give_back(columns: Columns, length: int, fault: CorruptRecordError) -> None:
+    """Drops the records of a damaged batch, whose whole ones say which is the first at fault."""
+    fault.index = len(columns.timestamps) - length
+    columns.truncate(length)
 
 
 def as_list(column: Sequence[T]) -> list[T]:

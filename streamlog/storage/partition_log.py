@@ -27,7 +27,6 @@ from streamlog.files import write_file
 from streamlog.record import (
     ControlRecord,
     ControlType,
-    check_batch,
     encode_control_batch,
     patch_batch,
     read_header,
@@ -42,6 +41,7 @@ from streamlog.storage.producer_snapshot import encode_snapshot
 from streamlog.storage.readable_log import ReadableLog
 from streamlog.storage.replay import end_transaction
 from streamlog.storage.segment import Segment
+from streamlog.storage.validation import validate_produce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,13 +171,16 @@ class PartitionLog(ReadableLog):
     def append(self, batch: bytearray, *, now_ms: int, verify: bool = False) -> AppendResult:
         """Appends a batch of data, giving it its offsets in place.
 
-        `verify` checks the CRC first, for batches that came over a wire. Waits only where too
-        much is unsynced already. Not durable before the next flush window has ended.
+        `verify` is for batches that came over a wire: what is appended is the copy that
+        `validate_produce` makes. Waits only where too much is unsynced already. Not durable before
+        the next flush window has ended.
 
-        Raises `RecordTooLargeError`, the errors of `ProducerState.check`, `CorruptRecordError` for
-        bytes that are no batch, or the `StorageError` that ended writing.
+        Raises `RecordTooLargeError`, the errors of `ProducerState.check`, those of
+        `validate_produce`, or the `StorageError` that ended writing.
         """
-        header = check_batch(batch) if verify else read_header(batch)
+        if verify:
+            batch = validate_produce(batch, self.config, now_ms, self.topic_partition)
+        header = read_header(batch)
         size = len(batch)
         if size > self.config.max_message_bytes:
             topic, partition = self.topic_partition

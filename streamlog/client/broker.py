@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from streamlog.client.groups import Groups
-from streamlog.coordination import GroupCoordinator, TransactionCoordinator
+from streamlog.coordination import ForeignTransactions, GroupCoordinator, TransactionCoordinator
 from streamlog.storage import LogDirectory
 
 if TYPE_CHECKING:
@@ -118,6 +118,18 @@ class Broker:
         exist_ok: bool,
     ) -> TopicDescription:
         return self.directory.create_topic(name, partitions, config, exist_ok=exist_ok)
+
+    def adopt_topic(
+        self, name: str, source: str, config: Mapping[str, str], source_name: str | None
+    ) -> TopicDescription:
+        transactions = ForeignTransactions(source)
+        return self.directory.adopt_topic(
+            name,
+            source,
+            config,
+            source_name=source_name,
+            choose_marker=transactions.choose_marker,
+        )
 
     def topic(self, name: str) -> TopicDescription:
         return self.directory.topic(name)

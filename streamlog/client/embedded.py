@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import fspath
 from typing import TYPE_CHECKING, Any
 
 from streamlog.allocation import keep_freed_buffers
@@ -102,6 +103,28 @@ class EmbeddedLog:
         broker = self._owner("create a topic")
         texts = {key: str(value) for key, value in (config or {}).items()}
         return broker.create_topic(name, partitions, texts, exist_ok=exist_ok)
+
+    def adopt_topic(
+        self,
+        name: str,
+        source: str | PathLike[str],
+        *,
+        config: Mapping[str, str] | None = None,
+        source_name: str | None = None,
+    ) -> TopicDescription:
+        """Copies a topic out of the directory (`log.dirs`) of a stopped Kafka broker, durably.
+
+        Records keep their offsets, timestamps and transactions. What the broker had decided to
+        commit is committed, other open transactions are aborted. `source` is only read;
+        `source_name` is the topic's name there. Returns when all of it is checked and durable.
+
+        Raises `TopicExistsError`, `StorageError` where a partition's directory is missing, and
+        `CorruptLogError` for damage: a broker that is started and stopped repairs what it has torn.
+        """
+        self._session.check_open()
+        broker = self._owner("adopt a topic")
+        texts = {key: str(value) for key, value in (config or {}).items()}
+        return broker.adopt_topic(name, fspath(source), texts, source_name)
 
     def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]:
         self._session.check_open()

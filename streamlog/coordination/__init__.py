@@ -3,9 +3,11 @@
 Coordination            both coordinators of a log directory
 TransactionCoordinator  producer identities, transactions, recovery   `__transaction_state`
 GroupCoordinator        committed offsets, a group's generation       `__consumer_offsets`
+ForeignTransactions     how what a stopped broker left open is to end
 read_coordination       what both topics say, for readers beside the owner
 """
 
+from streamlog.coordination.adoption import ForeignTransactions
 from streamlog.coordination.coordination import Coordination, CoordinationView, read_coordination
 from streamlog.coordination.group_coordinator import GroupCoordinator
 from streamlog.coordination.internal_topic import INTERNAL_TOPICS
@@ -20,6 +22,7 @@ __all__ = [
     "INTERNAL_TOPICS",
     "Coordination",
     "CoordinationView",
+    "ForeignTransactions",
     "GroupCoordinator",
     "ProducerIdentity",
     "TransactionCoordinator",

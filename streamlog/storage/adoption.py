@@ -14,10 +14,11 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamlog.errors import StorageError
 from streamlog.files import OsFiles, write_file
+from streamlog.record import encode_control_batch
 from streamlog.storage import layout
 from streamlog.storage.directory_files import read_offsets, write_offsets
 from streamlog.storage.failure import wrap_write_error
@@ -28,10 +29,11 @@ from streamlog.storage.segment import ANY_OFFSET
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from streamlog.files import Files
+    from streamlog.record import ControlType
     from streamlog.storage.directory_files import Checkpoints
     from streamlog.storage.file_pool import FilePool
     from streamlog.storage.flusher import Flusher
@@ -39,13 +41,18 @@ if TYPE_CHECKING:
     from streamlog.storage.metadata import Topic
     from streamlog.storage.topic_config import TopicConfig
 
-COPY_BYTES = 1 << 20
+    ChooseMarker = Callable[[TopicPartition, int, int], tuple[ControlType, int]]
+    """Partition in the foreign log, producer id and epoch of an open transaction, to its marker."""
+
+COPY_BYTES: Final = 1 << 20
+COORDINATOR_EPOCH: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignPartition:
     """A partition's directory outside of the log, and what its root knows of it."""
 
+    topic_partition: TopicPartition
     path: str
     log_start_offset: int
 
@@ -63,11 +70,9 @@ def find_partitions(root: str, topic: str) -> list[ForeignPartition]:
     if missing < max(len(numbers), 1):
         raise StorageError(root, f"there is no directory {topic}-{missing}")
     starts = read_offsets(files, root, layout.LOG_START_OFFSETS)
+    names = [TopicPartition(topic, number) for number in numbers]
     return [
-        ForeignPartition(
-            os.path.join(root, f"{topic}-{number}"), starts.get(TopicPartition(topic, number), 0)
-        )
-        for number in numbers
+        ForeignPartition(name, os.path.join(root, str(name)), starts.get(name, 0)) for name in names
     ]
 
 
@@ -78,6 +83,8 @@ def adopt_partitions(
     pool: FilePool,
     flusher: Flusher,
     checkpoints: Checkpoints,
+    choose_marker: ChooseMarker | None,
+    now_ms: int,
 ) -> dict[TopicPartition, PartitionLog]:
     """The logs of a topic's partitions, copied, checked and checkpointed; the topic is still to be.
 
@@ -93,7 +100,17 @@ def adopt_partitions(
             if pool.files.exists(path):
                 raise StorageError(path, "is there already; remove it if nothing needs it")
             made.append(path)
-            adopted[name] = _adopt_partition(source, name, topic_id, path, config, pool)
+            _copy_partition(source, pool.files, path, topic_id)
+            loaded = _load(source, name, path, config, pool)
+            opened = loaded.producers.open_transactions()
+            if choose_marker is not None and opened:
+                markers = [
+                    (producer_id, *choose_marker(source.topic_partition, producer_id, epoch))
+                    for producer_id, (epoch, _) in opened.items()
+                ]
+                _append_markers(pool.files, loaded, markers, now_ms)
+                loaded = _load(source, name, path, config, pool)
+            adopted[name] = loaded
     except BaseException as error:
         for path in made:
             if pool.files.exists(path):
@@ -115,43 +132,57 @@ def adopt_partitions(
     return logs
 
 
-def _adopt_partition(
+def _copy_partition(source: ForeignPartition, files: Files, directory: str, topic_id: UUID) -> None:
+    """Copies the segments into a new directory, durably."""
+    files.makedirs(directory)
+    for name, content in small_files(topic_id).items():
+        write_file(files, os.path.join(directory, name), content)
+    for name in sorted(OsFiles().listdir(source.path)):
+        parsed = layout.parse_file_name(name)
+        if parsed is not None and parsed[1] == layout.LOG:
+            _copy(os.path.join(source.path, name), files, os.path.join(directory, name))
+    files.sync_directory(directory)
+    files.sync_directory(os.path.dirname(directory))
+
+
+def _load(
     source: ForeignPartition,
     topic_partition: TopicPartition,
-    topic_id: UUID,
     directory: str,
     config: TopicConfig,
     pool: FilePool,
 ) -> LoadedLog:
-    """Copies a partition into a new directory, durably, and loads it with all that is checked.
+    """Checks all of a copied partition; a checkpoint is due afterwards.
 
-    A checkpoint is due afterwards. Raises `CorruptLogError` for any damage: a broker that is
-    started and stopped once more repairs what it has torn itself.
+    Raises `CorruptLogError` for any damage: a broker that is started and stopped once more repairs
+    what it has torn itself.
     """
-    files = pool.files
-    files.makedirs(directory)
-    for name, content in small_files(topic_id).items():
-        write_file(files, os.path.join(directory, name), content)
-    bases = [
-        parsed[0]
-        for name in sorted(OsFiles().listdir(source.path))
-        if (parsed := layout.parse_file_name(name)) is not None and parsed[1] == layout.LOG
-    ]
-    for base in bases:
-        name = layout.file_name(base, layout.LOG)
-        _copy(os.path.join(source.path, name), files, os.path.join(directory, name))
-    files.sync_directory(directory)
-    files.sync_directory(os.path.dirname(directory))
+    parsed = (layout.parse_file_name(name) for name in pool.files.listdir(directory))
+    bases = sorted(each[0] for each in parsed if each is not None and each[1] == layout.LOG)
     start = max(source.log_start_offset, bases[0] if bases else 0)
     bounds = Bounds(log_start_offset=start, synced_offset=ANY_OFFSET, offsets_may_be_missing=True)
-    loader = Loader(topic_partition, directory, config, pool, bounds, writable=True)
-    loaded = loader.recover()
+    loaded = Loader(topic_partition, directory, config, pool, bounds, writable=True).recover()
     loaded.log_end_offset = max(loaded.log_end_offset, start, bases[-1] if bases else 0)
     loaded.recovered_bytes = max(loaded.recovered_bytes, CHECKPOINT_BYTES)
     loaded.producers = _with_open_transactions(topic_partition, loaded.producers)
     if not loaded.segments:
         loaded.log_start_offset = loaded.recovery_point = loaded.log_end_offset
     return loaded
+
+
+def _append_markers(
+    files: Files, loaded: LoadedLog, markers: list[tuple[int, ControlType, int]], now_ms: int
+) -> None:
+    """Before the log is there, so that it never knows the producers that they are for."""
+    for segment in loaded.segments:
+        segment.close()
+    last = loaded.segments[-1]
+    content = bytearray()
+    for offset, (producer_id, kind, epoch) in enumerate(markers, loaded.log_end_offset):
+        content += encode_control_batch(kind, producer_id, epoch, COORDINATOR_EPOCH, now_ms, offset)
+    with contextlib.closing(files.open(last.path, "write")) as file:
+        file.pwrite(content, last.size_bytes)
+        file.datasync()
 
 
 def _with_open_transactions(

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.files import Files
     from streamlog.files import Lock as FileLock
+    from streamlog.storage.adoption import ChooseMarker
     from streamlog.storage.flusher import Checkpoint, Flushable
 
 Durability = Literal["fsync", "os"]
@@ -223,12 +224,14 @@ class LogDirectory:
         config: Mapping[str, str] | None = None,
         *,
         source_name: str | None = None,
+        choose_marker: ChooseMarker | None = None,
     ) -> TopicDescription:
         """Copies a topic out of the directory of a stopped broker, durably; see `adoption`.
 
         `source` holds its partitions' directories, and is only read; `source_name` is the
         topic's name there. Records keep their offsets, and the log its start. Transactions that
-        are open there stay open; `open_transactions` tells them, and opening the log aborts them.
+        are open there get the marker that `choose_marker` gives. Without it they stay open until
+        the log is opened again and aborts them, and producers of ours must not have their ids.
 
         Raises `TopicExistsError`, `InvalidTopicError`, `InvalidConfigError`, `StorageError` where
         a partition is missing, and `CorruptLogError` for damage; nothing is adopted then.
@@ -246,7 +249,14 @@ class LogDirectory:
             )
             topic = Topic(description, parsed)
             logs = adopt_partitions(
-                topic, partitions, self.root, self._pool, self.flusher, self._checkpoints
+                topic,
+                partitions,
+                self.root,
+                self._pool,
+                self.flusher,
+                self._checkpoints,
+                choose_marker,
+                self.clock.now_ms(),
             )
             self._append_metadata(*encode_topic(description))
             with self._lock:

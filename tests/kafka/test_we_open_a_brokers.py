@@ -89,11 +89,26 @@ def test_what_was_open_there_is_aborted_when_the_log_opens(
     assert len(before) < len(after) < len(everything)
 
 
-def test_producers_of_ours_go_on_in_a_brokers_partitions(
-    adopted: dict[str, Path], tmp_path: Path
+def test_an_application_adopts_a_topic_with_every_transaction_ended(
+    story: Story, tmp_path: Path
 ) -> None:
+    for stop, topic in (("clean", "java-transactions"), ("killed", "librdkafka-transactions")):
+        with streamlog.open(tmp_path / stop, durability="os") as log:
+            log.adopt_topic(topic, story.folder / stop)
+            committed, uncommitted = (read_topic(log, topic, each) for each in ISOLATIONS)
+            ends = [bounds(log, topic, each) for each in ISOLATIONS]
+        seen = (story.clean if stop == "clean" else story.killed)[topic].rows
+        assert uncommitted == seen["read_uncommitted"]
+        assert ends[0] == ends[1]
+        assert set(seen["read_committed"]) <= set(committed) < set(uncommitted)
+
+
+def test_producers_of_ours_go_on_in_a_brokers_partitions(story: Story, tmp_path: Path) -> None:
     """Their ids begin at 0 like the broker's did, and must not be taken for those."""
-    root = shutil.copytree(adopted["killed"], tmp_path / "log")
+    root = tmp_path / "log"
+    with streamlog.open(root, durability="os") as log:
+        for topic in THEIR_TOPICS:
+            log.adopt_topic(topic, story.folder / "killed")
     with streamlog.open(root, durability="os") as log:
         before = {topic: read_topic(log, topic, "read_committed") for topic in THEIR_TOPICS}
         for number in range(12):

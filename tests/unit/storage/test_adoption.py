@@ -10,6 +10,7 @@ from streamlog.errors import CorruptLogError, StorageError, TopicExistsError
 from streamlog.record import ControlType
 from streamlog.storage import LogDirectory
 from streamlog.testing import Adversary, Cut
+from streamlog.topic import TopicPartition
 
 from .conftest import ROOT, append, read_all
 
@@ -81,6 +82,29 @@ def test_a_producer_of_ours_is_not_taken_for_a_foreign_one(disk: Disk, source: P
     log = disk.reopen().partition("ours", 0)
     again = append(log, b"new", producer_id=0, producer_epoch=0, base_sequence=0)
     assert again == (21, 21, True)
+
+
+def test_what_is_open_gets_its_marker_and_its_producer_is_forgotten(
+    disk: Disk, source: Path
+) -> None:
+    asked: list[tuple[TopicPartition, int, int]] = []
+
+    def commit(partition: TopicPartition, producer_id: int, epoch: int) -> tuple[ControlType, int]:
+        asked.append((partition, producer_id, epoch))
+        return ControlType.COMMIT, epoch + 1
+
+    directory = disk.open()
+    directory.adopt_topic("ours", source, source_name="theirs", choose_marker=commit)
+    assert asked == [(TopicPartition("theirs", each), 2, 0) for each in (0, 1)]
+    for reopen in (disk.reopen, lambda: (disk.crash(Adversary.NOTHING), disk.open())[1]):
+        log = directory.partition("ours", 0)
+        assert log.open_transactions() == {}
+        assert (log.log_end_offset, log.last_stable_offset) == (22, 22)
+        assert read_all(log) == VALUES[0]
+        directory = reopen()
+    log = directory.partition("ours", 0)
+    again = append(log, b"new", producer_id=2, producer_epoch=0, base_sequence=0)
+    assert again == (22, 22, False)
 
 
 def test_a_start_above_zero_and_an_empty_partition_are_kept(disk: Disk, source: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 LAYERS: dict[str, list[set[str]]] = {
     "streamlog": [
         {"allocation", "errors", "clock", "compiled", "topic"},
-        {"client.contract", "files"},
+        {"client.contract", "files", "memory_files"},
         {"record", "partitioner", "serdes"},
         {"storage"},
         {"coordination"},

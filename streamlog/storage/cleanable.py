@@ -20,23 +20,10 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from streamlog.storage.topic_config import TopicConfig
     from streamlog.topic import TopicPartition
 
-MAX_LONG: Final = (1 << 63) - 1
 MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompactionConfig:
-    """What compaction asks of a topic's configuration; the defaults are Kafka's."""
-
-    min_cleanable_dirty_ratio: float = 0.5
-    min_compaction_lag_ms: int = 0
-    max_compaction_lag_ms: int = MAX_LONG
-    delete_retention_ms: int = 24 * 60 * 60 * 1000
-    segment_bytes: int = 1 << 30
-    segment_index_bytes: int = 10 << 20
-    index_interval_bytes: int = 4096
 
 
 class CleanableSegment(Protocol):
@@ -63,7 +50,7 @@ class CleanableLog:
 
     topic_partition: TopicPartition
     segments: Sequence[CleanableSegment]
-    config: CompactionConfig
+    config: TopicConfig
     log_start_offset: int
     log_end_offset: int
     stable_offset: int
@@ -129,7 +116,7 @@ def plan_round(log: CleanableLog, now_ms: int) -> Round:
 
 
 def group_segments(
-    segments: Sequence[S], index_sizes: Sequence[int], end_offset: int, config: CompactionConfig
+    segments: Sequence[S], index_sizes: Sequence[int], end_offset: int, config: TopicConfig
 ) -> list[list[S]]:
     """Neighbours that become one segment, so that segments do not get smaller and smaller.
 

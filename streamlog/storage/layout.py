@@ -7,6 +7,7 @@
   recovery-point-offset-checkpoint    below it, nothing needs to be read again
   log-start-offset-checkpoint
   replication-offset-checkpoint       high watermarks at the last clean stop
+  cleaner-offset-checkpoint           how far each log has been compacted
   durable-offsets                     high watermarks, after every flush window (ours)
   session                             durability and boot of the last owner (ours)
   <topic>-<partition>/
@@ -31,6 +32,11 @@ TRANSACTION_INDEX: Final = ".txnindex"
 SNAPSHOT: Final = ".snapshot"
 INDEXES: Final = (OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX)
 
+CLEANED: Final = ".cleaned"
+SWAP: Final = ".swap"
+DELETED: Final = ".deleted"
+"""Behind the name of a file that is not yet, almost or no longer a segment's."""
+
 LEADER_EPOCH_CHECKPOINT: Final = "leader-epoch-checkpoint"
 PARTITION_METADATA: Final = "partition.metadata"
 
@@ -40,6 +46,7 @@ CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
 LOG_START_OFFSETS: Final = "log-start-offset-checkpoint"
 HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
+CLEANED_OFFSETS: Final = "cleaner-offset-checkpoint"
 DURABLE_OFFSETS: Final = "durable-offsets"
 SESSION: Final = "session"
 

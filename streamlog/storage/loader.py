@@ -30,6 +30,7 @@ from streamlog.storage.producer_snapshot import decode_snapshot
 from streamlog.storage.producer_state import ProducerEntry, ProducerState
 from streamlog.storage.replay import replay_batch, replay_producers
 from streamlog.storage.segment import Segment
+from streamlog.storage.segment_swap import overlook_swaps, recover_swaps
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -129,7 +130,13 @@ class Loader:
         self._unsynced: dict[Segment, int] = {}  # and from which position on
         self._exists = pool.files.exists(directory)
         self._offsets_of: dict[str, list[int]] = {}
-        for name in pool.files.listdir(directory) if self._exists else []:
+        names = pool.files.listdir(directory) if self._exists else []
+        self._swapped: frozenset[str] = frozenset()
+        if writable:
+            names = recover_swaps(pool.files, directory, names)
+        else:
+            names, self._swapped = overlook_swaps(pool.files, directory, names)
+        for name in names:
             parsed = layout.parse_file_name(name)
             if parsed is not None:
                 self._offsets_of.setdefault(parsed[1], []).append(parsed[0])
@@ -192,15 +199,15 @@ class Loader:
         return self._offsets_of.get(layout.LOG, [])
 
     def _segment(self, base_offset: int) -> Segment:
-        path = os.path.join(self._directory, layout.file_name(base_offset, layout.LOG))
         segment = Segment(
             self._pool,
             self._directory,
             base_offset,
-            size_bytes=self._files.size(path),
             index_interval_bytes=self._config.index_interval_bytes,
             writable=self._writable and base_offset == self._base_offsets()[-1],
+            swapped=self._swapped,
         )
+        segment.take_size(self._files.size(segment.path))
         segment.has_aborted = base_offset in self._offsets_of.get(layout.TRANSACTION_INDEX, [])
         return segment
 

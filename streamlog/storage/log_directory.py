@@ -34,6 +34,7 @@ from streamlog.files import OsFiles, raise_open_files_limit, read_file
 from streamlog.record import encode_batch
 from streamlog.storage import layout
 from streamlog.storage.adoption import adopt_partitions, find_partitions
+from streamlog.storage.cleaner import Cleaner
 from streamlog.storage.directory_files import (
     Checkpoints,
     make_directory,
@@ -56,6 +57,7 @@ from streamlog.storage.identity import (
     write_session,
 )
 from streamlog.storage.loader import Bounds, Loader, Truncation
+from streamlog.storage.log_config import LogConfig
 from streamlog.storage.metadata import (
     METADATA,
     Metadata,
@@ -115,8 +117,18 @@ class LogDirectory:
             threaded=threaded,
             has_ended=lambda: self.flusher.failure is not None,
         )
+        self.cleaner: Cleaner | None = None
+        """Compaction, which has a thread of its own from the first log on that may need it."""
+        self._cleaning = Housekeeper(
+            f"streamlog-cleaner {root}",
+            clock,
+            threaded=threaded,
+            has_ended=lambda: self.flusher.failure is not None,
+        )
+        self._cleans = False
         self._files = files
         self._boot_id = boot_id
+        self._threaded = threaded
         self._pool = FilePool(files)
         self._key = ""
         self._users = 0
@@ -325,6 +337,9 @@ class LogDirectory:
                 return
             del _open_directories[self._key]
         self.housekeeper.stop()
+        if self.cleaner is not None:
+            self.cleaner.close()
+        self._cleaning.stop()
         failed_before = self.flusher.failure
         try:
             self.flusher.close()
@@ -356,6 +371,8 @@ class LogDirectory:
         write_offsets(self._files, self.root, layout.RECOVERY_POINTS, points)
         for checkpoint in due:
             checkpoint.complete()
+        for checkpoint in due:
+            self._maybe_clean(self._partitions.get(checkpoint.topic_partition))
 
     # Opening
 
@@ -387,6 +404,15 @@ class LogDirectory:
         files, root = self._files, self.root
         session = read_session(files, root)
         self._checkpoints = read_checkpoints(files, root)
+        self.cleaner = Cleaner(
+            root,
+            self._pool,
+            self.flusher,
+            self._compacted,
+            LogConfig,
+            self._unlink,
+            paced=self._threaded,
+        )
         stop = take_clean_stop(files, root)
         self._clean = stop is not None
         if stop is not None:
@@ -403,6 +429,8 @@ class LogDirectory:
         self._writer = DurableOffsetsWriter(files, os.path.join(root, layout.DURABLE_OFFSETS))
         if not self._clean:
             self.publish(list(self._partitions.values()))
+        for log in self._compacted():
+            self._maybe_clean(log)
 
     def _judge_session(self, session: Session) -> None:
         """After a crash: what may be missing of what the last owner had published."""
@@ -458,9 +486,27 @@ class LogDirectory:
             loaded,
         )
         self._partitions[topic_partition] = log
+        self._maybe_clean(log)
         if loaded.recovered and self._writer is not None:
             self.flusher.mark_dirty(log)  # readers beside us are told in the next window
         return log
+
+    def _maybe_clean(self, log: PartitionLog | None) -> None:
+        """Starts compaction with the first log that may need it; when all logs are known."""
+        if self._cleans or self.cleaner is None or self._writer is None or log is None:
+            return
+        if log.config.compact and len(log.view().segments) > 1:
+            self._cleans = True
+            self._cleaning.add(self.cleaner.run)
+
+    def _unlink(self, paths: list[str]) -> None:
+        for path in paths:
+            self._files.unlink(path)
+
+    def _compacted(self) -> list[PartitionLog]:
+        """Those that are loaded: of any other, nothing was appended since the last session."""
+        with self._lock:
+            return [log for log in self._partitions.values() if log.config.compact]
 
     def _bounds(self, topic_partition: TopicPartition, topic: Topic) -> Bounds:
         checkpoints = self._checkpoints
@@ -514,6 +560,7 @@ class LogDirectory:
         write_clean_stop(files, root, sorted(still_open))
 
     def _release(self) -> None:
+        self._cleaning.stop()
         self.flusher.release()
         with self._lock:
             for log in self._partitions.values():

@@ -363,22 +363,33 @@ class PartitionLog(ReadableLog):
                 },
             )
 
+    def has_segments(self, segments: Sequence[Segment]) -> bool:
+        """Whether these are neighbours in the log, and may still be replaced."""
+        with self._lock:
+            return self._place_of(segments) is not None
+
     def replace_segments(self, old: Sequence[Segment], new: Sequence[Segment]) -> bool:
         """Puts the new segments in the place of the old ones; False where these have changed.
 
         From now on nobody opens the old ones, so their files may be renamed. Under `reshaping`.
         """
         with self._lock:
-            segments = self._segments
-            start = next((n for n, each in enumerate(segments) if each is old[0]), len(segments))
-            stop = start + len(old)
-            if self._closed or segments[start:stop] != list(old):
+            start = self._place_of(old)
+            if start is None:
                 return False
-            self._segments = [*segments[:start], *new, *segments[stop:]]
+            segments = self._segments
+            self._segments = [*segments[:start], *new, *segments[start + len(old) :]]
             self._cursors.clear()
             for segment in old:
                 segment.retire()
         return True
+
+    def _place_of(self, segments: Sequence[Segment]) -> int | None:
+        for place, segment in enumerate(self._segments):
+            if segment is segments[0]:
+                found = self._segments[place : place + len(segments)] == list(segments)
+                return place if found and not self._closed else None
+        return None
 
     # Flushing: called by the flusher
 

@@ -18,7 +18,7 @@ from streamlog.storage.time_index import ENTRY as TIME_ENTRY
 from streamlog.storage.transaction_index import AbortedEntry, decode_aborted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from streamlog.files import Bytes, File, Files, OpenMode
     from streamlog.storage.file_pool import FilePool
@@ -64,6 +64,7 @@ class Segment:
         size_bytes: int = 0,
         index_interval_bytes: int = 4096,
         writable: bool = False,
+        swapped: Collection[str] = (),
     ) -> None:
         self.base_offset = base_offset
         self.size_bytes = size_bytes
@@ -78,6 +79,7 @@ class Segment:
         self._directory = directory
         self._index_interval_bytes = index_interval_bytes
         self._writable = writable
+        self._swapped = swapped
         self._allocated_bytes = size_bytes
         self._file: File | None = None
         self._indexes: SegmentIndexes | None = None
@@ -90,7 +92,14 @@ class Segment:
         return f"<Segment {self.path}, {self.size_bytes} bytes>"
 
     def path_of(self, suffix: str) -> str:
-        return os.path.join(self._directory, layout.file_name(self.base_offset, suffix))
+        name = layout.file_name(self.base_offset, suffix)
+        if name in self._swapped:
+            name += layout.SWAP  # a compacted one whose owner died before it had its name
+        return os.path.join(self._directory, name)
+
+    def take_size(self, size_bytes: int) -> None:
+        """For a segment that is on the disk already."""
+        self.size_bytes = self._allocated_bytes = size_bytes
 
     # Files, opened at first use
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from streamlog.storage.cleanable import (
     CleanableLog,
-    CompactionConfig,
     Round,
     choose_round,
     group_segments,
     plan_round,
 )
+from streamlog.storage.topic_config import TopicConfig
 from streamlog.topic import TopicPartition
 
 NOW = 1_000_000
@@ -45,7 +45,7 @@ def log(*pieces: Piece, topic: str = "t", **fields: int | None) -> CleanableLog:
     return CleanableLog(
         topic_partition=TopicPartition(topic, 0),
         segments=pieces,
-        config=CompactionConfig(**config),  # type: ignore[arg-type]
+        config=TopicConfig(**config),  # type: ignore[arg-type]
         **(defaults | rest),  # type: ignore[arg-type]
     )
 
@@ -121,13 +121,13 @@ def bases(groups: list[list[Piece]]) -> list[list[int]]:
 
 
 def test_neighbours_become_one_segment_up_to_its_size() -> None:
-    config = CompactionConfig(segment_bytes=250)
+    config = TopicConfig(segment_bytes=250)
     groups = group_segments(pieces(5), [0] * 5, 50, config)
     assert bases(groups) == [[0, 10], [20, 30], [40]]
 
 
 def test_neighbours_become_one_segment_up_to_the_size_of_its_index() -> None:
-    config = CompactionConfig(segment_index_bytes=20)
+    config = TopicConfig(segment_index_bytes=20)
     groups = group_segments(pieces(3), [8, 16, 8], 30, config)
     assert bases(groups) == [[0], [10], [20]]
     assert bases(group_segments(pieces(3), [8, 8, 8], 30, config)) == [[0, 10], [20]]
@@ -135,7 +135,7 @@ def test_neighbours_become_one_segment_up_to_the_size_of_its_index() -> None:
 
 def test_neighbours_whose_offsets_are_too_far_apart_stay_two() -> None:
     far = [Piece(0), Piece(1 << 31), Piece((1 << 31) + 10)]
-    config = CompactionConfig()
+    config = TopicConfig()
     assert bases(group_segments(far, [0] * 3, (1 << 31) + 20, config)) == [
         [0],
         [1 << 31, (1 << 31) + 10],
@@ -146,4 +146,4 @@ def test_neighbours_whose_offsets_are_too_far_apart_stay_two() -> None:
 
 
 def test_no_segments_make_no_groups() -> None:
-    assert group_segments([], [], 0, CompactionConfig()) == []
+    assert group_segments([], [], 0, TopicConfig()) == []

@@ -86,14 +86,32 @@ def open(
     clock: Clock | None = None,
     threaded: bool = True,
 ) -> Log:
-    """Opens the log in a directory, making the directory if need be.
+    """Opens the log in a directory, making the directory if need be, or one in memory.
 
     One process owns a directory. Opened again in that process, the log is shared, and each opening
-    is closed for itself. What is not closed is closed when the interpreter ends. After a fork only
-    the parent may use the log.
+    is closed for itself.
+
+    *In memory*: ":memory:" is a new log, of this opening alone; ":memory:NAME" is one that is
+    shared in the process, and gone when its last opening is closed. Everything works as on disk,
+    but nothing is durable: `durability` means nothing there.
+
+    *Threads*: a log and a producer may be used from any thread, a consumer from one at a time,
+    `wakeup` excepted; have one a thread or task. Closing a log while others use it is safe: what
+    they had sent is written, iterations end, waiting polls return, and every later call raises
+    (`LogClosedError`, or `ValueError` for a producer or consumer). An `on_available` callback must
+    not call the log.
+
+    *The end*: a `with` block closes the log, also on Ctrl-C. What is not closed is closed when the
+    interpreter ends, behind all threads that are not daemons: a thread that iterates for ever has
+    to be a daemon, or to be told (`wakeup`, `close`).
+
+    *Forks*: only the parent may go on using the log. In the child every call raises
+    `LogForkedError`, nothing is written at its end, and it does not keep the directory locked; a
+    future of before the fork never ends there. A child opens a log of its own, after the fork.
 
     Args:
-        path: a directory. Addresses (`kafka://...`) are not supported yet.
+        path: a directory, or ":memory:" or ":memory:NAME". Addresses (`kafka://...`) are not
+            supported yet.
         durability: "fsync" acknowledges what is on the disk, "os" what the operating system has:
             that survives the death of the process, not of the machine.
         read_only: reads beside the owner, or a directory that nobody owns, without a lock; sees

@@ -14,6 +14,7 @@ from streamlog.client.contract import MAX_PARTITIONS
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
 
+from streamlog.memory_files import files_in_memory, is_memory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
@@ -36,7 +37,7 @@ class EmbeddedLog:
     interpreter ends. After a fork it cannot be used in the child.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, path: str | None = None) -> None:
         self._session = session
         self._broker = session.broker
         lifetime.register(session)
@@ -45,6 +46,7 @@ class EmbeddedLog:
     def open(
         cls,
         path: str | PathLike[str],
+        self._path = path or session.broker.path
         *,
         durability: Durability = "fsync",
         read_only: bool = False,
@@ -55,15 +57,30 @@ class EmbeddedLog:
         """See `streamlog.open`."""
         keep_freed_buffers()
         if read_only:
-            return cls(Session(BesideBroker(path, files=files)))
-        broker = Broker.open(
-            path, durability=durability, files=files, clock=clock, threaded=threaded
-        )
-        return cls(Session(broker))
+            session = Session(BesideBroker(path, files=files))
+        else:
+            broker = Broker.open(
+                path, durability=durability, files=files, clock=clock, threaded=threaded
+            )
+            session = Session(broker)
+        return cls(session, address if in_memory else None)
+        address = fspath(path)
+        in_memory = is_memory(address)
+        if in_memory:
+            if files is not None:
+                raise ValueError(f"a log at {address!r} brings its own files: leave out files=")
+            # There is nothing to sync; a root keeps the working directory out of it.
+            path, files, durability = f"/{address}", files_in_memory(address), "os"
 
     @property
     def path(self) -> str:
-        return self._broker.path
+        """The directory, or the address of a log in memory."""
+        return self._path
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the log is in this process's memory, and gone when it is closed."""
+        return is_memory(self._path)
 
     @property
     def read_only(self) -> bool:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from streamlog import Log
 
 
-@pytest.fixture(params=["threaded", "unthreaded"])
-def log(request: pytest.FixtureRequest, tmp_path) -> Iterator[Log]:
-    with streamlog.open(tmp_path / "data", threaded=request.param == "threaded") as opened:
+@pytest.fixture(params=["threaded", "unthreaded", "memory"])
+def log(request: pytest.FixtureRequest) -> Iterator[Log]:
+    """In a directory `data` below `tmp_path`, or in memory where a test needs no directory."""
+    if request.param != "memory":
+        path = request.getfixturevalue("tmp_path") / "data"
+    elif "tmp_path" in request.fixturenames:
+        pytest.skip("the test looks into the directory")
+    else:
+        path = ":memory:"
+    with streamlog.open(path, threaded=request.param != "unthreaded") as opened:
         yield opened

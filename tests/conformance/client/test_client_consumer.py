@@ -55,8 +55,8 @@ def test_latest_starts_at_the_end(bids):
         assert values(consumer.poll(timeout=10)) == [b"e"]
 
 
-def test_a_damaged_batch_is_named_by_file_and_byte(bids):
-    path = Path(bids.path) / "bids-0" / "00000000000000000000.log"
+def test_a_damaged_batch_is_named_by_file_and_byte(bids, tmp_path):
+    path = tmp_path / "data" / "bids-0" / "00000000000000000000.log"
     size = len(path.read_bytes().rstrip(b"\0")) + 1  # a batch ends with a count of no headers
     fill(bids, b"damaged", timestamps=[50])
     path.write_bytes(path.read_bytes().replace(b"damaged", b"Damaged"))

@@ -13,8 +13,8 @@ from streamlog.client.consumer import EmbeddedConsumer
 from streamlog.client.contract import MAX_PARTITIONS
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
-
 from streamlog.memory_files import files_in_memory, is_memory
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
@@ -40,13 +40,13 @@ class EmbeddedLog:
     def __init__(self, session: Session, path: str | None = None) -> None:
         self._session = session
         self._broker = session.broker
+        self._path = path or session.broker.path
         lifetime.register(session)
 
     @classmethod
     def open(
         cls,
         path: str | PathLike[str],
-        self._path = path or session.broker.path
         *,
         durability: Durability = "fsync",
         read_only: bool = False,
@@ -56,6 +56,13 @@ class EmbeddedLog:
     ) -> EmbeddedLog:
         """See `streamlog.open`."""
         keep_freed_buffers()
+        address = fspath(path)
+        in_memory = is_memory(address)
+        if in_memory:
+            if files is not None:
+                raise ValueError(f"a log at {address!r} brings its own files: leave out files=")
+            # There is nothing to sync; a root keeps the working directory out of it.
+            path, files, durability = f"/{address}", files_in_memory(address), "os"
         if read_only:
             session = Session(BesideBroker(path, files=files))
         else:
@@ -64,13 +71,6 @@ class EmbeddedLog:
             )
             session = Session(broker)
         return cls(session, address if in_memory else None)
-        address = fspath(path)
-        in_memory = is_memory(address)
-        if in_memory:
-            if files is not None:
-                raise ValueError(f"a log at {address!r} brings its own files: leave out files=")
-            # There is nothing to sync; a root keeps the working directory out of it.
-            path, files, durability = f"/{address}", files_in_memory(address), "os"
 
     @property
     def path(self) -> str:

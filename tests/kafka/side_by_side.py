@@ -2,26 +2,28 @@
 
 `sequence(seed)` is the same list for the same seed. Every operation has a producer id, epoch and
 sequence of its own choosing, so duplicates, gaps, old epochs and markers out of place are as
-frequent as what is right.
+frequent as what is right. Timestamps lie in the future, so that markers, whose time is the clock's,
+never roll a segment: only a `Produce` that is made for it does, and segments are the same, too.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from raw_client import EARLIEST, LATEST, RawClient
 
-from streamlog.errors import (
-    CorruptRecordError,
-    InvalidProducerEpochError,
-    InvalidTransactionStateError,
-    OutOfOrderSequenceError,
-    RecordTooLargeError,
-    StreamlogError,
-)
+from streamlog.errors import StreamlogError
 from streamlog.record import (
     Batch,
     Codec,
@@ -34,13 +36,30 @@ from streamlog.record import (
 )
 
 if TYPE_CHECKING:
+    from broker import KafkaBroker
+
     from streamlog.storage import LogDirectory
     from streamlog.topic import Isolation
 
-HOUR_MS = 60 * 60 * 1000
-ROLL_MS = 1 * HOUR_MS
-CONFIG = {"segment.ms": str(ROLL_MS), "max.message.bytes": "4000"}
+FUTURE = 4_102_444_800_000
+DAY_MS = 24 * 60 * 60 * 1000
+ROLL_MS = 31 * DAY_MS
+MAX_BYTES = 4000
+COMMON = {
+    "segment.ms": str(30 * DAY_MS),
+    "max.message.bytes": str(MAX_BYTES),
+    "message.timestamp.after.max.ms": str((1 << 63) - 1),
+}
+PLAIN, COMPACTED, COMPACTED_AWAY = "plain", "compacted", "compacted-away"
+CONFIGS = {
+    PLAIN: COMMON,
+    COMPACTED: COMMON | {"cleanup.policy": "compact"},
+    COMPACTED_AWAY: COMMON | {"cleanup.policy": "compact", "delete.retention.ms": "0"},
+}
+NEVER, ALWAYS = "1.0", "0.0"
+"""Of `min.cleanable.dirty.ratio`: a log is as dirty as that at most, or at least."""
 MAX_SEQUENCE = (1 << 31) - 1
+WAIT_S = 30
 KAFKA_NAMES = {
     0: "",
     2: "CORRUPT_MESSAGE",
@@ -50,13 +69,11 @@ KAFKA_NAMES = {
     48: "INVALID_TXN_STATE",
     87: "INVALID_RECORD",
 }
-OUR_NAMES: dict[type[StreamlogError], str] = {
-    CorruptRecordError: "CORRUPT_MESSAGE",
-    RecordTooLargeError: "MESSAGE_TOO_LARGE",
-    OutOfOrderSequenceError: "OUT_OF_ORDER_SEQUENCE_NUMBER",
-    InvalidProducerEpochError: "INVALID_PRODUCER_EPOCH",
-    InvalidTransactionStateError: "INVALID_TXN_STATE",
-}
+
+
+def kind_of(seed: int) -> str:
+    """Which of the configurations the sequence of that seed is for."""
+    return list(CONFIGS)[seed % len(CONFIGS)]
 
 
 class Outcome(NamedTuple):
@@ -108,17 +125,12 @@ class Lookup:
     isolation: Isolation
 
 
-Operation = Produce | Marker | Lookup
+@dataclass(frozen=True)
+class Clean:
+    """One round of compaction, as far as the log can be cleaned now."""
 
 
-class Log(Protocol):
-    """One partition that runs operations."""
-
-    def run(self, operation: Operation) -> Outcome: ...
-
-    def survivors(self) -> list[tuple[object, ...]]:
-        """Every batch that is left, and all that counts of it."""
-        ...
+Operation = Produce | Marker | Lookup | Clean
 
 
 @dataclass
@@ -135,8 +147,8 @@ class _Producer:
 def sequence(seed: int, length: int = 60) -> list[Operation]:
     """Mostly what good producers do, with a fault now and then."""
     rng = random.Random(seed)
-    now = 1_700_000_000_000 + rng.randrange(HOUR_MS)
-    start = now
+    compacted = kind_of(seed) != PLAIN
+    now = FUTURE + rng.randrange(DAY_MS)
     producers = [
         _Producer(100 + each, epoch=rng.choice([0, 0, 3]), sequence=rng.choice([0, 0, 0, 1 << 20]))
         for each in range(3)
@@ -144,12 +156,17 @@ def sequence(seed: int, length: int = 60) -> list[Operation]:
     if rng.random() < 0.3:
         producers[0].sequence = MAX_SEQUENCE - rng.randrange(12)
     operations: list[Operation] = []
-    for _ in range(length):
-        now += rng.choice([0, 1, 1000, 1000, ROLL_MS // 3, 2 * ROLL_MS, -500])
+    for number in range(length):
+        now += rng.choice([0, 1, 1000, 1000, DAY_MS // 10, -500])
+        if rng.random() < 0.15:
+            now += ROLL_MS
+            operations.append(_roll(number, now))
+        if compacted and number and number % (length // 3) == 0:
+            operations.append(Clean())
         producer = rng.choice(producers)
         kind = rng.random()
         if kind < 0.12:
-            operations.append(Lookup(rng.randrange(start - 1000, now + 1000), "read_uncommitted"))
+            operations.append(Lookup(rng.randrange(FUTURE, now + 1000), "read_uncommitted"))
         elif kind < 0.2:
             special = rng.choice([EARLIEST, LATEST])
             operations.append(Lookup(special, rng.choice(["read_committed", "read_uncommitted"])))
@@ -161,7 +178,14 @@ def sequence(seed: int, length: int = 60) -> list[Operation]:
             operations.append(rng.choice(producer.sent[-7:]))
         else:
             operations.append(_produce(rng, producer, now))
+    if compacted:
+        operations += [_roll(length, now + ROLL_MS), Clean()]
     return operations
+
+
+def _roll(number: int, now: int) -> Produce:
+    """So long after the segment began that it begins another."""
+    return Produce(keys=[b"roll"], values=[b"%d" % number], timestamps=[now])
 
 
 def _content(rng: random.Random, now: int) -> dict[str, object]:
@@ -172,7 +196,7 @@ def _content(rng: random.Random, now: int) -> dict[str, object]:
         "values": [None if rng.random() < 0.2 else rng.randbytes(size) for _ in range(count)],
         "timestamps": [now + rng.randrange(-200, 200) for _ in range(count)],
         "codec": rng.choice(list(Codec)),
-        "damaged": size < 1000 and rng.random() < 0.02,
+        "damaged": rng.random() < 0.02,
     }
 
 
@@ -215,18 +239,22 @@ def _end(rng: random.Random, producer: _Producer) -> Marker:
 
 
 class OurLog:
-    def __init__(self, directory: LogDirectory, topic: str) -> None:
-        directory.create_topic(topic, 1, CONFIG)
+    """In a directory that was opened without threads, so that nothing happens by itself."""
+
+    def __init__(self, directory: LogDirectory, topic: str, kind: str) -> None:
+        config = CONFIGS[kind]
+        if kind != PLAIN:
+            config = config | {"min.cleanable.dirty.ratio": ALWAYS}
+        directory.create_topic(topic, 1, config)
+        self.cleaned_offset = 0
         self._directory = directory
         self._log = directory.partition(topic, 0)
-        self._path = f"{directory.root}/{topic}-0"
-        self._markers: list[int] = []
 
     def run(self, operation: Operation) -> Outcome:
         try:
             offset = self._run(operation)
-        except tuple(OUR_NAMES) as error:
-            return Outcome(OUR_NAMES[type(error)])
+        except StreamlogError as error:
+            return Outcome(error.kafka_error)
         self._directory.flusher.wait_durable()
         return Outcome("", offset)
 
@@ -237,35 +265,39 @@ class OurLog:
                 return log.append(operation.batch(), now_ms=now_ms, verify=True).base_offset
             case Marker(producer_id=producer_id, epoch=epoch):
                 kind = ControlType.COMMIT if operation.commit else ControlType.ABORT
-                marker = log.append_control(kind, producer_id, epoch, 0, now_ms=now_ms)
-                self._markers.append(marker.base_offset)
+                log.append_control(kind, producer_id, epoch, 0, now_ms=now_ms)
                 return -1
             case Lookup(timestamp=timestamp, isolation=isolation):
                 if timestamp == EARLIEST:
                     return log.log_start_offset
                 if timestamp == LATEST:
                     return log.bound(isolation)
-                return self._find(timestamp)
-
-    def _find(self, timestamp: int) -> int:
-        """Kafka may answer with a marker, whose time is the clock's; we answer with a record."""
-        start = self._log.log_start_offset
-        found = self._log.offset_for_timestamp(timestamp)
-        offsets = [offset for offset in self._markers if offset >= start]
-        return min([found[0], *offsets] if found else offsets, default=-1)
+                found = log.offset_for_timestamp(timestamp)
+                return -1 if found is None else found[0]
+            case Clean():
+                cleaner = self._directory.cleaner
+                assert cleaner is not None
+                while cleaner.step(now_ms):
+                    pass
+                self.cleaned_offset = cleaner.cleaned_offset(log.topic_partition)
+                return self.cleaned_offset
 
     def survivors(self) -> list[tuple[object, ...]]:
-        return survivors(self._path)
+        return survivors(self._log.directory)
 
 
 class BrokersLog:
-    def __init__(self, client: RawClient, path: Path, topic: str) -> None:
+    """Of a topic that was created with `CONFIGS[kind]`, and with a dirty ratio of `NEVER`."""
+
+    def __init__(self, broker: KafkaBroker, client: RawClient, topic: str) -> None:
         client.wait_leader(topic)
+        self._admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        self._data_directory = broker.data_directory
         self._client = client
         self._topic = topic
-        self._path = path
 
-    def run(self, operation: Operation) -> Outcome:
+    def run(self, operation: Operation, cleaned_offset: int) -> Outcome:
+        """`cleaned_offset` is how far the log is to be cleaned, by now."""
         client, topic = self._client, self._topic
         match operation:
             case Produce():
@@ -276,17 +308,48 @@ class BrokersLog:
                 offset = -1
             case Lookup(timestamp=timestamp, isolation=isolation):
                 error, offset = client.list_offset(topic, timestamp, isolation)
+            case Clean():
+                error, offset = 0, self._clean(cleaned_offset)
         return Outcome(KAFKA_NAMES.get(error, str(error)), -1 if error else offset)
 
+    def _clean(self, end: int) -> int:
+        """Lets the broker clean the log once, and returns how far it did."""
+        if self._cleaned_offset() == end:
+            return end  # nothing was to be done
+        self._alter(ratio=ALWAYS, max_bytes=1)
+        deadline = time.monotonic() + WAIT_S
+        while self._cleaned_offset() != end and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._alter(ratio=NEVER, max_bytes=MAX_BYTES)
+        # Both take effect at once, but a while after the answer.
+        damaged = encode_batch([b"k"], [b"v"], [FUTURE])
+        damaged[-1] ^= 1
+        while KAFKA_NAMES[self._client.produce(self._topic, damaged).error] == "MESSAGE_TOO_LARGE":
+            assert time.monotonic() < deadline + WAIT_S
+        return self._cleaned_offset()
+
+    def _cleaned_offset(self) -> int:
+        checkpoint = self._data_directory / "cleaner-offset-checkpoint"
+        lines = checkpoint.read_text().splitlines() if checkpoint.exists() else []
+        offsets = [line.split()[2] for line in lines if line.startswith(f"{self._topic} 0 ")]
+        return int(offsets[0]) if offsets else 0
+
+    def _alter(self, *, ratio: str, max_bytes: int) -> None:
+        values = {"min.cleanable.dirty.ratio": ratio, "max.message.bytes": str(max_bytes)}
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in values.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, self._topic, incremental_configs=entries)
+        (altered,) = self._admin.incremental_alter_configs([resource]).values()
+        altered.result(WAIT_S)
+
     def survivors(self) -> list[tuple[object, ...]]:
-        return survivors(self._path)
+        return survivors(self._data_directory / f"{self._topic}-0")
 
 
 def survivors(partition: Path | str) -> list[tuple[object, ...]]:
-    """Every batch in a partition's files; of a marker all but its time, which is the clock's.
-
-    Not in which segment it is: Kafka rolls before it looks whether it will refuse the batch.
-    """
+    """Every batch in a partition's files; of a marker all but its time, which is the clock's."""
     found: list[tuple[object, ...]] = []
     for path in sorted(Path(partition).glob("*.log")):
         for event in scan(path.read_bytes()):
@@ -294,6 +357,7 @@ def survivors(partition: Path | str) -> list[tuple[object, ...]]:
                 continue  # the end, or zeros that are there in advance
             header = event.header
             batch = (
+                path.stem,
                 header.base_offset,
                 header.last_offset,
                 header.attributes,

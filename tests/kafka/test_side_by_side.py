@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from broker_topics import create_topics
 from raw_client import RawClient
-from side_by_side import CONFIG, BrokersLog, OurLog, sequence
+from side_by_side import CONFIGS, NEVER, BrokersLog, Clean, OurLog, kind_of, sequence
 
 from streamlog.storage import LogDirectory
 
@@ -20,21 +20,25 @@ if TYPE_CHECKING:
 def test_sequences_of_operations_have_the_same_outcomes(
     kafka: KafkaBroker, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    seeds = range(request.config.getoption("--sequences"))
-    create_topics(kafka, {f"sequence-{seed}": (1, CONFIG) for seed in seeds})
+    topics = {f"sequence-{seed}": seed for seed in range(request.config.getoption("--sequences"))}
+    ratio = {"min.cleanable.dirty.ratio": NEVER}
+    create_topics(
+        kafka, {topic: (1, CONFIGS[kind_of(seed)] | ratio) for topic, seed in topics.items()}
+    )
     seen: set[str] = set()
     with (
         RawClient(kafka) as client,
         LogDirectory.open(tmp_path, durability="os", threaded=False) as directory,
     ):
-        for seed in seeds:
-            topic = f"sequence-{seed}"
-            ours = OurLog(directory, topic)
-            theirs = BrokersLog(client, kafka.data_directory / f"{topic}-0", topic)
+        for topic, seed in topics.items():
+            ours = OurLog(directory, topic, kind_of(seed))
+            theirs = BrokersLog(kafka, client, topic)
             for number, operation in enumerate(sequence(seed)):
                 outcome = ours.run(operation)
-                expected = theirs.run(operation)
+                expected = theirs.run(operation, ours.cleaned_offset)
                 assert outcome == expected, (seed, number, operation)
+                if isinstance(operation, Clean):
+                    assert ours.survivors() == theirs.survivors(), (seed, number)
                 seen.add(expected.error)
             assert ours.survivors() == theirs.survivors(), seed
     assert len(seen) > 4

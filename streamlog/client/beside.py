@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from os import PathLike
 
+    from streamlog.coordination import TransactionMetadata
     from streamlog.files import Files
     from streamlog.storage import ReadableLog
     from streamlog.topic import TopicDescription, TopicPartition
@@ -51,6 +52,11 @@ class BesideBroker:
 
     def partition(self, partition: TopicPartition) -> ReadableLog:
         return self.directory.partition(*partition)
+
+    def transaction_states(self) -> list[TransactionMetadata]:
+        """Every transactional id, by name, as the log has it: an end may be a second old."""
+        transactions = read_coordination(self.directory).transactions
+        return sorted(transactions, key=lambda each: each.transactional_id)
 
 
 class ReadOnlyOffsets:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from streamlog.clock import Clock
-    from streamlog.coordination import ProducerIdentity
+    from streamlog.coordination import ProducerIdentity, TransactionMetadata
     from streamlog.files import Files
     from streamlog.storage import Durability, PartitionLog
     from streamlog.topic import TopicDescription, TopicPartition
@@ -42,6 +42,8 @@ class Broker:
         self.groups = Groups(offsets)
         self._expects_transactions = False
         self._users = 0
+        if self.transactions.transactions():
+            directory.housekeeper.add(self.transactions.expire)
 
     @classmethod
     def open(
@@ -98,6 +100,10 @@ class Broker:
         if not self._expects_transactions:
             self._expects_transactions = True
             self.directory.housekeeper.add(self._end_transactions)
+
+    def transaction_states(self) -> list[TransactionMetadata]:
+        """Every transactional id, by name."""
+        return self.transactions.transactions()
 
     def _end_transactions(self, now_ms: int) -> int:
         self.transactions.step()

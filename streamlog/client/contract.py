@@ -37,6 +37,51 @@ class GroupMetadata:
     group_instance_id: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransactionDescription:
+    """A transactional id and its last transaction.
+
+    `state` is Kafka's word: Empty, Ongoing, PrepareCommit, PrepareAbort, CompleteCommit,
+    CompleteAbort. Times are milliseconds since the epoch; `start_ms` is None before the first
+    transaction. `partitions` are those of the transaction that is open or being ended.
+    """
+
+    transactional_id: str
+    producer_id: int
+    producer_epoch: int
+    state: str
+    timeout_ms: int
+    start_ms: int | None
+    last_update_ms: int
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HangingTransaction:
+    """What a partition has open and no transactional id has; its first record's offset."""
+
+    partition: TopicPartition
+    producer_id: int
+    producer_epoch: int
+    start_offset: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProducerDescription:
+    """What a partition knows of a producer that wrote to it.
+
+    `last_sequence` is -1 where only a marker of it is known, `transaction_start_offset` None
+    where it has no transaction open in the partition.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int
+    last_timestamp: int
+    coordinator_epoch: int
+    transaction_start_offset: int | None
+
+
 @dataclass(slots=True)
 class Record:
     """One record as a consumer sees it; `key` and `value` are what the deserializers return."""
@@ -295,6 +340,39 @@ class Log(Protocol):
 
     def committed_offsets(self, group: str) -> dict[TopicPartition, int]:
         """All committed offsets of a group."""
+        ...
+
+    def transactions(self) -> list[TransactionDescription]:
+        """Every transactional id that has not expired, by name."""
+        ...
+
+    def abort_transaction(self, transactional_id: str) -> None:
+        """Aborts the open transaction of an id, whoever has it; durable on return.
+
+        The producer's next call raises `TransactionAbortedError`; once it has called
+        `abort_transaction` itself, it goes on.
+
+        Raises `UnknownTransactionalIdError`, `ConcurrentTransactionsError` while it is being ended,
+        and `InvalidTransactionStateError` where nothing is open.
+        """
+        ...
+
+    def hanging_transactions(self) -> list[HangingTransaction]:
+        """What is open in a partition without any transactional id to end it."""
+        ...
+
+    def abort_hanging(
+        self, partition: TopicPartition, producer_id: int, producer_epoch: int
+    ) -> None:
+        """Aborts what a producer has open in one partition; durable on return.
+
+        Raises `NotHangingError` where that is nothing, or the business of a transactional id, and
+        `InvalidProducerEpochError` where the producer has another epoch there.
+        """
+        ...
+
+    def producers(self, partition: TopicPartition) -> list[ProducerDescription]:
+        """The producers that a partition knows, by id; those that have expired are forgotten."""
         ...
 
     def sync(self) -> None:

@@ -11,6 +11,7 @@ from streamlog.client.beside import BesideBroker, read_only_error
 from streamlog.client.broker import Broker
 from streamlog.client.consumer import EmbeddedConsumer
 from streamlog.client.contract import MAX_PARTITIONS
+from streamlog.client.description import describe_producers, describe_transaction
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
 from streamlog.memory_files import files_in_memory, is_memory
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from streamlog.client.contract import OffsetReset
+    from streamlog.client.contract import (
+        HangingTransaction,
+        OffsetReset,
+        ProducerDescription,
+        TransactionDescription,
+    )
     from streamlog.clock import Clock
     from streamlog.files import Files
     from streamlog.storage import Durability, Truncation
@@ -222,6 +228,35 @@ class EmbeddedLog:
         """See the contract. Waits while an open transaction is about to change one of them."""
         self._session.check_open()
         return self._broker.groups.all_committed(group)
+
+    # Transactions
+
+    def transactions(self) -> list[TransactionDescription]:
+        """See the contract. Beside the owner, an end may show a second late."""
+        self._session.check_open()
+        self._broker.refresh()
+        return [describe_transaction(each) for each in self._broker.transaction_states()]
+
+    def abort_transaction(self, transactional_id: str) -> None:
+        self._session.check_open()
+        self._owner("abort a transaction").transactions.abort(transactional_id)
+
+    def hanging_transactions(self) -> list[HangingTransaction]:
+        """See the contract. Only by the owner, who knows what is being ended right now."""
+        self._session.check_open()
+        return self._owner("tell which transactions hang").transactions.hanging()
+
+    def abort_hanging(
+        self, partition: TopicPartition, producer_id: int, producer_epoch: int
+    ) -> None:
+        self._session.check_open()
+        transactions = self._owner("abort a transaction").transactions
+        transactions.abort_hanging(partition, producer_id, producer_epoch)
+
+    def producers(self, partition: TopicPartition) -> list[ProducerDescription]:
+        self._session.check_open()
+        self._broker.refresh()
+        return describe_producers(self._broker.partition(partition).producers())
 
     # The end
 

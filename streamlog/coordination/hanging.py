@@ -6,8 +6,9 @@ none but in topics taken over from elsewhere, or where a batch came in behind it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from streamlog.client.contract import HangingTransaction
 from streamlog.coordination.transaction_state import PREPARED, TransactionState
 
 if TYPE_CHECKING:
@@ -18,26 +19,22 @@ if TYPE_CHECKING:
     from streamlog.topic import TopicPartition
 
 
-class HangingTransaction(NamedTuple):
-    """Where it is and whose; `start_offset` is that of its first record."""
-
-    partition: TopicPartition
-    producer_id: int
-    producer_epoch: int
-    start_offset: int
-
-
 def find_hanging(
     directory: LogDirectory, transactions: Iterable[TransactionMetadata]
 ) -> list[HangingTransaction]:
-    """All of them, by partition."""
+    """All of them, by partition and start."""
     known = list(transactions)
-    return sorted(
-        HangingTransaction(partition, producer_id, epoch, start_offset)
-        for partition, producers in directory.open_transactions().items()
+    return [
+        HangingTransaction(
+            partition=partition,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            start_offset=start_offset,
+        )
+        for partition, producers in sorted(directory.open_transactions().items())
         for producer_id, (epoch, start_offset) in producers.items()
         if find_knower(known, partition, producer_id) is None
-    )
+    ]
 
 
 def find_knower(

@@ -27,7 +27,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamlog.coordination.deadlines import TransactionDeadlines
-from streamlog.coordination.hanging import HangingTransaction, find_hanging, find_knower
+from streamlog.coordination.hanging import find_hanging, find_knower
 from streamlog.coordination.internal_topic import OFFSETS_TOPIC
 from streamlog.coordination.recovery import COORDINATOR_EPOCH, end_leftovers
 from streamlog.coordination.transaction_log import Transaction, TransactionLog, read_transactions
@@ -65,7 +65,7 @@ from streamlog.record import ControlType
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from streamlog.client.contract import GroupMetadata
+    from streamlog.client.contract import GroupMetadata, HangingTransaction
     from streamlog.clock import Clock
     from streamlog.coordination.group_coordinator import GroupCoordinator
     from streamlog.coordination.transaction_state import TransactionMetadata
@@ -260,7 +260,6 @@ class TransactionCoordinator:
             for transaction in transactions:
                 if transaction.markers_durable:
                     self._log.write_held(transaction, now_ms=now_ms)
-            self._maybe_expire(now_ms)
         for late in due:
             self._abort_if(
                 self._transactions[late.transactional_id],
@@ -269,18 +268,27 @@ class TransactionCoordinator:
                 ),
                 because=overdue(late),
             )
+        self.expire(now_ms)
 
-    def _maybe_expire(self, now_ms: int) -> None:
+    def expire(self, now_ms: int) -> int:
         """Writes tombstones of ids that nobody has and that are idle for too long.
 
-        Not durable: if a crash takes a tombstone away the id is there again, and expires again. An
-        id that comes back behind its tombstone gets a producer id that was never used.
+        Returns when to look again. Not durable: if a crash takes a tombstone away the id is there
+        again, and expires again. An id that comes back behind its tombstone gets a producer id
+        that was never used.
         """
-        interval_ms = self.limits.transaction_remove_expired_transaction_cleanup_interval_ms
-        if self._expired_at_ms is not None and 0 <= now_ms - self._expired_at_ms < interval_ms:
-            return
-        self._expired_at_ms = now_ms
-        expiration_ms = self.limits.transactional_id_expiration_ms
+        limits = self.limits
+        interval_ms = limits.transaction_remove_expired_transaction_cleanup_interval_ms
+        with self._lock:
+            looked_ms = self._expired_at_ms
+            if looked_ms is not None and 0 <= now_ms - looked_ms < interval_ms:
+                return looked_ms + interval_ms
+            if self._flusher.failure is None:
+                self._expired_at_ms = now_ms
+                self._expire(now_ms, limits.transactional_id_expiration_ms)
+        return now_ms + interval_ms
+
+    def _expire(self, now_ms: int, expiration_ms: int) -> None:
         for name, transaction in list(self._transactions.items()):
             if (
                 name not in self._owned

@@ -83,6 +83,17 @@ class ProducerEntry:
             self.epoch = epoch
 
 
+class ProducerSummary(NamedTuple):
+    """A producer at one moment, for who looks on."""
+
+    producer_id: int
+    epoch: int
+    last_sequence: int
+    last_timestamp: int
+    coordinator_epoch: int
+    transaction_first_offset: int | None
+
+
 class ProducerState:
     """All producers of a partition. The partition log's lock guards it."""
 
@@ -173,6 +184,20 @@ class ProducerState:
         completed = CompletedTransaction(producer_id, first_offset, offset, aborted)
         self._undecided.append(completed)
         return completed
+
+    def summaries(self) -> list[ProducerSummary]:
+        """All producers, in no order."""
+        return [
+            ProducerSummary(
+                entry.producer_id,
+                entry.epoch,
+                entry.last_sequence,
+                entry.last_timestamp,
+                entry.coordinator_epoch,
+                self._open.get(entry.producer_id),
+            )
+            for entry in self.entries.values()
+        ]
 
     def open_transactions(self) -> dict[int, tuple[int, int]]:
         """Producer id to (epoch, first offset) of every open transaction, oldest first."""

@@ -14,7 +14,7 @@ from streamlog.storage.transaction_index import AbortedTransaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streamlog.storage.producer_state import ProducerState
+    from streamlog.storage.producer_state import ProducerState, ProducerSummary
     from streamlog.storage.segment import Segment
     from streamlog.topic import Isolation, TopicPartition
 
@@ -111,6 +111,11 @@ class ReadableLog:
         """Producer id to (epoch, first offset) of every transaction without a marker."""
         with self._lock:
             return self._producers.open_transactions()
+
+    def producers(self) -> list[ProducerSummary]:
+        """Every producer that the partition knows, in no order."""
+        with self._lock:
+            return self._producers.summaries()
 
     def add_listener(self, listener: Callable[[], None]) -> None:
         """`listener` runs, in any thread, after the high watermark or last stable offset moved."""

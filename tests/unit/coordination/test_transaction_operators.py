@@ -104,7 +104,13 @@ def test_what_no_coordinator_knows_hangs_until_it_is_aborted(world: World) -> No
     writer.send("a", 0, b"seen")
     writer.commit()
     world.directory.flusher.wait_durable()
-    assert world.transactions.hanging() == [(A0, HANGING, 3, 0)]
+    (found,) = world.transactions.hanging()
+    assert (found.partition, found.producer_id, found.producer_epoch, found.start_offset) == (
+        A0,
+        HANGING,
+        3,
+        0,
+    )
     assert world.committed_values("a", 0) == []
     world.transactions.abort_hanging(A0, HANGING, 3)
     assert world.transactions.hanging() == []

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from side_by_side import OurLog, kind_of, sequence
+
 import streamlog
 from streamlog.client.contract import GroupMetadata
 from streamlog.record import Codec, ControlType, encode_batch
@@ -37,7 +39,9 @@ PUBLIC_TOPICS = {
     TIMES_TOPIC: 1,
     TOMBSTONES_TOPIC: 1,
 }
-RAW_TOPICS = {"open": 1, "sequences": 1}
+CLEANED_TOPICS = {"cleaned": 7, "cleaned-away": 2}
+"""With the seed of the sequence of operations that they are made of."""
+RAW_TOPICS = {"open": 1, "sequences": 1, **dict.fromkeys(CLEANED_TOPICS, 1)}
 GROUP = "readers"
 LOOKUPS = [0, START - 1, START, START + 5_000, START + 60_001, START + 119_999, 1 << 42]
 """Moments to look offsets up by; the last one is behind all records but the broker's own."""
@@ -145,10 +149,14 @@ def _commit_offsets(log: Log) -> None:
 
 
 def write_raw(root: Path) -> None:
-    """With a clean stop that leaves transactions open."""
-    with LogDirectory.open(root, durability="os") as directory:
-        for topic, partitions in RAW_TOPICS.items():
-            directory.create_topic(topic, partitions, SMALL_SEGMENTS)
+    """With a clean stop that leaves transactions open, and with topics that we have compacted."""
+    with LogDirectory.open(root, durability="os", threaded=False) as directory:
+        for topic, seed in CLEANED_TOPICS.items():
+            cleaned = OurLog(directory, topic, kind_of(seed))
+            for operation in sequence(seed, length=150):
+                cleaned.run(operation)
+        for topic in ("open", "sequences"):
+            directory.create_topic(topic, 1, SMALL_SEGMENTS)
         log = directory.partition("open", 0)
         for number in range(30):
             for producer_id, transactional in ((70, True), (71, True), (72, False)):
@@ -168,14 +176,14 @@ def write_raw(root: Path) -> None:
             if number in (7, 20):
                 log.append_control(ControlType.ABORT, 71, 3, 2, now_ms=START + number)
         log = directory.partition("sequences", 0)
-        sequence = MAX_SEQUENCE - 8
+        first = MAX_SEQUENCE - 8
         for number in range(6):
             batch = encode_batch(
                 [None] * 5, [b"%d" % number] * 5, [START] * 5,
-                producer_id=1 << 40, producer_epoch=32_767, base_sequence=sequence,
+                producer_id=1 << 40, producer_epoch=32_767, base_sequence=first,
             )  # fmt: skip
             log.append(batch, now_ms=START)
-            sequence = (sequence + 5) % (1 << 31)
+            first = (first + 5) % (1 << 31)
 
 
 def partition_directories(root: Path) -> list[Path]:

@@ -22,6 +22,10 @@ another process) is here:
     ├── TopicError
     │   ├── UnknownTopicError, UnknownPartitionError, TopicExistsError, InvalidTopicError
     │   ├── PartitionCountError     a topic exists with another number of partitions
+    │   ├── TopicDeletedError       an UnknownTopicError: deleted under a client
+    │   ├── InvalidPartitionsError  a number of partitions that a topic cannot have
+    │   ├── ProtectedTopicError     a topic of the log's own
+    │   ├── PolicyViolationError    what a configuration does not allow
     │   └── InvalidConfigError      unknown or refused configuration
     ├── RecordTooLargeError, BatchTooLargeError
     ├── OffsetOutOfRangeError
@@ -284,6 +288,18 @@ class UnknownTopicError(TopicError):
         super().__init__(topic, f"unknown topic {topic!r}{did_you_mean(topic, known)}")
 
 
+class TopicDeletedError(UnknownTopicError):
+    """The topic was deleted under a client; one of that name that exists now is another."""
+
+    def __init__(self, topic: str) -> None:
+        TopicError.__init__(
+            self,
+            topic,
+            f"topic {topic!r} was deleted; for one that was created again under its name, "
+            "make a new consumer",
+        )
+
+
 class UnknownPartitionError(TopicError):
     """The topic has no such partition."""
 
@@ -327,6 +343,33 @@ class PartitionCountError(TopicError):
             f"topic {topic!r} has {found} partitions, but {wanted} are asked for: ask for {found}, "
             "or use another topic name",
         )
+
+
+class InvalidPartitionsError(TopicError):
+    """A number of partitions that the topic cannot have (INVALID_PARTITIONS)."""
+
+    def __init__(self, topic: str, partitions: object, reason: str) -> None:
+        self.partitions = partitions
+        self.reason = reason
+        super().__init__(topic, f"topic {topic!r} cannot have {partitions} partitions: {reason}")
+
+
+class ProtectedTopicError(TopicError):
+    """The topic is the log's own: it can be read, and its configuration changed."""
+
+    def __init__(self, topic: str, attempted: str) -> None:
+        self.attempted = attempted
+        super().__init__(
+            topic, f"topic {topic!r} is the log's own ('__'): nobody else may {attempted}"
+        )
+
+
+class PolicyViolationError(TopicError):
+    """The topic's configuration does not allow it (POLICY_VIOLATION)."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(topic, f"topic {topic!r}: {reason}")
 
 
 class InvalidConfigError(TopicError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from streamlog.storage.durable_offsets import DurableOffsetsReader, PartitionId
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streamlog.files import Files
     from streamlog.storage.durable_offsets import DurableOffset
 
@@ -30,6 +33,18 @@ class Checkpoints:
     durable_offsets: dict[PartitionId, DurableOffset] = field(
         default_factory=dict[PartitionId, "DurableOffset"]
     )
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """What was deleted: another partition may have the name one day."""
+        for partition in partitions:
+            for offsets in (self.recovery_points, self.log_start_offsets, self.high_watermarks):
+                offsets.pop(partition, None)
+
+    def write(self, files: Files, root: str) -> None:
+        """Durably, all of them."""
+        write_offsets(files, root, layout.RECOVERY_POINTS, self.recovery_points)
+        write_offsets(files, root, layout.LOG_START_OFFSETS, self.log_start_offsets)
+        write_offsets(files, root, layout.HIGH_WATERMARKS, self.high_watermarks)
 
 
 class CleanStop(msgspec.Struct, rename="camel"):
@@ -96,3 +111,13 @@ def make_directory(files: Files, path: str) -> None:
     files.makedirs(missing[0])
     for made in reversed(missing):
         files.sync_directory(os.path.dirname(made))
+
+
+def segments_size(files: Files, directory: str) -> int:
+    """The bytes of a partition's segments, with what is preallocated."""
+    size = 0
+    for name in files.listdir(directory):
+        if name.endswith(layout.LOG):
+            with contextlib.suppress(FileNotFoundError):
+                size += files.size(os.path.join(directory, name))
+    return size

@@ -12,20 +12,27 @@ checkpoints; the marker. So the marker means that all of the others are true.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from functools import partial
 from operator import index
-from threading import Lock, RLock
+from threading import Event, Lock, RLock
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import uuid4
 
 from streamlog.clock import SystemClock
 from streamlog.errors import (
+    CorruptLogError,
     DirectoryLockedError,
-    InvalidTopicError,
+    InvalidPartitionsError,
     LogClosedError,
+    OffsetOutOfRangeError,
     PartitionCountError,
+    PolicyViolationError,
+    StorageError,
+    TopicError,
     TopicExistsError,
     UnknownPartitionError,
     UnknownTopicError,
@@ -35,10 +42,17 @@ from streamlog.record import encode_batch
 from streamlog.storage import layout
 from streamlog.storage.adoption import adopt_partitions, find_partitions
 from streamlog.storage.cleaner import Cleaner
+from streamlog.storage.deletion import (
+    Deletions,
+    find_deleted,
+    parse_partition,
+    unname_partitions,
+)
 from streamlog.storage.directory_files import (
     Checkpoints,
     make_directory,
     read_checkpoints,
+    segments_size,
     take_clean_stop,
     write_clean_stop,
     write_offsets,
@@ -57,21 +71,27 @@ from streamlog.storage.identity import (
     write_session,
 )
 from streamlog.storage.loader import Bounds, Loader, Truncation
-from streamlog.storage.log_config import LogConfig
+from streamlog.storage.log_config import LogConfig, log_entries, topic_entries
 from streamlog.storage.metadata import (
     METADATA,
     Metadata,
+    MetadataRecord,
     Topic,
+    encode_config,
+    encode_deletion,
+    encode_deletion_end,
     encode_next_producer_id,
     encode_topic,
 )
 from streamlog.storage.partition_log import MAX_TORN_BYTES, PartitionLog
+from streamlog.storage.retainer import Retainer
 from streamlog.storage.topic_config import METADATA_TOPIC, check_topic_name, parse_config
-from streamlog.topic import TopicDescription, TopicPartition
+from streamlog.topic import ConfigEntry, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
+    from uuid import UUID
 
     from streamlog.clock import Clock
     from streamlog.files import Files
@@ -126,14 +146,23 @@ class LogDirectory:
             has_ended=lambda: self.flusher.failure is not None,
         )
         self._cleans = False
+        self.strays: list[str] = []
+        """Directories of partitions that no topic has; they are left alone, see `create_topic`."""
+        self._deletions = Deletions(files, self._delete_later)
+        self._retainer = Retainer(
+            files, self._deletions, self._retained, lambda: self.log_config, self._advance_starts
+        )
         self._files = files
         self._boot_id = boot_id
         self._threaded = threaded
         self._pool = FilePool(files)
         self._key = ""
         self._users = 0
+        self._closing = False
+        self._released = Event()
         self._disk_lock: FileLock | None = None
         self._clean = True
+        self._checkpoint_lock = Lock()  # guards the checkpoints: the flusher's thread moves some
         self._checkpoints = Checkpoints()
         self._max_torn_bytes: int | None = MAX_TORN_BYTES
         self._writer: DurableOffsetsWriter | None = None
@@ -141,6 +170,8 @@ class LogDirectory:
         self._metadata = Metadata()
         self._partitions: dict[TopicPartition, PartitionLog] = {}
         self._with_open_transactions: set[TopicPartition] = set()
+        self._listeners: list[Callable[[str], None]] = []
+        self._keeps_house: set[str] = set()
         self._changing = Lock()  # one change of the metadata at a time; guards what follows
         self._producer_ids = range(0)
 
@@ -167,21 +198,24 @@ class LogDirectory:
         files = files or OsFiles()
         root = os.path.abspath(path)
         raise_open_files_limit()
-        with _open_lock:
-            key = files.canonical(root)
-            directory = _open_directories.get(key)
-            if directory is None:
-                boot_id = read_boot_id() if boot_id is None else boot_id
-                directory = cls(root, durability, files, clock or SystemClock(), threaded, boot_id)
-                directory._open()
-                directory._key = key
-                _open_directories[key] = directory
-            elif directory.durability != durability:
-                raise ValueError(
-                    f"{root} is open in this process with durability={directory.durability!r}"
-                )
-            directory._users += 1
-            return directory
+        key = files.canonical(root)
+        while True:
+            with _open_lock:
+                directory = _open_directories.get(key)
+                if directory is None:
+                    boot = read_boot_id() if boot_id is None else boot_id
+                    directory = cls(root, durability, files, clock or SystemClock(), threaded, boot)
+                    directory._open()
+                    directory._key = key
+                    _open_directories[key] = directory
+                elif directory.durability != durability:
+                    raise ValueError(
+                        f"{root} is open in this process with durability={directory.durability!r}"
+                    )
+                if not directory._closing:
+                    directory._users += 1
+                    return directory
+            directory._released.wait()  # it stops in another thread: its files are not ours yet
 
     # Topics
 
@@ -209,9 +243,9 @@ class LogDirectory:
         """
         check_topic_name(name)
         if index(partitions) < 1:
-            raise InvalidTopicError(name, f"{partitions} partitions")
+            raise InvalidPartitionsError(name, partitions, "it needs at least one")
         config = dict(config or {})
-        parsed = parse_config(name, config)
+        parse_config(name, config)
         with self._changing:
             known = self._metadata.topics.get(name)
             if known is not None:
@@ -224,10 +258,13 @@ class LogDirectory:
             topic = TopicDescription(
                 name=name, topic_id=uuid4(), partitions=partitions, config=config
             )
+            parsed = self._metadata.parse(topic)
+            self._check_no_strays(topic)
             self._append_metadata(*encode_topic(topic))
             with self._lock:
                 self._metadata.topics[name] = Topic(topic, parsed)
-            return topic
+        self._tell(name)
+        return topic
 
     def adopt_topic(
         self,
@@ -275,6 +312,145 @@ class LogDirectory:
                 self._metadata.topics[name] = topic
                 self._partitions |= logs
             return description
+
+    def alter_topic(
+        self,
+        name: str,
+        *,
+        partitions: int | None = None,
+        config: Mapping[str, str | None] | None = None,
+    ) -> TopicDescription:
+        """Adds partitions, up to `partitions`, and changes configurations, durably and at once.
+
+        A value of None takes a key back to its default. Records with a key that were written
+        before stay in the partitions where they are.
+
+        Raises `UnknownTopicError`, `InvalidPartitionsError` for fewer than there are,
+        `InvalidConfigError`; nothing is changed then.
+        """
+        with self._changing:
+            known = self._topic(name).description
+            wanted = known.partitions if partitions is None else index(partitions)
+            if wanted < known.partitions:
+                raise InvalidPartitionsError(
+                    name, wanted, f"it has {known.partitions}, and none can be taken away"
+                )
+            changed = replace(known, partitions=wanted, config=_merge(known.config, config or {}))
+            self._check_no_strays(changed, from_partition=known.partitions)
+            parsed = self._metadata.parse(changed)
+            if changed != known:
+                self._append_metadata(*encode_topic(changed))
+                with self._lock:
+                    self._set_topic(Topic(changed, parsed))
+        self._tell(name)
+        return changed
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic, durably. Its files are removed after `file.delete.delay.ms`.
+
+        Not on the flusher's thread. Raises `UnknownTopicError`.
+        """
+        with self._changing:
+            topic = self._topic(name)
+            description = topic.description
+            self._append_records(encode_deletion(description))
+            names = _partitions_of(name, description.partitions)
+            with self._lock:
+                del self._metadata.topics[name]
+                logs = [log for each in names if (log := self._partitions.pop(each, None))]
+                self._with_open_transactions.difference_update(names)
+            for log in logs:
+                log.delete()
+            self.flusher.wait_durable()
+            self.flusher.sync_all()  # behind this no window or checkpoint knows the logs any more
+            for log in logs:
+                with log.reshaping:
+                    log.retire()
+            due_ms = self.clock.now_ms() + topic.config.file_delete_delay_ms
+            self._finish_deletion(description.topic_id, names, due_ms)
+        self._tell(name)
+
+    def topic_config(self, name: str) -> dict[str, ConfigEntry]:
+        """Every configuration of a topic. Raises `UnknownTopicError`."""
+        with self._lock:
+            return topic_entries(name, self._topic(name).description.config, self._metadata.config)
+
+    @property
+    def log_config(self) -> LogConfig:
+        """The log's own configuration as it is now."""
+        return self._metadata.log_config
+
+    def config(self) -> dict[str, ConfigEntry]:
+        """The log's own configuration, by Kafka's names."""
+        return log_entries(self._metadata.config)
+
+    def alter_config(self, config: Mapping[str, str | None]) -> None:
+        """Changes the log's own configuration, durably and at once; None is back to the default.
+
+        Raises `InvalidConfigError`, and then nothing is changed.
+        """
+        with self._changing:
+            changed = _merge(self._metadata.config, config)
+            probe = Metadata()
+            probe.topics = dict(self._metadata.topics)
+            probe.set_config(changed)
+            self._append_metadata(*encode_config(changed))
+            with self._lock:
+                self._metadata.set_config(changed)
+                for topic in self._metadata.topics.values():
+                    self._set_topic(topic)
+            now_ms = self.clock.now_ms()
+            checked_ms = now_ms + self.log_config.log_retention_check_interval_ms
+            self.housekeeper.wake(self._retainer.retain, due_ms=checked_ms)
+            expired_ms = now_ms + self.log_config.producer_id_expiration_check_interval_ms
+            self.housekeeper.wake(self._retainer.expire_producers, due_ms=expired_ms)
+            names = list(self._metadata.topics)
+        for name in names:
+            self._tell(name)
+
+    def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Nothing below these offsets can be read any more, durably; -1 is the high watermark.
+
+        Returns the log start offsets then; one that is higher already stays. What takes up space
+        goes with the next check of retention.
+
+        Raises `OffsetOutOfRangeError` above the high watermark, `PolicyViolationError` for a topic
+        that is only compacted, `UnknownTopicError`, `UnknownPartitionError`; nothing is deleted
+        then.
+        """
+        starts: dict[TopicPartition, int] = {}
+        for name, offset in offsets.items():
+            log = self.partition(*name)
+            if not log.config.delete:
+                reason = "its cleanup.policy is compact: records go one by one, by tombstones"
+                raise PolicyViolationError(name.topic, reason)
+            end = log.high_watermark
+            starts[name] = end if offset == -1 else index(offset)
+            if not 0 <= starts[name] <= end:
+                raise OffsetOutOfRangeError(*name, offset, start=log.log_start_offset, end=end)
+        self._advance_starts(starts)
+        return {name: self.partition(*name).log_start_offset for name in offsets}
+
+    def sizes(self) -> dict[TopicPartition, int]:
+        """The bytes of each partition's segments; of those that were ever written."""
+        with self._lock:
+            logs, topics = dict(self._partitions), dict(self._metadata.topics)
+        found = {name: log.size_bytes for name, log in logs.items() if log.exists}
+        for name in self._written(self._files.listdir(self.root), topics):
+            if name not in logs:
+                path = os.path.join(self.root, str(name))
+                with contextlib.suppress(FileNotFoundError):
+                    found[name] = segments_size(self._files, path)
+        return {name: size for name, size in sorted(found.items()) if name.topic in topics}
+
+    def add_topic_listener(self, listener: Callable[[str], None]) -> None:
+        """`listener(topic)` runs, in the changing thread, when a topic was altered or deleted."""
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
+
+    def remove_topic_listener(self, listener: Callable[[str], None]) -> None:
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each != listener]
 
     def partition(self, topic: str, partition: int) -> PartitionLog:
         """The log of a partition, loaded when it is first asked for.
@@ -335,7 +511,15 @@ class LogDirectory:
             self._users -= 1
             if self._users:
                 return
-            del _open_directories[self._key]
+            self._closing = True  # known until it has let go: see `open`
+        try:
+            self._close()
+        finally:
+            with _open_lock:
+                _open_directories.pop(self._key, None)
+            self._released.set()
+
+    def _close(self) -> None:
         self.housekeeper.stop()
         if self.cleaner is not None:
             self.cleaner.close()
@@ -345,6 +529,7 @@ class LogDirectory:
             self.flusher.close()
             if self.flusher.failure is None:
                 self._stop()
+                self._deletions.finish()
         except OSError as error:
             raise wrap_write_error(self.root, error) from error
         finally:
@@ -366,9 +551,10 @@ class LogDirectory:
 
     def checkpoint(self, due: Sequence[Checkpoint]) -> None:
         self.flusher.run_jobs([partial(checkpoint.execute, self._files) for checkpoint in due])
-        points = self._checkpoints.recovery_points
-        points |= {each.topic_partition: each.recovery_point for each in due}
-        write_offsets(self._files, self.root, layout.RECOVERY_POINTS, points)
+        with self._checkpoint_lock:
+            points = self._checkpoints.recovery_points
+            points |= {each.topic_partition: each.recovery_point for each in due}
+            write_offsets(self._files, self.root, layout.RECOVERY_POINTS, points)
         for checkpoint in due:
             checkpoint.complete()
         for checkpoint in due:
@@ -409,8 +595,8 @@ class LogDirectory:
             self._pool,
             self.flusher,
             self._compacted,
-            LogConfig,
-            self._unlink,
+            lambda: self.log_config,
+            self._delete_files,
             paced=self._threaded,
         )
         stop = take_clean_stop(files, root)
@@ -421,6 +607,7 @@ class LogDirectory:
         elif session is not None:
             self._judge_session(session)
         self._load_metadata()
+        self._finish_deletions()
         if not self._clean:
             self._recover_all()
         write_session(
@@ -456,12 +643,61 @@ class LogDirectory:
 
     def _recover_all(self) -> None:
         """Loads every partition that was ever written."""
+        topics = self._metadata.topics
+        written = dict.fromkeys(self._written(self._files.listdir(self.root), topics))
+        expected = map(str, self._checkpoints.recovery_points)
+        written |= dict.fromkeys(self._written(expected, topics))
+        for partition in sorted(written):
+            self._load(partition, topics[partition.topic])
+
+    def _finish_deletions(self) -> None:
+        """Of topics that were being deleted when the last owner died; and what nobody knows."""
+        names = self._files.listdir(self.root)
+        now_ms = self.clock.now_ms()
+        self._deletions.add(find_deleted(self.root, names), now_ms, directories=True)
+        for topic_id, (name, partitions) in list(self._metadata.deleted.items()):
+            if name not in self._metadata.topics:
+                written = [each for each in map(parse_partition, names) if each]
+                left = [TopicPartition(*each) for each in written if each[0] == name]
+                self._finish_deletion(
+                    topic_id, [p for p in left if p.partition < partitions], now_ms
+                )
+        known = {str(METADATA_PARTITION), *map(str, self._written(names, self._metadata.topics))}
+        deleted = {each.name for each in self._metadata.deleted.values()}
+        for name in names:
+            parsed = parse_partition(name)
+            if parsed and name not in known and parsed[0] not in deleted:
+                self.strays.append(os.path.join(self.root, name))
+
+    def _finish_deletion(
+        self, topic_id: UUID, partitions: Iterable[TopicPartition], due_ms: int
+    ) -> None:
+        """Takes the names of a deleted topic's directories, and what the checkpoints say of them.
+
+        Another topic may have its name only when all of that is durable: see `delete_topic`.
+        """
+        partitions = list(partitions)
+        try:
+            left = unname_partitions(self._files, self.root, partitions)
+            with self._checkpoint_lock:
+                self._checkpoints.forget(partitions)
+                self._checkpoints.write(self._files, self.root)
+        except OSError as error:
+            raise wrap_write_error(self.root, error) from error
+        if self.cleaner is not None:
+            for partition in partitions:
+                self.cleaner.forget(partition)
+        self._deletions.add(left, due_ms, directories=True)
+        self._append_unsynced([encode_deletion_end(topic_id)])
+
+    def _check_no_strays(self, topic: TopicDescription, *, from_partition: int = 0) -> None:
+        """Raises `StorageError` where a new partition's directory is there already."""
         names = set(self._files.listdir(self.root))
-        for topic in list(self._metadata.topics.values()):
-            for number in range(topic.description.partitions):
-                partition = TopicPartition(topic.description.name, number)
-                if str(partition) in names or partition in self._checkpoints.recovery_points:
-                    self._load(partition, topic)
+        for number in range(from_partition, topic.partitions):
+            partition = TopicPartition(topic.name, number)
+            if str(partition) in names:
+                path = os.path.join(self.root, str(partition))
+                raise StorageError(path, "is there already; remove it if nothing needs it")
 
     def _load(self, topic_partition: TopicPartition, topic: Topic) -> PartitionLog:
         """Under the lock, or while opening."""
@@ -486,7 +722,11 @@ class LogDirectory:
             loaded,
         )
         self._partitions[topic_partition] = log
+        expiration_ms = self.log_config.producer_id_expiration_ms
+        log.expire_producers(self.clock.now_ms(), expiration_ms)
         self._maybe_clean(log)
+        if topic is not METADATA:
+            self._keep_house()
         if loaded.recovered and self._writer is not None:
             self.flusher.mark_dirty(log)  # readers beside us are told in the next window
         return log
@@ -499,9 +739,68 @@ class LogDirectory:
             self._cleans = True
             self._cleaning.add(self.cleaner.run)
 
-    def _unlink(self, paths: list[str]) -> None:
-        for path in paths:
-            self._files.unlink(path)
+    def _delete_files(self, paths: list[str]) -> None:
+        """Removes what has lost its name, after the delay that topics have by default."""
+        delay_ms = self.log_config.topic_defaults.file_delete_delay_ms
+        self._deletions.add(paths, self.clock.now_ms() + delay_ms)
+
+    def _delete_later(self, due_ms: int) -> None:
+        if "deletions" in self._keeps_house:
+            self.housekeeper.wake(self._deletions.run, due_ms=due_ms)
+        else:
+            self._keeps_house.add("deletions")
+            self.housekeeper.add(self._deletions.run, due_ms=due_ms)
+
+    def _keep_house(self) -> None:
+        """From the first log on, and not for a directory that is opened to make a topic."""
+        if "retention" not in self._keeps_house:
+            self._keeps_house.add("retention")
+            now_ms, config = self.clock.now_ms(), self.log_config
+            due_ms = now_ms + config.log_initial_task_delay_ms
+            self.housekeeper.add(self._retainer.retain, due_ms=due_ms)
+            due_ms = now_ms + config.producer_id_expiration_check_interval_ms
+            self.housekeeper.add(self._retainer.expire_producers, due_ms=due_ms)
+
+    def _retained(self) -> list[PartitionLog]:
+        """All logs that are loaded, and of the others those that have something to delete."""
+        with self._lock:
+            logs, topics = dict(self._partitions), dict(self._metadata.topics)
+        for name in self._written(self._files.listdir(self.root), topics):
+            if name in logs:
+                continue
+            path = os.path.join(self.root, str(name))
+            with contextlib.suppress(FileNotFoundError, CorruptLogError, TopicError):
+                # A damaged one is for who reads it to hear of; the others are not to wait for that.
+                if sum(each.endswith(layout.LOG) for each in self._files.listdir(path)) > 1:
+                    logs[name] = self.partition(*name)
+        return list(logs.values())
+
+    def _advance_starts(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Moves log start offsets: first on the disk, then for readers."""
+        with self._checkpoint_lock:
+            known = self._checkpoints.log_start_offsets
+            moved = {name: start for name, start in starts.items() if start > known.get(name, 0)}
+            if moved:
+                known |= moved
+                try:
+                    write_offsets(self._files, self.root, layout.LOG_START_OFFSETS, known)
+                except OSError as error:
+                    raise wrap_write_error(self.root, error) from error
+        with self._lock:
+            logs = [(self._partitions.get(name), start) for name, start in starts.items()]
+        for log, start in logs:
+            if log is not None:
+                log.advance_start(start)
+
+    def _written(self, names: Iterable[str], topics: Mapping[str, Topic]) -> list[TopicPartition]:
+        """The partitions that have a directory."""
+        found: list[TopicPartition] = []
+        for name in names:
+            parsed = parse_partition(name)
+            topic = topics.get(parsed[0]) if parsed else None
+            if parsed and topic and parsed[1] < topic.description.partitions:
+                found.append(TopicPartition(*parsed))
+        return found
 
     def _compacted(self) -> list[PartitionLog]:
         """Those that are loaded: of any other, nothing was appended since the last session."""
@@ -534,10 +833,35 @@ class LogDirectory:
             return topic
 
     def _append_metadata(self, key: bytes, value: bytes | None) -> None:
-        now_ms = self.clock.now_ms()
-        batch = encode_batch([key], [value], [now_ms])
-        self._load(METADATA_PARTITION, METADATA).append(batch, now_ms=now_ms)
+        self._append_records([(key, value)])
+
+    def _append_records(self, records: Sequence[MetadataRecord]) -> None:
+        """Durably, all of them or none."""
+        self._append_unsynced(records)
         self.flusher.wait_durable()
+
+    def _append_unsynced(self, records: Sequence[MetadataRecord]) -> None:
+        """Durable with the next record that has to be."""
+        now_ms = self.clock.now_ms()
+        keys, values = [key for key, _ in records], [value for _, value in records]
+        batch = encode_batch(keys, values, [now_ms] * len(records))
+        self._load(METADATA_PARTITION, METADATA).append(batch, now_ms=now_ms)
+
+    def _set_topic(self, topic: Topic) -> None:
+        """A topic has another configuration. Under the lock."""
+        name, partitions = topic.description.name, topic.description.partitions
+        self._metadata.topics[name] = topic
+        if len(self._partitions) < partitions:
+            logs = [log for each, log in self._partitions.items() if each.topic == name]
+        else:
+            found = map(self._partitions.get, _partitions_of(name, partitions))
+            logs = [log for log in found if log is not None]
+        for log in logs:
+            log.config = topic.config
+
+    def _tell(self, topic: str) -> None:
+        for listener in self._listeners:
+            listener(topic)
 
     def _stop(self) -> None:
         """Everything in memory goes to disk, then the marker that says so."""
@@ -571,6 +895,16 @@ class LogDirectory:
             disk_lock, self._disk_lock = self._disk_lock, None
         if disk_lock is not None:
             disk_lock.release()
+
+
+def _merge(known: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """A configuration with changes; None takes a key away."""
+    merged = {**known, **changes}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _partitions_of(topic: str, partitions: int) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(partitions)]
 
 
 def _new_id() -> str:

@@ -1,23 +1,27 @@
-"""The metadata log: topics and blocks of producer ids, in the partition `__streamlog_metadata-0`.
+"""The metadata log: topics, configurations and blocks of producer ids.
 
-Ordinary records of an ordinary partition log; the latest record of a key counts.
+Ordinary records of an ordinary partition log, `__streamlog_metadata-0`; the latest record of a key
+counts, and one without a value takes it away.
 
 | key | value, JSON |
 |---|---|
 | `topic:<name>` | `{"id": uuid, "partitions": int, "config": {key: value}}` |
+| `deleted:<uuid>` | `{"name": str, "partitions": int}`: it may still have directories |
+| `config` | `{key: value}`: the log's own configuration |
 | `producer-ids` | `{"next": int}`: the first producer id that was never handed out |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from streamlog.errors import CorruptRecordError
 from streamlog.record import Columns, decode_batch
+from streamlog.storage.log_config import LogConfig, parse_log_config
 from streamlog.storage.topic_config import (
     METADATA_CONFIG,
     METADATA_TOPIC,
@@ -27,11 +31,17 @@ from streamlog.storage.topic_config import (
 from streamlog.topic import TopicDescription
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamlog.storage.readable_log import FetchedBatches
 
 METADATA_TOPIC_ID: Final = UUID(int=1)  # Kafka's id of __cluster_metadata
 TOPIC_KEY: Final = b"topic:"
+DELETED_KEY: Final = b"deleted:"
+CONFIG_KEY: Final = b"config"
 PRODUCER_IDS_KEY: Final = b"producer-ids"
+
+MetadataRecord = tuple[bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,13 @@ class Topic:
 
     description: TopicDescription
     config: TopicConfig
+
+
+class DeletedTopic(NamedTuple):
+    """A topic that is gone, of which there may still be directories."""
+
+    name: str
+    partitions: int
 
 
 METADATA: Final = Topic(
@@ -53,17 +70,63 @@ class Metadata:
 
     def __init__(self) -> None:
         self.topics: dict[str, Topic] = {}
+        self.deleted: dict[UUID, DeletedTopic] = {}
+        self.config: dict[str, str] = {}
+        self.log_config = LogConfig()
         self.next_producer_id = 0
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Takes in the next record. Unknown keys are for later versions, and left alone."""
-        if key is None or value is None:
+        if key is None:
             return
-        if key == PRODUCER_IDS_KEY:
-            self.next_producer_id = msgspec.json.decode(value)["next"]
-        elif key.startswith(TOPIC_KEY):
-            name = key[len(TOPIC_KEY) :].decode()
-            self.topics[name] = _decode_topic(name, msgspec.json.decode(value))
+        known = key.startswith((TOPIC_KEY, DELETED_KEY)) or key in (CONFIG_KEY, PRODUCER_IDS_KEY)
+        if not known:
+            return
+        fields: dict[str, Any] | None = None if value is None else msgspec.json.decode(value)
+        if key.startswith(TOPIC_KEY):
+            self._apply_topic(key[len(TOPIC_KEY) :].decode(), fields)
+        elif key.startswith(DELETED_KEY):
+            topic_id = UUID(key[len(DELETED_KEY) :].decode())
+            if fields is None:
+                self.deleted.pop(topic_id, None)
+            else:
+                self.deleted[topic_id] = DeletedTopic(fields["name"], fields["partitions"])
+        elif key == CONFIG_KEY:
+            self.set_config(fields or {})
+        elif key == PRODUCER_IDS_KEY and fields is not None:
+            self.next_producer_id = fields["next"]
+
+    def set_config(self, config: Mapping[str, str]) -> None:
+        """The log's configuration has changed, and with it what topics have by default.
+
+        Raises `InvalidConfigError`, and then nothing has changed: a topic's value may contradict
+        the new default of another key.
+        """
+        log_config = parse_log_config(config)
+        topics = {
+            name: replace(topic, config=self.parse(topic.description, log_config))
+            for name, topic in self.topics.items()
+        }
+        self.config, self.log_config, self.topics = dict(config), log_config, topics
+
+    def parse(
+        self, description: TopicDescription, log_config: LogConfig | None = None
+    ) -> TopicConfig:
+        """A topic's configuration with the log's defaults. Raises `InvalidConfigError`."""
+        defaults = (log_config or self.log_config).topic_defaults
+        return parse_config(description.name, description.config, defaults)
+
+    def _apply_topic(self, name: str, fields: dict[str, Any] | None) -> None:
+        if fields is None:
+            self.topics.pop(name, None)
+            return
+        description = TopicDescription(
+            name=name,
+            topic_id=UUID(fields["id"]),
+            partitions=fields["partitions"],
+            config=fields["config"],
+        )
+        self.topics[name] = Topic(description, self.parse(description))
 
     def apply_batches(self, fetched: FetchedBatches) -> None:
         """Takes in whole batches. Raises `CorruptLogError` for a damaged one."""
@@ -87,16 +150,23 @@ def encode_topic(topic: TopicDescription) -> tuple[bytes, bytes]:
     return TOPIC_KEY + topic.name.encode(), msgspec.json.encode(value)
 
 
+def encode_deletion(topic: TopicDescription) -> list[MetadataRecord]:
+    """The records, of one batch, that take a topic away."""
+    value = {"name": topic.name, "partitions": topic.partitions}
+    key = DELETED_KEY + str(topic.topic_id).encode()
+    return [(TOPIC_KEY + topic.name.encode(), None), (key, msgspec.json.encode(value))]
+
+
+def encode_deletion_end(topic_id: UUID) -> MetadataRecord:
+    """The record that says that the topic's directories have lost their names."""
+    return DELETED_KEY + str(topic_id).encode(), None
+
+
+def encode_config(config: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Key and value of the record that changes the log's configuration."""
+    return CONFIG_KEY, msgspec.json.encode(dict(config))
+
+
 def encode_next_producer_id(next_id: int) -> tuple[bytes, bytes]:
     """Key and value of the record that hands out a block of ids."""
     return PRODUCER_IDS_KEY, msgspec.json.encode({"next": next_id})
-
-
-def _decode_topic(name: str, value: dict[str, Any]) -> Topic:
-    description = TopicDescription(
-        name=name,
-        topic_id=UUID(value["id"]),
-        partitions=value["partitions"],
-        config=value["config"],
-    )
-    return Topic(description, parse_config(name, description.config))

@@ -22,11 +22,17 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streamlog.errors import LogClosedError, RecordTooLargeError, StorageError
+from streamlog.errors import (
+    LogClosedError,
+    RecordTooLargeError,
+    StorageError,
+    TopicDeletedError,
+)
 from streamlog.files import write_file
 from streamlog.record import (
     ControlRecord,
     ControlType,
+    crc32c,
     encode_control_batch,
     patch_batch,
     read_header,
@@ -278,6 +284,8 @@ class PartitionLog(ReadableLog):
     def _check_writable(self) -> None:
         if self._flusher.failure is not None:
             raise self._flusher.failure
+        if self._deleted:
+            raise TopicDeletedError(self.topic_partition.topic)
         if self._closed:
             raise LogClosedError(self.directory)
 
@@ -313,11 +321,18 @@ class PartitionLog(ReadableLog):
         ):
             return True
         first_timestamp = segment.first_timestamp()
+        limit_ms = config.segment_ms - self._roll_jitter_ms()
         if first_timestamp is not None and first_timestamp >= 0:
-            return max_timestamp - first_timestamp > config.segment_ms
-        return self._created_at_ms is not None and (
-            now_ms - self._created_at_ms > config.segment_ms
-        )
+            return max_timestamp - first_timestamp > limit_ms
+        return self._created_at_ms is not None and now_ms - self._created_at_ms > limit_ms
+
+    def _roll_jitter_ms(self) -> int:
+        """So that not all logs roll at once: the same for a segment each time, as nothing draws."""
+        highest = min(self.config.segment_jitter_ms, self.config.segment_ms)
+        if not highest:
+            return 0
+        seed = f"{self.topic_partition} {self._segments[-1].base_offset}".encode()
+        return crc32c(seed) % highest
 
     def _seal(self, segment: Segment) -> None:
         """Ends a segment. That its zeros are gone must be synced, though its data may be."""
@@ -362,6 +377,46 @@ class PartitionLog(ReadableLog):
                     for entry in self._producers.entries.values()
                 },
             )
+
+    def advance_start(self, offset: int) -> None:
+        """Nothing below `offset` can be read any more. The checkpoint has it already, durably."""
+        with self._lock:
+            if offset <= self._log_start_offset:
+                return
+            self._log_start_offset = offset
+            self._cursors.clear()
+            moved = self._update_last_stable_offset()
+        if moved:
+            self._notify()
+
+    def roll(self, now_ms: int) -> None:
+        """Ends the active segment, so that it may be deleted; once it is durable, and has data."""
+        with self._lock:
+            segments, end = self._segments, self._log_end_offset
+            if self._closed or self._high_watermark != end or not segments[-1].size_bytes:
+                return
+            self._roll_snapshots.append((end, encode_snapshot(self._producers.entries.values())))
+            self._seal(segments[-1])
+            self._begin_segment(now_ms)
+            self._dirty = True
+            self._flusher.mark_dirty(self)
+
+    def expire_producers(self, now_ms: int, expiration_ms: int) -> None:
+        """Forgets producers that have not written for so long and have no transaction open."""
+        with self._lock:
+            self._producers.expire(now_ms, expiration_ms)
+
+    def delete(self) -> None:
+        """The topic is gone: who reads or writes from here on gets `TopicDeletedError`."""
+        with self._lock:
+            self._closed = self._deleted = True
+        self._notify()
+
+    def retire(self) -> None:
+        """Lets go of the files, which are about to lose their names. After `delete`."""
+        with self._lock:
+            for segment in self._segments:
+                segment.retire()
 
     def has_segments(self, segments: Sequence[Segment]) -> bool:
         """Whether these are neighbours in the log, and may still be replaced."""

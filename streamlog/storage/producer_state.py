@@ -224,6 +224,21 @@ class ProducerState:
         if undecided and undecided[0].last_offset < high_watermark:
             self._undecided = [c for c in undecided if c.last_offset >= high_watermark]
 
+    def expire(self, now_ms: int, expiration_ms: int) -> None:
+        """Forgets who has not written for so long and has no transaction open.
+
+        By the timestamps of the records, as Kafka does. The next batch of such a producer may have
+        any sequence.
+        """
+        expired = [
+            entry.producer_id
+            for entry in self.entries.values()
+            if now_ms - entry.last_timestamp >= expiration_ms
+            and entry.transaction_first_offset == NO_OFFSET
+        ]
+        for producer_id in expired:
+            del self.entries[producer_id]
+
     def _entry(self, producer_id: int) -> ProducerEntry:
         entry = self.entries.get(producer_id)
         if entry is None:

@@ -7,7 +7,12 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streamlog.errors import CorruptLogError, CorruptRecordError, OffsetOutOfRangeError
+from streamlog.errors import (
+    CorruptLogError,
+    CorruptRecordError,
+    OffsetOutOfRangeError,
+    TopicDeletedError,
+)
 from streamlog.record import HEADER_SIZE, Columns, decode_batch
 from streamlog.storage.transaction_index import AbortedTransaction
 
@@ -76,6 +81,7 @@ class ReadableLog:
         self._last_stable_offset = 0
         self._listeners: list[Callable[[], None]] = []
         self._cursors: dict[int, tuple[Segment, int]] = {}
+        self._deleted = False
         self._update_last_stable_offset()
 
     def __repr__(self) -> str:
@@ -106,6 +112,11 @@ class ReadableLog:
         if isolation == "read_committed":
             return self._last_stable_offset
         return self._high_watermark
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all batches on the disk, those below the log start offset too."""
+        return sum(segment.size_bytes for segment in self._segments)
 
     def open_transactions(self) -> dict[int, tuple[int, int]]:
         """Producer id to (epoch, first offset) of every transaction without a marker."""
@@ -144,6 +155,8 @@ class ReadableLog:
 
     def _read(self, offset: int, max_bytes: int, isolation: Isolation) -> FetchedBatches:
         with self._lock:
+            if self._deleted:
+                raise TopicDeletedError(self.topic_partition.topic)
             segments = self._segments
             start, end = self._log_start_offset, self._log_end_offset
             high_watermark, last_stable = self._high_watermark, self._last_stable_offset
@@ -175,6 +188,8 @@ class ReadableLog:
 
         Raises `CorruptLogError` where the segments are what they were.
         """
+        if self._deleted:
+            raise TopicDeletedError(self.topic_partition.topic) from error
         if self._segments is segments:
             raise CorruptLogError(error.filename, 0, "the file is gone") from error
 
@@ -227,7 +242,8 @@ class ReadableLog:
         first_unstable = self._producers.first_unstable_offset()
         last_stable = self._high_watermark
         if first_unstable is not None and first_unstable < last_stable:
-            last_stable = first_unstable
+            # What of an open transaction was deleted holds nobody back.
+            last_stable = max(first_unstable, self._log_start_offset)
         moved = last_stable != self._last_stable_offset
         self._last_stable_offset = last_stable
         return moved

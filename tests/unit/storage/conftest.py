@@ -23,7 +23,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.files = FaultyFiles()
-        self.clock = ManualClock()
+        self.clock = ManualClock(5000)
         self.directories: list[LogDirectory] = []
 
     def open(self, **options: object) -> LogDirectory:

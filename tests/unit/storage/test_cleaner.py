@@ -87,6 +87,7 @@ def test_small_segments_become_one(disk: Disk) -> None:
     assert bases[:3] == [0, 16, 20]
     names = [name for name in files_of(disk) if name.endswith(".log")]
     assert names == [f"{base:020d}.log" for base in bases]
+    disk.directories[-1].housekeeper.step(disk.clock.advance(60_000))
     assert not [name for name in files_of(disk) if name.count(".") > 1]
 
 

@@ -31,7 +31,7 @@ from broker_topics import (
     fill_compacted,
     producer,
 )
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 from our_log import (
     GROUP,
@@ -60,7 +60,10 @@ SETTINGS = {
 }
 ISOLATIONS: tuple[Isolation, Isolation] = ("read_committed", "read_uncommitted")
 TRIMMED_TO = 7
-INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
+INTERNAL_TOPICS: dict[str, tuple[int, dict[str, str]]] = dict.fromkeys(
+    ("__consumer_offsets", "__transaction_state"), (50, {"cleanup.policy": "compact"})
+)
+THEIR_GROUP = "their-group"
 PARTITION_METADATA = "partition.metadata"
 
 
@@ -89,6 +92,8 @@ class Story:
     ours: dict[str, Seen] = field(default_factory=dict[str, Seen])
     committed: dict[str, int] = field(default_factory=dict[str, int])
     """Topic to offset of our group, as the broker has it."""
+    their_committed: dict[str, int] = field(default_factory=dict[str, int])
+    """Of a group of its own."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -105,23 +110,25 @@ def tell(folder: Path) -> None:
     with broker:
         create_topics(broker, {name: (count, {}) for name, count in our_topics().items()})
         create_topics(broker, THEIR_TOPICS)
-        create_topics(broker, dict.fromkeys(INTERNAL_TOPICS, (50, {"cleanup.policy": "compact"})))
+        create_topics(broker, INTERNAL_TOPICS)
         fill(broker)
+        commit_offsets(broker)
+        story.their_committed = committed(broker, THEIR_GROUP)
         story.clean = see_theirs(broker)
-    keep(broker, folder / "clean", THEIR_TOPICS)
+    keep(broker, folder / "clean", THEIR_TOPICS | INTERNAL_TOPICS)
     put_in_place(folder / "public", broker)
     put_in_place(folder / "raw", broker)
     try:
         broker.start()
         for topic, partitions in our_topics().items():
             story.ours[topic] = Seen.of(broker, topic, partitions)
-        story.committed = committed(broker)
+        story.committed = committed(broker, GROUP)
         go_on_with_ours(broker)
         leave_open(broker)
         story.killed = see_theirs(broker)
     finally:
         broker.stop(kill=True)
-    keep(broker, folder / "killed", THEIR_TOPICS)
+    keep(broker, folder / "killed", THEIR_TOPICS | INTERNAL_TOPICS)
     keep(broker, folder / "continued", {TRANSACTIONS_TOPIC: (2, {})})
     shutil.rmtree(broker.data_directory)
     (folder / "seen").write_bytes(pickle.dumps(story))
@@ -164,10 +171,38 @@ def put_in_place(root: Path, broker: KafkaBroker) -> None:
         (target / PARTITION_METADATA).write_bytes(topic_id)
 
 
-def committed(broker: KafkaBroker) -> dict[str, int]:
+def commit_offsets(broker: KafkaBroker) -> None:
+    """Of a group with a member, and with transactions, of which one is aborted."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": THEIR_GROUP,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
+    )
+    consumer.subscribe(["java"])
+    assert len(consumer.consume(5, timeout=WAIT_S)) == 5
+    consumer.commit(asynchronous=False)
+    transactional = producer(broker, transactional_id="their-committer")
+    transactional.init_transactions(WAIT_S)
+    for offset, commit in ((3, True), (5, False), (4, True)):
+        transactional.begin_transaction()
+        transactional.send_offsets_to_transaction(
+            [TopicPartition("librdkafka", 0, offset)], consumer.consumer_group_metadata(), WAIT_S
+        )
+        if commit:
+            transactional.commit_transaction(WAIT_S)
+        else:
+            transactional.abort_transaction(WAIT_S)
+    consumer.close()
+
+
+def committed(broker: KafkaBroker, group: str) -> dict[str, int]:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    asked = ConsumerGroupTopicPartitions(GROUP)
-    answer = admin.list_consumer_group_offsets([asked], require_stable=True)[GROUP].result(WAIT_S)
+    asked = ConsumerGroupTopicPartitions(group)
+    answer = admin.list_consumer_group_offsets([asked], require_stable=True)[group].result(WAIT_S)
     return {each.topic: each.offset for each in answer.topic_partitions}
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from broker_topics import THEIR_TOPICS
 from our_log import TRANSACTIONS_TOPIC, bounds, lookups, read_topic
-from story import ISOLATIONS, TRIMMED_TO, Story, tell
+from story import INTERNAL_TOPICS, ISOLATIONS, THEIR_GROUP, TRIMMED_TO, Story, tell
 
 import streamlog
+from streamlog.coordination import TransactionState, read_coordination
 from streamlog.record import Batch, Codec, scan
 from streamlog.storage import LogDirectory
+from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +103,26 @@ def test_an_application_adopts_a_topic_with_every_transaction_ended(
         assert uncommitted == seen["read_uncommitted"]
         assert ends[0] == ends[1]
         assert set(seen["read_committed"]) <= set(committed) < set(uncommitted)
+
+
+def test_we_read_the_brokers_own_coordinators(story: Story, tmp_path: Path) -> None:
+    """Its committed offsets, and how far its transactions are."""
+    with LogDirectory.open(tmp_path, durability="os") as directory:
+        for topic in INTERNAL_TOPICS:
+            directory.adopt_topic(topic, story.folder / "killed")
+        transactions, offsets = read_coordination(directory)
+    partitions = {TopicPartition(topic, 0): each for topic, each in story.their_committed.items()}
+    assert partitions == offsets[THEIR_GROUP]
+    assert set(story.their_committed.values()) == {5, 4}
+    states = {each.transactional_id: each for each in transactions}
+    for name, topic in (
+        ("java-a", "java-transactions"),
+        ("killed-open", "librdkafka-transactions"),
+    ):
+        assert states[name].state is TransactionState.ONGOING
+        assert set(states[name].partitions) == {TopicPartition(topic, each) for each in (0, 1)}
+    assert states["killed-committed"].state is TransactionState.COMPLETE_COMMIT
+    assert states["writer-a"].state is TransactionState.COMPLETE_COMMIT  # first ours, then its
 
 
 def test_producers_of_ours_go_on_in_a_brokers_partitions(story: Story, tmp_path: Path) -> None:

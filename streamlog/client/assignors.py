@@ -159,8 +159,6 @@ ASSIGNORS: Final[Mapping[str, Assignor]] = {
         CooperativeStickyAssignor(),
     )
 }
-DEFAULT_ASSIGNORS: Final = ("range", "cooperative-sticky")
-"""Kafka's `partition.assignment.strategy`: the second is there for rolling over to it."""
 
 
 def choose_assignors(names: Iterable[str]) -> list[Assignor]:

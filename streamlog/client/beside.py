@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamlog.client.contract import GroupMetadata
 from streamlog.client.groups import Groups
-from streamlog.coordination import read_coordination
-from streamlog.errors import DirectoryAccessError
+from streamlog.clock import SystemClock
+from streamlog.coordination import read_coordination, read_group_descriptions
+from streamlog.coordination.group_members import GroupMembers
+from streamlog.errors import DirectoryAccessError, UnknownGroupError
 from streamlog.storage import ReadOnlyDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
     from os import PathLike
 
+    from streamlog.client.contract import GroupDescription, GroupMetadata
+    from streamlog.client.groups import Member
+    from streamlog.client.membership import Membership
     from streamlog.coordination import TransactionMetadata
+    from streamlog.coordination.group_record import GroupValue
     from streamlog.files import Files
     from streamlog.storage import ReadableLog
     from streamlog.topic import TopicDescription, TopicPartition
@@ -33,7 +38,14 @@ class BesideBroker:
         """Raises what `ReadOnlyDirectory.open` raises."""
         self.directory = ReadOnlyDirectory.open(path, files=files)
         self.path = self.directory.root
-        self.groups = Groups(ReadOnlyOffsets(self.directory))
+        offsets = ReadOnlyOffsets(self.directory)
+        self.clock = SystemClock()
+        self.groups = Groups(
+            offsets,
+            GroupMembers(self.clock, _write_nothing),
+            clock=self.clock,
+            topic=self.directory.topic,
+        )
 
     def close(self) -> None:
         self.directory.close()
@@ -58,6 +70,21 @@ class BesideBroker:
         transactions = read_coordination(self.directory).transactions
         return sorted(transactions, key=lambda each: each.transactional_id)
 
+    def enlist(self, membership: Membership, wake: Callable[[], None]) -> Member:
+        """The group is this reader's own: the owner knows nothing of it, and no session ends."""
+        return self.groups.add(membership, wake)
+
+    def group_descriptions(self) -> dict[str, GroupDescription]:
+        """As the owner's records tell."""
+        self.refresh()
+        return read_group_descriptions(self.directory)
+
+    def group_description(self, name: str) -> GroupDescription:
+        found = self.group_descriptions()
+        if name not in found:
+            raise UnknownGroupError(name, found)
+        return found[name]
+
 
 class ReadOnlyOffsets:
     """Committed offsets as the owner's topic says; the members of a group are nobody's business.
@@ -67,18 +94,6 @@ class ReadOnlyOffsets:
 
     def __init__(self, directory: ReadOnlyDirectory) -> None:
         self._directory = directory
-
-    def join(
-        self,
-        group: str,
-        *,
-        client_id: str,
-        topics: Iterable[str],
-        partitions: Iterable[TopicPartition],
-    ) -> GroupMetadata:
-        return GroupMetadata(group_id=group)
-
-    def leave(self, member: GroupMetadata) -> None: ...
 
     def commit(self, group: GroupMetadata, offsets: Mapping[TopicPartition, int]) -> Future[None]:
         raise read_only_error(self._directory.root, "commit offsets")
@@ -93,3 +108,7 @@ class ReadOnlyOffsets:
 
 def read_only_error(path: str, attempted: str) -> DirectoryAccessError:
     return DirectoryAccessError(path, f"the log is open to be read only: cannot {attempted}")
+
+
+def _write_nothing(group: str, value: GroupValue) -> None:
+    """A group beside the owner leaves no trace."""

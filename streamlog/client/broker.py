@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from streamlog.client.groups import Groups
 from streamlog.coordination import ForeignTransactions, GroupCoordinator, TransactionCoordinator
+from streamlog.coordination.group_members import STEP_MS
+from streamlog.errors import UnknownGroupError
 from streamlog.storage import LogDirectory
+from streamlog.storage.housekeeper import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
+    from streamlog.client.contract import GroupDescription
+    from streamlog.client.groups import Member
+    from streamlog.client.membership import Membership
     from streamlog.clock import Clock
     from streamlog.coordination import ProducerIdentity, TransactionMetadata
     from streamlog.files import Files
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
     from streamlog.topic import TopicDescription, TopicPartition
 
 TRANSACTION_STEP_MS: Final = 1000
+EXPIRY_CHECK_MS: Final = 600_000
+"""Kafka's `offsets.retention.check.interval.ms`."""
 _brokers: dict[LogDirectory, Broker] = {}
 _brokers_lock = Lock()
 
@@ -35,15 +44,25 @@ class Broker:
         self.path = directory.root
         self.clock = directory.clock
         self.flusher = directory.flusher
-        offsets = GroupCoordinator(directory, clock=directory.clock)
-        offsets.open()
-        self.transactions = TransactionCoordinator(directory, offsets, clock=directory.clock)
+        self.group_coordinator = GroupCoordinator(directory, clock=directory.clock)
+        self.group_coordinator.open()
+        self.transactions = TransactionCoordinator(
+            directory, self.group_coordinator, clock=directory.clock
+        )
         self.transactions.open()
-        self.groups = Groups(offsets)
+        self.groups = Groups(
+            self.group_coordinator,
+            self.group_coordinator.members,
+            clock=directory.clock,
+            topic=directory.topic,
+        )
         self._expects_transactions = False
+        self._expects_members = False
         self._users = 0
         if self.transactions.transactions():
             directory.housekeeper.add(self.transactions.expire)
+        if self.group_coordinator.members.names():
+            self._expect_members()
 
     @classmethod
     def open(
@@ -91,8 +110,9 @@ class Broker:
                 self.directory.close()
 
     def step(self) -> None:
-        """What is due by now; transactions that are open for too long are aborted in any case."""
+        """What is due by now; transactions and sessions are looked at in any case."""
         self.directory.housekeeper.wake(self._end_transactions)
+        self.directory.housekeeper.wake(self._keep_groups)
         self.directory.housekeeper.step(self.clock.now_ms())
 
     def expect_transactions(self) -> None:
@@ -108,6 +128,37 @@ class Broker:
     def _end_transactions(self, now_ms: int) -> int:
         self.transactions.step()
         return now_ms + TRANSACTION_STEP_MS
+
+    def enlist(self, membership: Membership, wake: Callable[[], None]) -> Member:
+        """A consumer that joins a group; from here on the housekeeper sends its heartbeats."""
+        member = self.groups.add(membership, wake)
+        self._expect_members()
+        return member
+
+    def _expect_members(self) -> None:
+        if self._expects_members:
+            self.directory.housekeeper.wake(self._keep_groups)
+            return
+        self._expects_members = True
+        self.directory.housekeeper.add(self._keep_groups)
+        self.directory.housekeeper.add(self._expire_offsets)
+
+    def _keep_groups(self, now_ms: int) -> int:
+        return NEVER if self.groups.step() is None else now_ms + STEP_MS
+
+    def _expire_offsets(self, now_ms: int) -> int:
+        self.group_coordinator.expire()
+        return now_ms + EXPIRY_CHECK_MS
+
+    def group_descriptions(self) -> dict[str, GroupDescription]:
+        found: dict[str, GroupDescription] = {}
+        for name in self.group_coordinator.groups():
+            with suppress(UnknownGroupError):  # deleted meanwhile
+                found[name] = self.group_coordinator.describe(name)
+        return found
+
+    def group_description(self, name: str) -> GroupDescription:
+        return self.group_coordinator.describe(name)
 
     def refresh(self) -> None:
         """Nothing: an owner's view is always the newest."""

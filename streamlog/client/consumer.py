@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 import weakref
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
-from uuid import uuid4
 
-from streamlog.client.contract import OffsetReset
+from streamlog.client.contract import GroupMetadata, OffsetReset
+from streamlog.client.groups import CLIENT_ID
+from streamlog.client.membership import Adopt, Join, Lose, Membership, Revoke
 from streamlog.client.reader import UNKNOWN_POSITION, PartitionReader
 from streamlog.client.signal import Signal
-from streamlog.errors import NoOffsetError, OffsetOutOfRangeError, StreamlogError, did_you_mean
+from streamlog.errors import (
+    GroupError,
+    NoOffsetError,
+    OffsetOutOfRangeError,
+    StreamlogError,
+    did_you_mean,
+)
 from streamlog.serdes import RAW, serde_for
 from streamlog.topic import Isolation, TopicPartition
 
@@ -21,8 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from streamlog.client.contract import FetchedColumns, GroupMetadata, Record
-    from streamlog.client.groups import Groups
+    from streamlog.client.contract import FetchedColumns, RebalanceCallback, Record
+    from streamlog.client.groups import Member
     from streamlog.client.session import Session
 
 FETCH_BYTES: Final = 1 << 18
@@ -31,6 +39,8 @@ ITERATION_RECORDS: Final = 500
 FOREVER_SECONDS: Final = float("inf")
 LOOK_AGAIN_SECONDS: Final = 1.0
 """How often a waiting poll looks again: a member that was forgotten wakes nobody."""
+TOPICS_AGE_SECONDS: Final = 1.0
+"""How often a group's leader looks whether its topics have got more partitions."""
 FOLLOW_SECONDS: Final = 0.1
 """How often a reader beside a live owner looks for more: nothing can wake it."""
 
@@ -41,9 +51,9 @@ T = TypeVar("T")
 class EmbeddedConsumer:
     """Reads partitions of a log in this process; see `contract.Consumer`.
 
-    With topics and a group it shares the partitions with the group's other consumers in this
-    process and takes over or gives up partitions when it polls. One thread at a time, except
-    `wakeup`; different consumers are independent.
+    With topics and a group it shares the partitions with the group's other consumers, and takes
+    over or gives up partitions when it polls. One thread at a time, except `wakeup`; different
+    consumers are independent.
     """
 
     def __init__(
@@ -57,6 +67,13 @@ class EmbeddedConsumer:
         key: Any,
         value: Any,
         auto_commit: bool,
+        assignors: Sequence[str],
+        group_instance_id: str | None,
+        session_timeout_ms: int,
+        max_poll_interval_ms: int,
+        on_assigned: RebalanceCallback | None,
+        on_revoked: RebalanceCallback | None,
+        on_lost: RebalanceCallback | None,
     ) -> None:
         _check_choice("isolation", isolation, get_args(Isolation))
         _check_choice("start", start, get_args(OffsetReset))
@@ -74,16 +91,28 @@ class EmbeddedConsumer:
         self._turn = 0
         self._closed = False
         self._signal = Signal()
-        self._member_id: str | None = None
+        self._on_assigned, self._on_revoked = on_assigned, on_revoked
+        self._on_lost = on_revoked if on_lost is None else on_lost
+        self._member: Member | None = None
+        self._rebalancing = False
+        self._topics_seen = 0.0
         self._subscribed = bool(topics)
-        wants = {topic: broker.topic(topic).partitions for topic in topics}
-        if wants and group is not None:
-            self._member_id = f"streamlog-{uuid4()}"
-            broker.groups.join(group, self._member_id, wants, self._signal.fire)
+        counts = {topic: broker.topic(topic).partitions for topic in topics}
+        if counts and group is not None:
+            membership = Membership(
+                group,
+                counts,
+                assignors=assignors,
+                client_id=CLIENT_ID,
+                group_instance_id=group_instance_id,
+                session_timeout_ms=session_timeout_ms,
+                max_poll_interval_ms=max_poll_interval_ms,
+            )
+            self._member = broker.enlist(membership, self._signal.fire)
         else:
-            self._take_over([TopicPartition(t, p) for t, n in wants.items() for p in range(n)])
+            self._take_over([TopicPartition(t, p) for t, n in counts.items() for p in range(n)])
         session.add(self)
-        self._undo = partial(_abandon, broker.groups, group, self._member_id, self._signal)
+        self._undo = partial(_abandon, self._member, self._signal)
         self._finalizer = weakref.finalize(self, session.leave_behind, self._undo)
         self._finalizer.atexit = False  # at exit the log closes its consumers itself
 
@@ -207,8 +236,10 @@ class EmbeddedConsumer:
 
     def _begin_poll(self) -> None:
         self._check_open()
+        if self._member is not None:
+            self._broker.groups.polled(self._member)
         if self._auto_commit:
-            self._commit_positions(self._moved())
+            self._auto_commit_now(self._moved())
 
     def _look(self, look: Callable[[], bool], timeout: float) -> bool:
         """Calls `look` until it finds something, is interrupted or the time is over."""
@@ -216,7 +247,9 @@ class EmbeddedConsumer:
         while True:
             self._signal.arm()
             self._broker.refresh()
-            self._rebalance()
+            if self._member is not None:
+                self._broker.groups.polled(self._member)
+                self._rebalance()
             if look():
                 return True
             if self._signal.take_interrupt():
@@ -280,21 +313,29 @@ class EmbeddedConsumer:
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         self._check_open()
         self._needed_group()
+        if self._member is not None and not self._member.has_joined:
+            self._rebalance()
         self._commit_positions(self._positions() if offsets is None else dict(offsets))
         self._wait_for_commits()
 
     def group_metadata(self) -> GroupMetadata:
         group = self._needed_group()
-        return self._broker.groups.metadata(group, self._member_id)
+        return GroupMetadata(group_id=group) if self._member is None else self._member.metadata()
 
     def close(self) -> None:
-        """Commits what was taken (with auto commit) and leaves the group. Twice is once."""
+        """Commits what was taken (with auto commit) and leaves the group. Twice is once.
+
+        `on_revoked` is called before that, except for a static member, which keeps its partitions.
+        """
         if self._closed or self._session.forked:
             return
         try:
             if self._auto_commit:
-                self._commit_positions(self._moved())
+                self._auto_commit_now(self._moved())
                 self._wait_for_commits()
+            if self._member is not None and not self._member.is_static and self._readers:
+                self._rebalancing = True  # what the callback calls must not join again
+                _call(self._on_revoked, self._readers)
         finally:
             self._closed = True
             self._readers = {}
@@ -316,9 +357,13 @@ class EmbeddedConsumer:
 
     def _commit_positions(self, offsets: dict[TopicPartition, int]) -> None:
         if offsets:
-            groups = self._broker.groups
-            self._committing = groups.commit(self._needed_group(), self._member_id, offsets)
+            self._committing = self._broker.groups.commit(self.group_metadata(), offsets)
             self._committed |= offsets
+
+    def _auto_commit_now(self, offsets: dict[TopicPartition, int]) -> None:
+        """A member that was put out of the group hears of that from the poll, not from this."""
+        with suppress(GroupError):
+            self._commit_positions(offsets)
 
     def _wait_for_commits(self) -> None:
         """The last one is durable last."""
@@ -332,19 +377,50 @@ class EmbeddedConsumer:
         return self._group
 
     def _rebalance(self) -> None:
-        """Gives up and takes over what the group's division asks for."""
-        if self._member_id is None:
+        """Does what the group asks of this member, as far as it need not wait for others."""
+        member = self._member
+        if member is None or self._rebalancing:  # a callback may come here
             return
-        group, groups = self._needed_group(), self._broker.groups
-        if groups.settled(group, self._member_id):
-            return
-        if surplus := groups.surplus(group, self._member_id):
+        self._look_at_topics(member)
+        self._rebalancing = True
+        try:
+            while not member.is_settled and (step := member.choose_step()) is not None:
+                match step:
+                    case Join():
+                        member.join()
+                    case Adopt(partitions, added):
+                        self._take_over(list(partitions))
+                        member.adopted()
+                        _call(self._on_assigned, added)
+                    case Revoke(partitions):
+                        self._give_up(member, partitions)
+                    case Lose(partitions):
+                        try:
+                            _call(self._on_lost, partitions)
+                        finally:
+                            self._let_go(member, partitions)
+        finally:
+            self._rebalancing = False
+
+    def _give_up(self, member: Member, partitions: Sequence[TopicPartition]) -> None:
+        try:
             if self._auto_commit:
-                moved = {tp: offset for tp, offset in self._moved().items() if tp in surplus}
-                self._commit_positions(moved)
+                moved = {tp: at for tp, at in self._moved().items() if tp in partitions}
+                self._auto_commit_now(moved)
+            _call(self._on_revoked, partitions)
             self._wait_for_commits()
-            groups.release(group, self._member_id, surplus)
-        self._take_over(sorted(groups.claim(group, self._member_id)))
+        finally:
+            self._let_go(member, partitions)
+
+    def _let_go(self, member: Member, partitions: Sequence[TopicPartition]) -> None:
+        self._take_over([each for each in self._readers if each not in partitions])
+        member.released(partitions)
+
+    def _look_at_topics(self, member: Member) -> None:
+        now = time.monotonic()
+        if now - self._topics_seen >= TOPICS_AGE_SECONDS:
+            self._topics_seen = now
+            member.look_at_topics()
 
     def _take_over(self, partitions: list[TopicPartition]) -> None:
         """Reads just these partitions from here on; those that stay keep their positions."""
@@ -408,8 +484,13 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}{did_you_mean(value, choices)}; one of {known}")
 
 
-def _abandon(groups: Groups, group: str | None, member_id: str | None, signal: Signal) -> None:
+def _abandon(member: Member | None, signal: Signal) -> None:
     """What is left to do for a consumer that was closed or forgotten."""
     signal.detach()
-    if group is not None and member_id is not None:
-        groups.leave(group, member_id)
+    if member is not None:
+        member.leave()
+
+
+def _call(callback: RebalanceCallback | None, partitions: Iterable[TopicPartition]) -> None:
+    if callback is not None:
+        callback(list(partitions))

@@ -9,20 +9,24 @@ are all "the next one to read".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 # At run time too, because users import these names from here.
-from streamlog.topic import Isolation, TopicDescription, TopicPartition  # noqa: TC001
+from streamlog.topic import Isolation, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
 
 OffsetReset = Literal["earliest", "latest", "error"]
 Headers = list[tuple[str, bytes | None]]
+RebalanceCallback = Callable[[list[TopicPartition]], None]
+DEFAULT_ASSIGNORS: Final = ("range", "cooperative-sticky")
+"""Kafka's `partition.assignment.strategy`: the second is there for rolling over to it."""
 MAX_PARTITIONS: Final = 100_000
 """Of a topic. More are a typing mistake that could not be undone: a look would take minutes."""
 
@@ -80,6 +84,77 @@ class ProducerDescription:
     last_timestamp: int
     coordinator_epoch: int
     transaction_start_offset: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupMember:
+    """A member of a consumer group: what it wants and what it has been given."""
+
+    member_id: str
+    client_id: str
+    client_host: str
+    group_instance_id: str | None
+    topics: tuple[str, ...]
+    assignment: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupDescription:
+    """A consumer group. `offsets` are committed; those of an open transaction are not in it.
+
+    `state` is Kafka's name: Empty, PreparingRebalance, CompletingRebalance or Stable. A group
+    that never had a member (its consumers assign partitions themselves) has no protocol type.
+    """
+
+    group_id: str
+    state: str
+    protocol_type: str
+    protocol: str
+    generation_id: int
+    leader: str
+    members: tuple[GroupMember, ...]
+    offsets: Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartitionLag:
+    """How far a group is behind in one partition; None: nothing is committed."""
+
+    committed: int | None
+    beginning_offset: int
+    end_offset: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets still to be read, those that are gone and control records counted."""
+        start = self.beginning_offset if self.committed is None else self.committed
+        return max(self.end_offset - start, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OffsetChoice:
+    """Where a group shall go on: exactly one of these, as in `kafka-consumer-groups`.
+
+    `shift_by` counts from the committed offset. `to_time_ms` is the first record of that time or
+    later, `by_duration_ms` the same so long before now; behind the last record it is the end.
+    Whatever comes out is kept between the partition's beginning and end.
+    """
+
+    to_earliest: bool = False
+    to_latest: bool = False
+    to_offset: int | None = None
+    shift_by: int | None = None
+    to_time_ms: int | None = None
+    by_duration_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.to_offset, self.shift_by, self.to_time_ms, self.by_duration_ms)
+        chosen = self.to_earliest + self.to_latest + sum(each is not None for each in numbers)
+        if chosen != 1:
+            raise ValueError(
+                "choose one of to_earliest, to_latest, to_offset, shift_by, to_time_ms and "
+                f"by_duration_ms, not {chosen}"
+            )
 
 
 @dataclass(slots=True)
@@ -317,11 +392,28 @@ class Log(Protocol):
         key: Any = None,
         value: Any = None,
         auto_commit: bool = True,
+        assignors: Sequence[str] = DEFAULT_ASSIGNORS,
+        group_instance_id: str | None = None,
+        session_timeout_ms: int = 45_000,
+        max_poll_interval_ms: int = 300_000,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+        on_lost: RebalanceCallback | None = None,
     ) -> Consumer:
         """A consumer, subscribed to `topics` if any are given (else `assign`).
 
         With a `group`, it starts at the committed offsets and, with `auto_commit`, commits what
         the caller has taken before the next poll and on close.
+
+        With topics and a group it shares the partitions with the group's other consumers. They
+        are divided anew, in `poll`, when one comes, goes, or has not polled for
+        `max_poll_interval_ms`; by the assignor that all know ("range", "roundrobin", "sticky",
+        "cooperative-sticky") and most prefer. If all `assignors` of a consumer are cooperative,
+        it goes on reading meanwhile and gives up only what moves; else it gives up everything
+        first. The callbacks get the partitions and run in `poll`: `on_revoked` before they are
+        given up (the place to commit), `on_lost` (by default `on_revoked`) when somebody else may
+        have them already. A `group_instance_id` makes a static member (KIP-345): it may close and
+        come back within `session_timeout_ms` and finds its partitions as it left them.
         """
         ...
 
@@ -379,6 +471,46 @@ class Log(Protocol):
         """Returns when everything acknowledged so far survives the end of the machine.
 
         That is what acknowledgements promise anyhow, except under `durability="os"`.
+        """
+        ...
+
+    # Groups
+
+    def groups(self) -> dict[str, GroupDescription]:
+        """The consumer groups by name, in order."""
+        ...
+
+    def group(self, name: str) -> GroupDescription:
+        """Raises `UnknownGroupError`."""
+        ...
+
+    def group_lag(self, group: str) -> dict[TopicPartition, PartitionLag]:
+        """Lag up to the high watermark: of what is committed, and of what the members read."""
+        ...
+
+    def delete_group(self, name: str) -> None:
+        """Forgets a group and its offsets, durably.
+
+        Raises `UnknownGroupError`, and `NonEmptyGroupError` for one that has members.
+        """
+        ...
+
+    def alter_group_offsets(self, group: str, offsets: Mapping[TopicPartition, int | None]) -> None:
+        """Sets committed offsets, durably; None deletes one.
+
+        Raises `NonEmptyGroupError` for a group with members, which would not notice.
+        """
+        ...
+
+    def choose_group_offsets(
+        self,
+        group: str,
+        choice: OffsetChoice,
+        partitions: Iterable[TopicPartition] | None = None,
+    ) -> dict[TopicPartition, int]:
+        """Where `choice` would set the group, by default in all partitions it has committed.
+
+        Changes nothing: `alter_group_offsets` does.
         """
         ...
 

@@ -10,22 +10,28 @@ from streamlog.client import lifetime
 from streamlog.client.beside import BesideBroker, read_only_error
 from streamlog.client.broker import Broker
 from streamlog.client.consumer import EmbeddedConsumer
-from streamlog.client.contract import MAX_PARTITIONS
+from streamlog.client.contract import DEFAULT_ASSIGNORS, MAX_PARTITIONS
 from streamlog.client.description import describe_producers, describe_transaction
+from streamlog.client.group_offsets import choose_offsets, measure_lag
+from streamlog.client.groups import check_offsets
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
 from streamlog.memory_files import files_in_memory, is_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
     from streamlog.client.contract import (
+        GroupDescription,
         HangingTransaction,
+        OffsetChoice,
         OffsetReset,
+        PartitionLag,
         ProducerDescription,
+        RebalanceCallback,
         TransactionDescription,
     )
     from streamlog.clock import Clock
@@ -195,7 +201,15 @@ class EmbeddedLog:
         key: Any = None,
         value: Any = None,
         auto_commit: bool = True,
+        assignors: Sequence[str] = DEFAULT_ASSIGNORS,
+        group_instance_id: str | None = None,
+        session_timeout_ms: int = 45_000,
+        max_poll_interval_ms: int = 300_000,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+        on_lost: RebalanceCallback | None = None,
     ) -> EmbeddedConsumer:
+        """See the contract. Heartbeats are the log's matter; a consumer costs no thread."""
         self._session.check_open()
         return EmbeddedConsumer(
             self._session,
@@ -206,6 +220,13 @@ class EmbeddedLog:
             key=key,
             value=value,
             auto_commit=auto_commit,
+            assignors=assignors,
+            group_instance_id=group_instance_id,
+            session_timeout_ms=session_timeout_ms,
+            max_poll_interval_ms=max_poll_interval_ms,
+            on_assigned=on_assigned,
+            on_revoked=on_revoked,
+            on_lost=on_lost,
         )
 
     # Offsets
@@ -257,6 +278,43 @@ class EmbeddedLog:
         self._session.check_open()
         self._broker.refresh()
         return describe_producers(self._broker.partition(partition).producers())
+
+    # Groups
+
+    def groups(self) -> dict[str, GroupDescription]:
+        self._session.check_open()
+        return self._broker.group_descriptions()
+
+    def group(self, name: str) -> GroupDescription:
+        self._session.check_open()
+        return self._broker.group_description(name)
+
+    def group_lag(self, group: str) -> dict[TopicPartition, PartitionLag]:
+        self._session.check_open()
+        return measure_lag(self._broker, self._broker.group_description(group))
+
+    def delete_group(self, name: str) -> None:
+        """See the contract."""
+        self._session.check_open()
+        self._owner("delete a group").group_coordinator.delete(name).result()
+
+    def alter_group_offsets(self, group: str, offsets: Mapping[TopicPartition, int | None]) -> None:
+        """See the contract."""
+        self._session.check_open()
+        coordinator = self._owner("change offsets").group_coordinator
+        check_offsets({each: offset for each, offset in offsets.items() if offset is not None})
+        coordinator.alter_offsets(group, offsets).result()
+
+    def choose_group_offsets(
+        self,
+        group: str,
+        choice: OffsetChoice,
+        partitions: Iterable[TopicPartition] | None = None,
+    ) -> dict[TopicPartition, int]:
+        """See the contract."""
+        self._session.check_open()
+        committed = self._broker.groups.all_committed(group)
+        return choose_offsets(self._broker, committed, choice, partitions)
 
     # The end
 

@@ -1,142 +1,304 @@
-"""Who reads what in a consumer group whose members are all in this process.
+"""One consumer's side of the classic group protocol. Pure.
 
-Members join with the topics they want. Each topic's partitions are divided by Kafka's range
-assignor, and every change of members begins a generation. A partition changes hands in two steps,
-as in Kafka's cooperative rebalance (KIP-429): its owner gives it up at its next poll, after
-committing, and only then does the new owner get it.
+    OUT ── Join ──► JOINING ── joined: the leader divides ──► SYNCING ── synced ──► MEMBER
+     ▲                                                           │                  │  ▲
+     └──── unknown, fenced, put out: what it had is lost ────────┴──────────────────┘  │
+                                                   told to join again, or wants to ── Join
 
-    join, leave -> targets change -> old owner: `surplus`, commit, `release`
-                                  -> new owner: `claim`
-
-Pure: no clock, no threads. `embedded.py` holds one lock over all groups.
+What another thread learns (`joined`, `synced`, `told_to_rejoin`, `heartbeat_failed`) only changes
+this state. The consumer asks `choose_step` when it polls and does, in its own thread, what comes
+out: give up (`Revoke`, `Lose`), take over (`Adopt`), `Join`; and says so with `released`,
+`adopted`, `joining`. An eager member gives up everything before it joins again. A cooperative one
+keeps it, gives up what it is not assigned any more, and then joins once more, so that the new owner
+can be given it (KIP-429).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from streamlog.client.contract import TopicPartition
-from streamlog.errors import IllegalGenerationError, UnknownMemberError
+from streamlog.client.assignors import ASSIGNORS, Subscriber, choose_assignors
+from streamlog.client.contract import GroupMetadata
+from streamlog.coordination.classic_group import JoinRequest, SyncRequest
+from streamlog.coordination.consumer_protocol import (
+    NO_GENERATION,
+    PROTOCOL_TYPE,
+    Assignment,
+    Subscription,
+    decode_assignment,
+    decode_subscription,
+    encode_assignment,
+    encode_subscription,
+)
+from streamlog.errors import (
+    IllegalGenerationError,
+    RebalanceInProgressError,
+    StreamlogError,
+    UnknownMemberError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from streamlog.coordination.classic_group import JoinAnswer, SyncAnswer
+    from streamlog.topic import TopicPartition
+
+Counts = dict[str, int]
+"""Topics that exist, and how many partitions they have."""
 
 
-@dataclass(slots=True)
-class Member:
-    """A member's wishes (topic to partition count), its share, and what of it it holds."""
+class Phase(Enum):
+    OUT = auto()
+    JOINING = auto()
+    SYNCING = auto()
+    MEMBER = auto()
 
-    wants: Mapping[str, int]
-    target: set[TopicPartition] = field(default_factory=set[TopicPartition])
-    holds: set[TopicPartition] = field(default_factory=set[TopicPartition])
-    generation_id: int = 0
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Commit these and give them up."""
+
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """These may be somebody else's already: give them up, nothing of them can be committed."""
+
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Read all these from here on; `added` are those that it did not read before."""
+
+    partitions: tuple[TopicPartition, ...]
+    added: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Send a join request."""
+
+
+Step = Revoke | Lose | Adopt | Join
 
 
 class Membership:
-    """The members of one group. Not for two threads at a time."""
+    """Not for two threads at a time."""
 
-    def __init__(self, group: str) -> None:
+    def __init__(
+        self,
+        group: str,
+        topics: Iterable[str],
+        *,
+        assignors: Iterable[str],
+        client_id: str,
+        group_instance_id: str | None,
+        session_timeout_ms: int,
+        max_poll_interval_ms: int,
+    ) -> None:
         self.group = group
-        self.generation_id = 0
-        self._members: dict[str, Member] = {}
-        self._holders: dict[TopicPartition, str] = {}
+        self.topics = tuple(topics)
+        self.group_instance_id = group_instance_id
+        self.max_poll_interval_ms = max_poll_interval_ms
+        self.member_id = ""
+        self.generation = NO_GENERATION
+        self.phase = Phase.OUT
+        self._assignors = choose_assignors(assignors)
+        self._cooperative = all(each.cooperative for each in self._assignors)
+        self._client_id = client_id
+        self._session_timeout_ms = session_timeout_ms
+        self._rejoins = False
+        self._lost = False
+        self._owned: tuple[TopicPartition, ...] = ()
+        self._offered: tuple[TopicPartition, ...] | None = None
+        self._last: tuple[tuple[TopicPartition, ...], int] = ((), NO_GENERATION)
+        self._divided: Counts | None = None
+        self._error: StreamlogError | None = None
+
+    # What the consumer does
 
     @property
-    def members(self) -> list[str]:
-        return list(self._members)
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do. May be asked by the consumer's thread at any time."""
+        return (
+            self.phase is Phase.MEMBER
+            and self._offered is None
+            and not (self._rejoins or self._lost)
+            and self._error is None
+        )
 
-    def wants(self) -> list[str]:
-        """The topics that any member wants."""
-        return sorted({topic for member in self._members.values() for topic in member.wants})
+    @property
+    def has_joined(self) -> bool:
+        return self.generation != NO_GENERATION
 
-    def targets(self) -> list[TopicPartition]:
-        """The partitions that are anybody's share."""
-        return sorted(each for member in self._members.values() for each in member.target)
+    def choose_step(self) -> Step | None:
+        """What is to be done next; None: nothing, or the others have to do something first.
 
-    def join(self, member_id: str, wants: Mapping[str, int]) -> None:
-        """Adds a member, or changes what it wants."""
-        member = self._members.setdefault(member_id, Member(wants))
-        member.wants = wants
-        self._divide()
-
-    def leave(self, member_id: str) -> None:
-        """Removes a member and frees what it holds; no-op for one that is gone."""
-        if member := self._members.pop(member_id, None):
-            self._free(member_id, member.holds)
-            self._divide()
-
-    def surplus(self, member_id: str) -> set[TopicPartition]:
-        """What the member holds and should give up."""
-        member = self._member(member_id)
-        return member.holds - member.target
-
-    def release(self, member_id: str, partitions: Iterable[TopicPartition]) -> None:
-        """The member gives partitions up."""
-        member = self._member(member_id)
-        released = member.holds & set(partitions)
-        member.holds -= released
-        self._free(member_id, released)
-
-    def claim(self, member_id: str) -> set[TopicPartition]:
-        """All that the member now holds, with what of its share has become free.
-
-        It is of the current generation from here on.
+        Raises what keeps the consumer out of the group. The next call tries again.
         """
-        member = self._member(member_id)
-        for partition in member.target - member.holds:
-            if partition not in self._holders:
-                self._holders[partition] = member_id
-                member.holds.add(partition)
-        member.generation_id = self.generation_id
-        return set(member.holds)
+        if self._lost and self._owned:
+            return Lose(self._owned)
+        self._lost = False
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if self._offered is not None:
+            offered = self._offered
+            if surplus := tuple(each for each in self._owned if each not in offered):
+                return Revoke(surplus)
+            return Adopt(offered, tuple(each for each in offered if each not in self._owned))
+        if self.phase is Phase.OUT or (self.phase is Phase.MEMBER and self._rejoins):
+            if self._owned and not self._cooperative:
+                return Revoke(self._owned)
+            return Join()
+        return None
 
-    def settled(self, member_id: str) -> bool:
-        """Whether the member is of the current generation and holds just its share."""
-        member = self._member(member_id)
-        return member.generation_id == self.generation_id and member.holds == member.target
+    def released(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions have been given up."""
+        gone = set(partitions)
+        self._owned = tuple(each for each in self._owned if each not in gone)
+        if self._offered is not None:
+            self._rejoins = True  # so that another member can be given them
 
-    def generation_of(self, member_id: str) -> int:
-        return self._member(member_id).generation_id
+    def adopted(self) -> None:
+        """The partitions of the last `Adopt` are read."""
+        assert self._offered is not None
+        self._owned, self._offered = self._offered, None
+        self._last = (self._owned, self.generation)
 
-    def check_holds(self, member_id: str, partitions: Iterable[TopicPartition]) -> None:
-        """Raises where the member may not commit a partition.
+    def joining(self, fresh_member_id: str) -> JoinRequest:
+        """The request of a `Join`."""
+        self.phase = Phase.JOINING
+        self._rejoins = False
+        return JoinRequest(
+            protocol_type=PROTOCOL_TYPE,
+            protocols=tuple(
+                (each.name, encode_subscription(self._subscription(each.user_data(*self._last))))
+                for each in self._assignors
+            ),
+            fresh_member_id=fresh_member_id,
+            member_id=self.member_id,
+            group_instance_id=self.group_instance_id,
+            client_id=self._client_id,
+            session_timeout_ms=self._session_timeout_ms,
+            rebalance_timeout_ms=self.max_poll_interval_ms,
+        )
 
-        Raises:
-            UnknownMemberError: the member left.
-            IllegalGenerationError: the partition is another member's by now.
-        """
-        member = self._member(member_id)
-        if any(self._holders.get(partition, member_id) != member_id for partition in partitions):
-            raise IllegalGenerationError(
-                self.group, current=self.generation_id, found=member.generation_id
-            )
+    def rejoin_if_changed(self, counts: Counts) -> None:
+        """The leader joins again when topics have other partitions than it divided."""
+        if self._divided is not None and self._divided != counts:
+            self._rejoins = True
 
-    def _member(self, member_id: str) -> Member:
-        if member_id not in self._members:
-            raise UnknownMemberError(self.group, member_id)
-        return self._members[member_id]
+    # What the coordinator says
 
-    def _free(self, member_id: str, partitions: Iterable[TopicPartition]) -> None:
-        for partition in partitions:
-            assert self._holders[partition] == member_id
-            del self._holders[partition]
+    def joined(
+        self, answer: JoinAnswer, count: Callable[[Iterable[str]], Counts]
+    ) -> SyncRequest | None:
+        """The request that follows; None where there is to be none."""
+        if answer.error is not None:
+            self._failed(answer.error)
+            return None
+        self.phase = Phase.SYNCING
+        self.member_id, self.generation = answer.member_id, answer.generation
+        assignments: dict[str, bytes] = {}
+        self._divided = None
+        if answer.members:
+            try:
+                assignments = self._divide(answer, count)
+            except StreamlogError as error:  # a member that does not speak the protocol
+                self._failed(error)
+                return None
+        return SyncRequest(
+            member_id=self.member_id,
+            generation=self.generation,
+            group_instance_id=self.group_instance_id,
+            protocol_type=answer.protocol_type,
+            protocol=answer.protocol,
+            assignments=assignments,
+        )
 
-    def _divide(self) -> None:
-        self.generation_id += 1
-        for member in self._members.values():
-            member.target = set()
-        topics = {
-            topic: n for member in self._members.values() for topic, n in member.wants.items()
-        }
-        for topic, partitions in topics.items():
-            takers = sorted(name for name, member in self._members.items() if topic in member.wants)
-            for name, share in zip(takers, choose_ranges(partitions, takers), strict=True):
-                self._members[name].target |= {TopicPartition(topic, index) for index in share}
+    def synced(self, answer: SyncAnswer) -> None:
+        if answer.error is not None:
+            self._failed(answer.error)
+            return
+        try:
+            self._offered = decode_assignment(answer.assignment).partitions
+        except StreamlogError as error:
+            self._failed(error)
+            return
+        self.phase = Phase.MEMBER
+
+    def told_to_rejoin(self, generation: int) -> None:
+        """A rebalance has begun behind `generation`; nothing where this joins it already."""
+        if self.generation <= generation and self.phase is not Phase.JOINING:
+            self._rejoins = True
+
+    def heartbeat_failed(self, sent: GroupMetadata, error: StreamlogError) -> None:
+        """Nothing where it joined, or was put out, since the heartbeat was `sent`."""
+        if self.phase is Phase.MEMBER and self.metadata() == sent:
+            self._failed(error)
+
+    def metadata(self) -> GroupMetadata:
+        """What commits of this member are judged by."""
+        return GroupMetadata(
+            group_id=self.group,
+            generation_id=self.generation,
+            member_id=self.member_id,
+            group_instance_id=self.group_instance_id if self.member_id else None,
+        )
+
+    def _failed(self, error: StreamlogError) -> None:
+        match error:
+            case RebalanceInProgressError():
+                self.phase = Phase.MEMBER if self.has_joined else Phase.OUT
+                self._rejoins = True
+                return
+            case UnknownMemberError() | IllegalGenerationError():
+                pass  # it comes back as a new member
+            case _:
+                self._error = error
+        self.phase = Phase.OUT
+        self._lost = True
+        self._offered = None
+        self._divided = None
+        self.member_id, self.generation = "", NO_GENERATION
+
+    def _divide(
+        self, answer: JoinAnswer, count: Callable[[Iterable[str]], Counts]
+    ) -> dict[str, bytes]:
+        subscribers = [
+            Subscriber(each.member_id, each.group_instance_id, decode_subscription(each.metadata))
+            for each in answer.members
+        ]
+        counts = count({topic for each in subscribers for topic in each.subscription.topics})
+        self._divided = counts
+        if answer.skip_assignment:
+            return {}
+        return _encode(ASSIGNORS[answer.protocol or ""].assign(counts, subscribers))
+
+    def watched_topics(self) -> Iterable[str]:
+        """The topics whose partitions this member, as the leader, has divided; else none."""
+        return () if self._divided is None else self._divided
+
+    def _subscription(self, user_data: bytes | None) -> Subscription:
+        return Subscription(
+            topics=self.topics,
+            user_data=user_data,
+            owned=self._owned if self._cooperative else (),
+            generation=self.generation,
+        )
 
 
-def choose_ranges(partitions: int, members: Sequence[str]) -> list[range]:
-    """Kafka's range assignor: runs of partitions, the first members getting the odd ones."""
-    size, odd = divmod(partitions, len(members))
-    ends = [size * (index + 1) + min(index + 1, odd) for index in range(len(members))]
-    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+def _encode(shares: dict[str, list[TopicPartition]]) -> dict[str, bytes]:
+    return {
+        member: encode_assignment(Assignment(partitions=tuple(_in_order(share))))
+        for member, share in shares.items()
+    }
+
+
+def _in_order(share: Sequence[TopicPartition]) -> list[TopicPartition]:
+    return sorted(share)

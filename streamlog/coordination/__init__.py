@@ -2,13 +2,18 @@
 
 Coordination            both coordinators of a log directory
 TransactionCoordinator  producer identities, transactions, recovery   `__transaction_state`
-GroupCoordinator        committed offsets, a group's generation       `__consumer_offsets`
+GroupCoordinator        consumer groups, committed offsets            `__consumer_offsets`
 ForeignTransactions     how what a stopped broker left open is to end
 read_coordination       what both topics say, for readers beside the owner
 """
 
 from streamlog.coordination.adoption import ForeignTransactions
-from streamlog.coordination.coordination import Coordination, CoordinationView, read_coordination
+from streamlog.coordination.coordination import (
+    Coordination,
+    CoordinationView,
+    read_coordination,
+    read_group_descriptions,
+)
 from streamlog.coordination.group_coordinator import GroupCoordinator
 from streamlog.coordination.internal_topic import INTERNAL_TOPICS
 from streamlog.coordination.transaction_coordinator import TransactionCoordinator
@@ -29,4 +34,5 @@ __all__ = [
     "TransactionMetadata",
     "TransactionState",
     "read_coordination",
+    "read_group_descriptions",
 ]

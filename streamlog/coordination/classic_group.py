@@ -144,9 +144,10 @@ class WriteGroup:
 
 @dataclass(frozen=True, slots=True)
 class RebalanceStarted:
-    """Members have to join again. Remote ones hear it with their next heartbeat."""
+    """Members of a generation have to join again. Remote ones hear it with the next heartbeat."""
 
     members: tuple[str, ...]
+    generation: int
 
 
 Decision = JoinAnswer | SyncAnswer | WriteGroup | RebalanceStarted
@@ -379,6 +380,16 @@ class ClassicGroup:
             decisions += self._sync_time_is_up(now_ms)
         return decisions
 
+    def postpone(self, ms: int) -> None:
+        """Moves every deadline: for so long nobody could have been heard."""
+        for member in self.members.values():
+            member.expires_ms += ms
+        self._pending = {member_id: due + ms for member_id, due in self._pending.items()}
+        if self._join_due_ms is not None:
+            self._join_due_ms += ms
+        if self._sync_due_ms is not None:
+            self._sync_due_ms += ms
+
     def die(self) -> None:
         """The group was deleted; it has to be empty."""
         assert self.state is GroupState.EMPTY, self.state
@@ -584,7 +595,7 @@ class ClassicGroup:
         self._become(GroupState.PREPARING_REBALANCE, now_ms)
         waited_for = [each.member_id for each in self.members.values() if each.joining is None]
         if waited_for:
-            decisions.append(RebalanceStarted(tuple(waited_for)))
+            decisions.append(RebalanceStarted(tuple(waited_for), self.generation))
         if self._initial and self.limits.initial_rebalance_delay_ms:
             self._member_added = False
             self._delay_ms = self.limits.initial_rebalance_delay_ms

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from streamlog.coordination.group_coordinator import GroupCoordinator
+from streamlog.coordination.group_coordinator import GroupCoordinator, read_groups
+from streamlog.coordination.group_view import describe_value
 from streamlog.coordination.internal_topic import OFFSETS_TOPIC, read_replays
 from streamlog.coordination.offset_store import OffsetStore
 from streamlog.coordination.transaction_coordinator import TransactionCoordinator
 from streamlog.coordination.transaction_log import read_transactions
 
 if TYPE_CHECKING:
+    from streamlog.client.contract import GroupDescription
     from streamlog.clock import Clock
+    from streamlog.coordination.group_record import GroupValue
     from streamlog.coordination.internal_topic import ReadableDirectory
     from streamlog.coordination.transaction_state import TransactionMetadata
     from streamlog.storage import LogDirectory
@@ -33,6 +36,7 @@ class Coordination:
     def step(self) -> None:
         """Housekeeping, about every second."""
         self.transactions.step()
+        self.groups.members.step()
 
     def close(self) -> None:
         """Ends every transaction. Before the directory is closed."""
@@ -59,3 +63,16 @@ def read_coordination(directory: ReadableDirectory) -> CoordinationView:
         for group in store.groups()
     }
     return CoordinationView(list(read_transactions(directory)), offsets)
+
+
+def read_group_descriptions(directory: ReadableDirectory) -> dict[str, GroupDescription]:
+    """The groups by name, as `read_coordination` reads. A rebalance under way does not show."""
+    store = OffsetStore()
+    values: dict[str, GroupValue] = {}
+    for _, replay in read_replays(directory, OFFSETS_TOPIC):
+        store.load(replay.latest)
+        values |= read_groups(replay)
+    return {
+        group: describe_value(group, values.get(group), store.offsets(group))
+        for group in sorted({*store.groups(), *values})
+    }

@@ -1,23 +1,16 @@
-"""Committed offsets of consumer groups, in `__consumer_offsets`."""
+"""Consumer groups and their committed offsets, in `__consumer_offsets`."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future
-from threading import Condition, Lock
+from threading import Condition
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
-from streamlog.client.contract import GroupMetadata
+from streamlog.coordination.group_members import GroupMembers
 from streamlog.coordination.group_record import decode_group, encode_group
-from streamlog.coordination.group_state import (
-    GroupState,
-    check_commit,
-    from_value,
-    join,
-    leave,
-    to_value,
-)
+from streamlog.coordination.group_view import describe_group
 from streamlog.coordination.internal_topic import OFFSETS_TOPIC, InternalTopic, read_replays
+from streamlog.coordination.offset_expiry import choose_expired
 from streamlog.coordination.offset_record import (
     GroupKey,
     OffsetAndMetadata,
@@ -27,12 +20,18 @@ from streamlog.coordination.offset_record import (
     encode_offset,
 )
 from streamlog.coordination.offset_store import OffsetStore, StoredOffset
-from streamlog.errors import InvalidProducerEpochError, UnstableOffsetCommitError
+from streamlog.errors import (
+    InvalidProducerEpochError,
+    UnknownGroupError,
+    UnstableOffsetCommitError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
+    from streamlog.client.contract import GroupDescription, GroupMetadata
     from streamlog.clock import Clock
+    from streamlog.coordination.group_record import GroupValue
     from streamlog.coordination.replay import Replay
     from streamlog.coordination.transaction_state import ProducerIdentity
     from streamlog.errors import StorageError
@@ -40,74 +39,115 @@ if TYPE_CHECKING:
     from streamlog.topic import TopicPartition
 
 MAX_METADATA_BYTES: Final = 4096
+OFFSETS_RETENTION_MS: Final = 7 * 24 * 3_600_000
 NOWHERE: Final = -1
 """The place of a record that is about to be appended."""
 
 
 class GroupCoordinator:
-    """Commits offsets, tells them, and fences a group's former member. Usable from any thread.
+    """Commits offsets, tells them, and judges who may. Usable from any thread.
 
-    An offset that is committed on its own can be seen when it is durable; one that is committed
-    in a transaction when the transaction is. `_changed` guards the maps, also on the flusher's
-    thread, so it is never held over an append, which may wait for the flusher; `_joining` keeps
-    a group's records in the order of its generations.
+    `members` are the groups, whose requests go there. An offset that is committed on its own can
+    be seen when it is durable; one that is committed in a transaction when the transaction is.
+    `_changed` guards the offsets, also on the flusher's thread, so it is never held over an
+    append, which may wait for the flusher. Who takes both takes that of the groups first.
     """
 
     def __init__(self, directory: LogDirectory, *, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
         self._topic = InternalTopic(directory, OFFSETS_TOPIC)
-        self._joining = Lock()
         self._changed = Condition()
         self._store = OffsetStore()
-        self._groups: dict[str, GroupState] = {}
+        self.members = GroupMembers(clock, self._write_group)
+        self.offsets_retention_ms = OFFSETS_RETENTION_MS
+        """`offsets.retention.minutes`."""
 
     def open(self) -> None:
-        """Loads what is committed, and what transactions without a marker are about to."""
+        """Loads what is committed, and what transactions without a marker are about to.
+
+        Members of a process that has ended leave their groups, which is written.
+        """
+        groups: dict[str, GroupValue] = {}
         for home, replay in read_replays(self._directory, OFFSETS_TOPIC):
             self._store.load(replay.latest)
             for producer_id, pending in replay.pending.items():
                 self._store.load_pending(home, producer_id, pending)
-            self._groups.update(read_groups(replay))
+            groups |= read_groups(replay)
+        for group, value in groups.items():
+            self.members.load(group, value)
 
-    # Members
+    # Groups
 
-    def join(
-        self,
-        group: str,
-        *,
-        client_id: str,
-        topics: Iterable[str],
-        partitions: Iterable[TopicPartition],
-    ) -> GroupMetadata:
-        """Makes the caller the group's member, in a new generation; fences whoever was it."""
-        member_id = f"{client_id}-{uuid4()}"
-        now_ms = self._clock.now_ms()
-        with self._joining:
-            state = join(
-                self.state(group),
-                member_id=member_id,
-                client_id=client_id,
-                topics=topics,
-                partitions=partitions,
-                now_ms=now_ms,
-            )
-            self._become(state, now_ms)
-        return GroupMetadata(group_id=group, generation_id=state.generation, member_id=member_id)
-
-    def leave(self, member: GroupMetadata) -> None:
-        """Nothing where another has taken over."""
-        now_ms = self._clock.now_ms()
-        with self._joining:
-            before = self.state(member.group_id)
-            after = leave(before, member.member_id, now_ms=now_ms)
-            if after is not before:
-                self._become(after, now_ms)
-
-    def state(self, group: str) -> GroupState:
-        """The group's generation and member."""
+    def groups(self) -> list[str]:
+        """Groups that have had a member, or have a committed offset."""
         with self._changed:
-            return self._groups.get(group) or GroupState(group=group)
+            with_offsets = self._store.groups()
+        return sorted({*with_offsets, *self.members.names()})
+
+    def describe(self, group: str) -> GroupDescription:
+        """Raises `UnknownGroupError`."""
+        with self.members.looked_at(group) as members:
+            with self._changed:
+                offsets = self._store.offsets(group)
+            if members is None and not offsets:
+                raise UnknownGroupError(group, self._store.groups())
+            return describe_group(group, members, offsets)
+
+    def delete(self, group: str) -> Future[None]:
+        """Forgets an empty group and its offsets; done when that is durable.
+
+        Raises `NonEmptyGroupError` and `UnknownGroupError`.
+        """
+        self.describe(group)
+        with self.members.without_members(group, "delete it"):
+            with self._changed:
+                known = {*self._store.offsets(group), *self._store.pending(group)}
+            return self._delete(group, known)
+
+    def alter_offsets(
+        self, group: str, offsets: Mapping[TopicPartition, int | None]
+    ) -> Future[None]:
+        """Sets offsets of a group without members, or with None deletes them.
+
+        Done when that is durable. Raises `NonEmptyGroupError`.
+        """
+        now_ms = self._clock.now_ms()
+        with self.members.without_members(group, "change its offsets"):
+            return self._write_offsets(
+                group,
+                {
+                    partition: None if offset is None else OffsetAndMetadata(offset, now_ms)
+                    for partition, offset in offsets.items()
+                },
+                now_ms,
+            )
+
+    def expire(self) -> dict[str, list[TopicPartition]]:
+        """Deletes the offsets that are kept for long enough, and groups of which nothing is left.
+
+        Returns what it deleted, by group. Offsets of groups that never had a member stay.
+        """
+        deleted: dict[str, list[TopicPartition]] = {}
+        for name in self.members.names():
+            with self.members.looked_at(name) as group:
+                if group is None:
+                    continue
+                with self._changed:
+                    offsets = self._store.offsets(name)
+                    pending = self._store.pending(name)
+                now_ms = self._clock.now_ms()
+                expired = choose_expired(
+                    group, offsets, pending, now_ms=now_ms, retention_ms=self.offsets_retention_ms
+                )
+                if expired is None:
+                    continue
+                if expired.whole_group:
+                    self._delete(name, expired.partitions)
+                else:
+                    self._write_offsets(name, dict.fromkeys(expired.partitions), now_ms)
+                deleted[name] = sorted(expired.partitions)
+        return deleted
 
     # Offsets
 
@@ -120,22 +160,21 @@ class GroupCoordinator:
     ) -> Future[None]:
         """Commits offsets on their own; done, and to be seen, when they are durable.
 
-        Raises `IllegalGenerationError` or `UnknownMemberError` for who may not commit, and
-        `ValueError` for more metadata than Kafka's offset.metadata.max.bytes; nothing is written
-        then.
+        Raises what `ClassicGroup.check_commit` raises for who may not commit, and `ValueError`
+        for more metadata than Kafka's offset.metadata.max.bytes; nothing is written then.
         """
         if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
             raise ValueError(f"offset metadata of {size} bytes is over {MAX_METADATA_BYTES}")
-        check_commit(self.state(group.group_id), group, transactional=False)
-        now_ms = self._clock.now_ms()
-        return self._write_offsets(
-            group.group_id,
-            {
-                partition: OffsetAndMetadata(offset, now_ms, metadata)
-                for partition, offset in offsets.items()
-            },
-            now_ms,
-        )
+        with self.members.committing(group, transactional=False):
+            now_ms = self._clock.now_ms()
+            return self._write_offsets(
+                group.group_id,
+                {
+                    partition: OffsetAndMetadata(offset, now_ms, metadata)
+                    for partition, offset in offsets.items()
+                },
+                now_ms,
+            )
 
     def delete_offsets(
         self, group: str, partitions: Collection[TopicPartition] | None = None
@@ -169,32 +208,8 @@ class GroupCoordinator:
             OffsetKey(group.group_id, partition): OffsetAndMetadata(offset, now_ms)
             for partition, offset in offsets.items()
         }
-        check_commit(self.state(group.group_id), group, transactional=True)
-        # Pending before the append: a marker may come at any moment, and `end_transaction` must
-        # not find less than the partition has, nor leave behind what comes later.
-        with self._changed:
-            before = self._store.pending_in(home, identity.producer_id)
-            intended = before | _stored(offsets_by_key, NOWHERE)
-            self._store.set_pending(home, identity.producer_id, intended)
-        try:
-            base_offset = self._topic.append(
-                home,
-                [encode_key(key) for key in offsets_by_key],
-                [encode_offset(value) for value in offsets_by_key.values()],
-                now_ms=now_ms,
-                identity=identity,
-                base_sequence=base_sequence,
-            )
-        except BaseException as error:
-            ended = isinstance(error, InvalidProducerEpochError)
-            with self._changed:
-                self._store.set_pending(home, identity.producer_id, {} if ended else before)
-                self._changed.notify_all()
-            raise
-        with self._changed:
-            if still := self._store.pending_in(home, identity.producer_id):
-                placed = still | _stored(offsets_by_key, base_offset)
-                self._store.set_pending(home, identity.producer_id, placed)
+        with self.members.committing(group, transactional=True):
+            self._append_pending(home, identity, offsets_by_key, base_sequence, now_ms)
 
     def end_transaction(self, home: int, producer_id: int, *, commit: bool) -> None:
         """The offsets partition `home` has the producer's marker."""
@@ -238,25 +253,62 @@ class GroupCoordinator:
             if wanted is None or partition in wanted
         }
 
-    def groups(self) -> list[str]:
-        """Groups with a committed offset."""
+    def _append_pending(
+        self,
+        home: int,
+        identity: ProducerIdentity,
+        offsets: Mapping[OffsetKey, OffsetAndMetadata],
+        base_sequence: int,
+        now_ms: int,
+    ) -> None:
+        # Pending before the append: a marker may come at any moment, and `end_transaction` must
+        # not find less than the partition has, nor leave behind what comes later.
         with self._changed:
-            return self._store.groups()
+            before = self._store.pending_in(home, identity.producer_id)
+            intended = before | _stored(offsets, NOWHERE)
+            self._store.set_pending(home, identity.producer_id, intended)
+        try:
+            base_offset = self._topic.append(
+                home,
+                [encode_key(key) for key in offsets],
+                [encode_offset(value) for value in offsets.values()],
+                now_ms=now_ms,
+                identity=identity,
+                base_sequence=base_sequence,
+            )
+        except BaseException as error:
+            ended = isinstance(error, InvalidProducerEpochError)
+            with self._changed:
+                self._store.set_pending(home, identity.producer_id, {} if ended else before)
+                self._changed.notify_all()
+            raise
+        with self._changed:
+            if still := self._store.pending_in(home, identity.producer_id):
+                placed = still | _stored(offsets, base_offset)
+                self._store.set_pending(home, identity.producer_id, placed)
 
-    def _become(self, state: GroupState, now_ms: int) -> None:
-        """Not waited for: a generation that a crash forgets had no member left to fence."""
-        with self._changed:
-            self._groups[state.group] = state
-        home = self._topic.home(state.group).partition
-        key, value = encode_key(GroupKey(state.group)), encode_group(to_value(state))
-        self._topic.append(home, [key], [value], now_ms=now_ms)
+    def _write_group(self, group: str, value: GroupValue) -> None:
+        """Not waited for: the members of a generation that a crash forgets end with the process."""
+        self._append_group(group, encode_group(value))
+
+    def _delete(self, group: str, partitions: Collection[TopicPartition]) -> Future[None]:
+        """Offsets first: a group that is gone while some of its offsets are not has its own."""
+        now_ms = self._clock.now_ms()
+        deleted = self._write_offsets(group, dict.fromkeys(partitions), now_ms)
+        if not self.members.forget(group):
+            return deleted
+        self._append_group(group, None)
+        return self._when_durable(dict[OffsetKey, StoredOffset]())
+
+    def _append_group(self, group: str, value: bytes | None) -> None:
+        home, key = self._topic.home(group).partition, encode_key(GroupKey(group))
+        self._topic.append(home, [key], [value], now_ms=self._clock.now_ms())
 
     def _write_offsets(
         self, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata | None], now_ms: int
     ) -> Future[None]:
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()
         if not offsets:
+            future: Future[None] = Future()
             future.set_result(None)
             return future
         offsets_by_key = {OffsetKey(group, each): value for each, value in offsets.items()}
@@ -266,14 +318,20 @@ class GroupCoordinator:
             [None if value is None else encode_offset(value) for value in offsets_by_key.values()],
             now_ms=now_ms,
         )
+        return self._when_durable(_stored(offsets_by_key, base_offset))
+
+    def _when_durable(self, stored: Mapping[OffsetKey, StoredOffset]) -> Future[None]:
+        """What was appended can be seen when it is durable; then the future is done."""
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()
 
         def durable(error: StorageError | None) -> None:
             if error is not None:
                 future.set_exception(error)
                 return
             with self._changed:
-                for key, stored in _stored(offsets_by_key, base_offset).items():
-                    self._store.put(key, stored)
+                for key, each in stored.items():
+                    self._store.put(key, each)
             future.set_result(None)
 
         self._directory.flusher.when_durable(durable)
@@ -289,11 +347,11 @@ def _stored(
     }
 
 
-def read_groups(replay: Replay) -> dict[str, GroupState]:
+def read_groups(replay: Replay) -> dict[str, GroupValue]:
     """The groups whose own record a partition of the topic has."""
-    groups: dict[str, GroupState] = {}
+    groups: dict[str, GroupValue] = {}
     for raw, (_, value) in replay.latest.items():
         key = decode_key(raw)
         if isinstance(key, GroupKey) and value is not None:
-            groups[key.group] = from_value(key.group, decode_group(value))
+            groups[key.group] = decode_group(value)
     return groups

@@ -9,35 +9,23 @@
                 bytes subscription · bytes assignment
             tags (4: flexible)
 
-Subscription and assignment are the consumer protocol's own bytes:
-
-    subscription   int16 version 3 · array of string topic · bytes? user data
-                   array of owned {topic, partitions} · int32 generation · string? rack
-    assignment     int16 version 0 · array of {string topic, array of int32 partition}
-                   bytes? user data
-
-Every later version of these two only appends fields. Integers are big endian.
+Subscription and assignment are bytes of the members, see `consumer_protocol`. Integers are big
+endian.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from streamlog.coordination.fields import FieldReader, FieldWriter
 from streamlog.errors import CorruptRecordError
-from streamlog.topic import TopicPartition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 WRITTEN_VERSION: Final = 3
 REBALANCE_TIMEOUT_VERSION: Final = 1
 STATE_TIMESTAMP_VERSION: Final = 2
 INSTANCE_ID_VERSION: Final = 3
 FLEXIBLE_VERSION: Final = 4
-SUBSCRIPTION_VERSION: Final = 3
-ASSIGNMENT_VERSION: Final = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,49 +114,3 @@ def _read_member(reader: FieldReader, version: int) -> GroupMember:
         subscription=subscription,
         assignment=assignment,
     )
-
-
-def encode_subscription(topics: Iterable[str]) -> bytes:
-    """What a consumer asks for when it joins."""
-    names = list(topics)
-    writer = FieldWriter()
-    writer.int16(SUBSCRIPTION_VERSION)
-    writer.array_length(len(names))
-    for name in names:
-        writer.string(name)
-    writer.bytes(b"")
-    writer.array_length(0)
-    writer.int32(-1)
-    writer.string("")
-    return writer.result()
-
-
-def encode_assignment(partitions: Iterable[TopicPartition]) -> bytes:
-    """What a consumer is given."""
-    topics: dict[str, list[int]] = {}
-    for topic, partition in partitions:
-        topics.setdefault(topic, []).append(partition)
-    writer = FieldWriter()
-    writer.int16(ASSIGNMENT_VERSION)
-    writer.array_length(len(topics))
-    for topic, numbers in topics.items():
-        writer.string(topic)
-        writer.array_length(len(numbers))
-        for number in numbers:
-            writer.int32(number)
-    writer.bytes(b"")
-    return writer.result()
-
-
-def decode_assignment(assignment: bytes) -> list[TopicPartition]:
-    """The partitions, for `describe`; empty bytes are no partitions."""
-    if not assignment:
-        return []
-    reader = FieldReader(assignment)
-    reader.int16()
-    partitions: list[TopicPartition] = []
-    for _ in range(reader.array_length()):
-        topic = reader.string()
-        numbers = [reader.int32() for _ in range(reader.array_length())]
-        partitions.extend(TopicPartition(topic, number) for number in numbers)
-    return partitions

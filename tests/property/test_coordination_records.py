@@ -94,7 +94,6 @@ READERS: list[Callable[[bytes], object]] = [
     offset_record.decode_key,
     offset_record.decode_offset,
     group_record.decode_group,
-    group_record.decode_assignment,
 ]
 
 

@@ -1,10 +1,20 @@
-"""Committed offsets, and groups whose members are all in this process."""
+"""Committed offsets, and groups whose members share partitions."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from threading import Event, Lock, Thread
 
 import pytest
 
 import streamlog
 from streamlog import GroupMetadata, TopicPartition
-from streamlog.errors import IllegalGenerationError
+from streamlog.errors import (
+    FencedInstanceError,
+    IllegalGenerationError,
+    InconsistentGroupProtocolError,
+    UnknownMemberError,
+)
 
 BIDS = TopicPartition("bids", 0)
 
@@ -149,16 +159,222 @@ def test_members_share_the_partitions_and_hand_them_over_when_they_poll(log):
         assert sorted(values(one.poll(timeout=10)) + values(one.poll())) == [b"4", b"5"]
 
 
-def test_a_partition_that_changed_hands_cannot_be_committed_by_its_old_owner(log):
-    log.create_topic("bids", 2)
+# Rebalancing
+
+
+def poll_in_turn(*consumers, rounds=6):
+    """What each gets, in one thread: a rebalance takes a poll of every member."""
+    got = [[] for _ in consumers]
+    for _ in range(rounds):
+        for taken, consumer in zip(got, consumers, strict=True):
+            taken += values(consumer.poll())
+    return got
+
+
+@pytest.fixture
+def many(log):
+    log.create_topic("bids", 6)
+    return log
+
+
+def partitions_of(*consumers):
+    shares = [{partition for _, partition in each.assignment()} for each in consumers]
+    assert sum(map(len, shares)) == len(set().union(*shares))
+    return shares
+
+
+@pytest.mark.parametrize("assignor", ["range", "roundrobin", "sticky", "cooperative-sticky"])
+def test_every_assignor_divides_among_all_members(many, assignor):
+    with many.consumer("bids", group="g", assignors=[assignor]) as one:
+        one.poll()
+        with many.consumer("bids", group="g", assignors=[assignor]) as other:
+            poll_in_turn(one, other)
+            assert [len(share) for share in partitions_of(one, other)] == [3, 3]
+            assert many.group("g").protocol == assignor
+        poll_in_turn(one)
+        assert partitions_of(one) == [set(range(6))]
+
+
+def test_the_most_preferred_common_assignor_divides(many):
     with (
-        log.consumer("bids", group="g", auto_commit=False) as one,
-        log.consumer("bids", group="g", auto_commit=False) as other,
+        many.consumer("bids", group="g", assignors=["range", "sticky"]) as one,
+        many.consumer("bids", group="g", assignors=["roundrobin", "sticky"]) as other,
+    ):
+        poll_in_turn(one, other)
+        assert many.group("g").protocol == "sticky"
+        with (
+            many.consumer("bids", group="g", assignors=["range"]) as stranger,
+            pytest.raises(InconsistentGroupProtocolError, match="sticky"),
+        ):
+            stranger.poll()
+
+
+def test_an_eager_member_gives_up_everything_and_a_cooperative_one_what_moves(many):
+    for assignor, kept in (("sticky", False), ("cooperative-sticky", True)):
+        calls = []
+        with many.consumer(
+            "bids",
+            group=assignor,
+            assignors=[assignor],
+            on_assigned=lambda given: calls.append(("+", len(given))),  # noqa: B023 - used at once
+            on_revoked=lambda taken: calls.append(("-", len(taken))),  # noqa: B023
+        ) as one:
+            one.poll()
+            with many.consumer("bids", group=assignor, assignors=[assignor]) as other:
+                poll_in_turn(one, other)
+                assert len(one.assignment()) == len(other.assignment()) == 3
+            moved = [("+", 6), ("-", 3), ("+", 0), ("+", 0)]
+            assert calls == (moved if kept else [("+", 6), ("-", 6), ("+", 3)])
+
+
+def test_callbacks_may_commit_and_seek(many):
+    fill(many, b"0", b"1", partition=0)
+
+    def revoked(partitions):
+        if BIDS in partitions:
+            one.commit({BIDS: one.position(BIDS)})
+
+    def assigned(partitions):
+        if BIDS in partitions:
+            other.seek(BIDS, 1)
+
+    with (
+        many.consumer("bids", group="g", auto_commit=False, on_revoked=revoked) as one,
+        many.consumer("bids", group="g", auto_commit=False, on_assigned=assigned) as other,
+    ):
+        assert values(one.poll(max_records=1)) == [b"0"]
+        poll_in_turn(other, one, rounds=1)
+        assert many.committed_offsets("g") == {BIDS: 1}
+        one.close()
+        poll_in_turn(other)
+        assert other.position(BIDS) == 2
+
+
+def test_a_consumer_that_closes_gives_up_its_partitions_first(many):
+    taken = []
+    with many.consumer("bids", group="g", on_revoked=taken.extend) as consumer:
+        consumer.poll()
+        assert taken == []
+    assert len(taken) == 6
+    assert many.group("g").state == "Empty"
+
+
+def test_auto_commit_commits_before_a_partition_changes_hands(many):
+    for number in range(6):
+        fill(many, b"%d" % number, partition=number)
+    with many.consumer("bids", group="g") as one:
+        assert len(one.poll()) == 6
+        with many.consumer("bids", group="g") as other:
+            assert poll_in_turn(one, other) == [[], []]
+            assert len(many.committed_offsets("g")) == 6
+
+
+def test_a_commit_between_two_generations_is_refused(many):
+    with (
+        many.consumer("bids", group="g", auto_commit=False) as one,
+        many.producer(transactional_id="t") as producer,
+    ):
+        one.poll()
+        before = one.group_metadata()
+        with many.consumer("bids", group="g", auto_commit=False) as other:
+            other.poll()
+            one.commit({BIDS: 1})  # until it joins again, what it has is its own
+            poll_in_turn(one, other)
+            producer.begin_transaction()
+            with pytest.raises(IllegalGenerationError):
+                producer.send_offsets_to_transaction({BIDS: 2}, before)
+            producer.abort_transaction()
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction({BIDS: 3}, one.group_metadata())
+            producer.commit_transaction()
+    assert many.committed_offsets("g") == {BIDS: 3}
+
+
+def test_who_is_no_member_may_not_commit_for_a_group_that_has_some(many):
+    with many.consumer("bids", group="g") as member, many.consumer(group="g") as stranger:
+        member.poll()
+        with pytest.raises(UnknownMemberError):
+            stranger.commit({BIDS: 1})
+
+
+def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(many):
+    def static(name):
+        return many.consumer("bids", group="g", group_instance_id=name)
+
+    with static("one") as one, static("two") as two:
+        poll_in_turn(one, two)
+        shares, generation = partitions_of(one, two), many.group("g").generation_id
+        one.close()
+        with static("one") as again:
+            assert poll_in_turn(again, two) == [[], []]
+            assert partitions_of(again, two) == shares
+            assert many.group("g").generation_id == generation
+
+
+def test_of_two_consumers_with_one_instance_id_the_first_is_fenced(many):
+    with (
+        many.consumer("bids", group="g", group_instance_id="one", auto_commit=False) as one,
+        many.consumer("bids", group="g", group_instance_id="one", auto_commit=False) as other,
     ):
         one.poll()
         other.poll()
-        mine, theirs = one.assignment()[0], other.assignment()[0]
-        one.commit({mine: 1})
-        with pytest.raises(IllegalGenerationError):
-            one.commit({theirs: 1})
-        assert log.committed_offsets("g") == {mine: 1}
+        with pytest.raises(FencedInstanceError, match="an instance id of its own"):
+            one.commit({BIDS: 1})
+        assert len(other.assignment()) == 6
+
+
+def test_members_in_threads_see_every_record_while_they_come_and_go(log):
+    log.create_topic("bids", 8)
+    seen, total = Counter(), 400
+    lock, done = Lock(), Event()
+
+    def consume(polls):
+        with log.consumer("bids", group="g", assignors=["cooperative-sticky"]) as consumer:
+            while not done.is_set() and polls:
+                polls -= 1
+                taken = values(consumer.poll(timeout=0.05))
+                with lock:
+                    seen.update(taken)
+                    if len(seen) == total:
+                        done.set()
+
+    with log.producer() as producer:
+        for number in range(total):
+            producer.send("bids", key=str(number), value=str(number))
+        producer.flush()
+    threads = [Thread(target=consume, args=(polls,)) for polls in (5, 10, 20, -1, -1)]
+    for thread in threads:
+        thread.start()
+    assert done.wait(60)
+    for thread in threads:
+        thread.join()
+    assert set(seen.values()) == {1}
+    assert sum(log.committed_offsets("g").values()) == total
+
+
+def test_members_in_asyncio_tasks_share_partitions(log):
+    log.create_topic("bids", 4)
+    for partition in range(4):
+        fill(log, b"%d" % partition, partition=partition)
+
+    async def consume(taken, name):
+        loop, wake = asyncio.get_running_loop(), asyncio.Event()
+        with log.consumer("bids", group="g") as consumer:
+            consumer.on_available(lambda: loop.call_soon_threadsafe(wake.set))
+            while sum(map(len, taken.values())) < 8:
+                wake.clear()
+                taken[name] += values(consumer.poll())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), 0.05)
+                if sum(map(len, taken.values())) == 4 and len(consumer.assignment()) == 2:
+                    for partition in range(4):
+                        fill(log, b"again", partition=partition)
+
+    async def run():
+        taken = {"one": [], "other": []}
+        await asyncio.gather(*(consume(taken, name) for name in taken))
+        return taken
+
+    taken = asyncio.run(run())
+    assert all(b"again" in each for each in taken.values())
+    assert sum(map(len, taken.values())) == 8

@@ -51,7 +51,7 @@ class Desk:
                     self.answers[decision.ticket] = decision
                 case WriteGroup(value):
                     self.records.append(value)
-                case RebalanceStarted(members):
+                case RebalanceStarted(members, _):
                     self.told = list(members)
 
     def join(self, ticket: str, member_id: str = "", *, protocols=RANGE, **options: Any):

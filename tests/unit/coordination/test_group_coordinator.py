@@ -1,16 +1,32 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
 from streamlog.client.contract import GroupMetadata
-from streamlog.coordination import CoordinationView, read_coordination
+from streamlog.coordination import (
+    CoordinationView,
+    read_coordination,
+    read_group_descriptions,
+)
+from streamlog.coordination.classic_group import JoinRequest, SyncRequest
+from streamlog.coordination.consumer_protocol import (
+    Assignment,
+    Subscription,
+    encode_assignment,
+    encode_subscription,
+)
 from streamlog.errors import (
+    FencedInstanceError,
     IllegalGenerationError,
+    NonEmptyGroupError,
     SyncFailedError,
     TransactionAbortedError,
+    UnknownGroupError,
     UnknownMemberError,
     UnstableOffsetCommitError,
 )
@@ -65,6 +81,7 @@ def test_rule_13_offsets_of_an_application_do_not_expire(world: World) -> None:
     world.groups.commit(GROUP, {A0: 5}).result(0)
     world.clock.advance(TEN_YEARS_MS)
     world.coordination.step()
+    assert world.groups.expire() == {}
     assert world.reopened().groups.committed("g") == {A0: 5}
 
 
@@ -166,25 +183,64 @@ def test_nobody_waits_for_offsets_that_a_failed_disk_leaves_undecided(world: Wor
 # Members
 
 
-def join(world: World) -> GroupMetadata:
-    return world.groups.join("g", client_id="c", topics=["a"], partitions=[A0, A1])
+def join(world: World, group: str = "g", **options: Any) -> GroupMetadata:
+    """A member that has joined and been assigned; the others have to be gone."""
+    answers: list[Any] = []
+    fresh = f"c-{uuid4()}"
+    subscription = encode_subscription(Subscription(topics=("a",)))
+    request = JoinRequest(
+        protocol_type="consumer",
+        protocols=(("range", subscription),),
+        fresh_member_id=fresh,
+        client_id="c",
+        **options,
+    )
+    members = world.groups.members
+    members.join(group, request, answers.append)
+    joined = answers.pop()
+    assert joined.error is None
+    assignment = encode_assignment(Assignment(partitions=(A0, A1)))
+    request = SyncRequest(
+        member_id=joined.member_id,
+        generation=joined.generation,
+        group_instance_id=options.get("group_instance_id"),
+        assignments={} if joined.skip_assignment else {joined.member_id: assignment},
+    )
+    members.sync(group, request, answers.append)
+    assert answers.pop().assignment == assignment
+    return GroupMetadata(
+        group_id=group,
+        generation_id=joined.generation,
+        member_id=joined.member_id,
+        group_instance_id=options.get("group_instance_id"),
+    )
 
 
-def test_a_second_member_fences_the_first_in_commits_and_transactions(world: World) -> None:
+def pass_time(world: World, ms: int) -> None:
+    """As the housekeeping lets it pass."""
+    world.groups.members.step()
+    for _ in range(0, ms, 1_000):
+        world.clock.advance(1_000)
+        world.groups.members.step()
+
+
+def test_a_former_member_is_fenced_in_commits_and_transactions(world: World) -> None:
     first = join(world)
     world.groups.commit(first, {A0: 1}).result(0)
+    pass_time(world, 45_000)
     second = join(world)
-    with pytest.raises(IllegalGenerationError):
-        world.groups.commit(first, {A0: 9})
     writer = world.writer("t")
-    with pytest.raises(IllegalGenerationError):
-        writer.send_offsets(first, {A0: 9})
+    stale = replace(second, generation_id=second.generation_id - 1)
+    for fenced, error in ((first, UnknownMemberError), (stale, IllegalGenerationError)):
+        with pytest.raises(error):
+            world.groups.commit(fenced, {A0: 9})
+        with pytest.raises(error):
+            writer.send_offsets(fenced, {A0: 9})
     writer.send_offsets(second, {A0: 2})
     writer.commit()
-    world.groups.leave(first)
     with pytest.raises(UnknownMemberError):
         world.groups.commit(GROUP, {A0: 9})
-    world.groups.leave(second)
+    world.groups.members.leave(second)
     world.groups.commit(GROUP, {A0: 3}).result(0)
     assert world.groups.committed("g") == {A0: 3}
 
@@ -193,6 +249,135 @@ def test_a_generation_is_never_taken_twice_over_a_clean_stop(world: World) -> No
     before = join(world)
     after = join(world.reopened())
     assert after.generation_id > before.generation_id
+
+
+def test_members_end_with_their_process_but_static_ones_may_come_back(world: World) -> None:
+    join(world, "dynamic")
+    before = join(world, "static", group_instance_id="one")
+    world.directory.flusher.wait_durable()
+    survived = world.after_power_loss()
+    assert survived.groups.describe("dynamic").state == "Empty"
+    described = survived.groups.describe("static")
+    assert (described.state, described.members[0].assignment) == ("Stable", (A0, A1))
+    after = join(survived, "static", group_instance_id="one")
+    assert after.generation_id == before.generation_id
+    with pytest.raises(FencedInstanceError):
+        survived.groups.commit(before, {A0: 1})
+    pass_time(survived, 45_000)
+    assert survived.groups.describe("static").state == "Empty"
+
+
+def test_rule_16_a_stalled_process_ends_no_session(world: World) -> None:
+    member = join(world)
+    pass_time(world, 40_000)
+    world.clock.advance(TEN_YEARS_MS)
+    pass_time(world, 4_000)
+    world.groups.members.heartbeat(member)
+    world.clock.advance(-TEN_YEARS_MS)
+    pass_time(world, 44_000)
+    world.groups.members.heartbeat(member)
+    pass_time(world, 45_000)
+    with pytest.raises(UnknownMemberError):
+        world.groups.members.heartbeat(member)
+
+
+def test_requests_to_unknown_groups_are_refused(world: World) -> None:
+    stranger = GroupMetadata(group_id="nobody", generation_id=1, member_id="m")
+    for attempt in (
+        lambda: world.groups.members.heartbeat(stranger),
+        lambda: world.groups.members.leave(stranger),
+        lambda: world.groups.commit(stranger, {A0: 1}),
+    ):
+        with pytest.raises(UnknownMemberError):
+            attempt()
+    answers: list[Any] = []
+    request = SyncRequest(member_id="m", generation=1)
+    world.groups.members.sync("nobody", request, answers.append)
+    assert isinstance(answers[0].error, UnknownMemberError)
+
+
+# Describing, deleting, setting
+
+
+def test_a_group_is_described_with_its_members_and_offsets(world: World) -> None:
+    member = join(world)
+    world.groups.commit(member, {A1: 4}).result(0)
+    described = world.groups.describe("g")
+    assert (described.state, described.protocol_type, described.protocol) == (
+        "Stable",
+        "consumer",
+        "range",
+    )
+    assert (described.generation_id, described.leader) == (1, member.member_id)
+    assert described.offsets == {A1: 4}
+    assert [(each.client_id, each.topics, each.assignment) for each in described.members] == [
+        ("c", ("a",), (A0, A1))
+    ]
+    with pytest.raises(UnknownGroupError, match="did you mean"):
+        world.groups.describe("gg")
+
+
+def test_a_deleted_group_leaves_nothing_behind(world: World) -> None:
+    member = join(world)
+    world.groups.commit(member, {A0: 5}).result(0)
+    with pytest.raises(NonEmptyGroupError):
+        world.groups.delete("g")
+    world.groups.members.leave(member)
+    world.groups.delete("g").result(0)
+    for each in (world, world.after_power_loss()):
+        assert each.groups.groups() == []
+        with pytest.raises(UnknownGroupError):
+            each.groups.delete("g")
+
+
+def test_offsets_are_set_only_where_no_member_would_miss_it(world: World) -> None:
+    world.groups.alter_offsets("g", {A0: 5, A1: 6}).result(0)
+    world.groups.alter_offsets("g", {A0: 1, A1: None}).result(0)
+    assert world.groups.committed("g") == {A0: 1}
+    join(world)
+    with pytest.raises(NonEmptyGroupError):
+        world.groups.alter_offsets("g", {A0: 2})
+    assert world.after_power_loss().groups.committed("g") == {A0: 1}
+
+
+# Expiry
+
+WEEK_MS = 7 * 24 * 3_600_000
+
+
+def test_a_group_expires_a_week_after_its_last_member_left(world: World) -> None:
+    member = join(world)
+    world.groups.commit(member, {A0: 5, B0: 1}).result(0)
+    world.clock.advance(2 * WEEK_MS)
+    world.groups.members.leave(member)
+    world.clock.advance(WEEK_MS - 1)
+    assert world.groups.expire() == {}
+    world.clock.advance(1)
+    assert world.groups.expire() == {"g": [A0, B0]}
+    world.directory.flusher.wait_durable()
+    for each in (world, world.after_power_loss()):
+        assert each.groups.groups() == []
+
+
+def test_a_group_with_members_loses_only_what_nobody_reads(world: World) -> None:
+    member = join(world)
+    world.groups.commit(member, {A0: 5, B0: 1}).result(0)
+    world.clock.advance(WEEK_MS)
+    assert world.groups.expire() == {"g": [B0]}
+    world.directory.flusher.wait_durable()
+    assert world.groups.committed("g") == {A0: 5}
+
+
+def test_what_a_transaction_is_about_to_commit_does_not_expire(world: World) -> None:
+    member = join(world)
+    world.groups.commit(member, {A0: 5, B0: 1}).result(0)
+    writer = world.writer("t", timeout_ms=900_000)
+    writer.send_offsets(member, {A0: 6})
+    world.groups.members.leave(member)
+    world.clock.advance(WEEK_MS)
+    assert world.groups.expire() == {"g": [B0]}
+    writer.commit()
+    assert world.groups.committed("g") == {A0: 6}
 
 
 # Reading beside the owner
@@ -212,6 +397,15 @@ def test_a_reader_beside_the_owner_sees_what_is_durable(world: World) -> None:
     world.coordination.step()
     world.directory.flusher.wait_durable()
     assert view(world).transactions == world.transactions.transactions()
+
+
+def test_a_reader_beside_the_owner_describes_groups_as_the_owner_does(world: World) -> None:
+    member = join(world)
+    world.groups.commit(member, {A0: 5}).result(0)
+    world.groups.commit(GroupMetadata(group_id="h"), {B0: 1}).result(0)
+    with ReadOnlyDirectory.open("/log", files=world.files) as directory:
+        described = read_group_descriptions(directory)
+    assert described == {name: world.groups.describe(name) for name in ("g", "h")}
 
 
 def view(world: World) -> CoordinationView:

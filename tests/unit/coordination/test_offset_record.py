@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from streamlog.coordination.consumer_protocol import decode_assignment, decode_subscription
 from streamlog.coordination.group_record import (
     GroupMember,
     GroupValue,
-    decode_assignment,
     decode_group,
-    encode_assignment,
     encode_group,
-    encode_subscription,
 )
 from streamlog.coordination.offset_record import (
     GroupKey,
@@ -111,13 +109,14 @@ def test_a_group_that_kafka_wrote_reads_and_writes_the_same() -> None:
                 client_host="/127.0.0.1",
                 rebalance_timeout_ms=300_000,
                 session_timeout_ms=45_000,
-                subscription=encode_subscription(["in"]),
-                assignment=encode_assignment(IN),
+                subscription=group.members[0].subscription,
+                assignment=group.members[0].assignment,
             ),
         ),
     )
     assert encode_group(group) == GROUP
-    assert decode_assignment(group.members[0].assignment) == IN
+    assert decode_subscription(group.members[0].subscription).topics == ("in",)
+    assert decode_assignment(group.members[0].assignment).partitions == tuple(IN)
 
 
 def test_an_empty_group_that_kafka_wrote_reads_and_writes_the_same() -> None:

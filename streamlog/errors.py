@@ -365,7 +365,9 @@ class ProtectedTopicError(TopicError):
 
 
 class PolicyViolationError(TopicError):
-    """The topic's configuration does not allow it (POLICY_VIOLATION)."""
+    """The topic's configuration does not allow it."""
+
+    kafka_error = "POLICY_VIOLATION"
 
     def __init__(self, topic: str, reason: str) -> None:
         self.reason = reason

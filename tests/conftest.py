@@ -49,9 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--sequences",
         type=int,
-        default=9,
+        default=8,
         metavar="N",
-        help="how many sequences of operations are run beside a real broker (9)",
+        help="how many sequences of operations are run beside a real broker (8)",
     )
 
 

@@ -36,6 +36,8 @@ from streamlog.record import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from broker import KafkaBroker
 
     from streamlog.storage import LogDirectory
@@ -50,11 +52,12 @@ COMMON = {
     "max.message.bytes": str(MAX_BYTES),
     "message.timestamp.after.max.ms": str((1 << 63) - 1),
 }
-PLAIN, COMPACTED, COMPACTED_AWAY = "plain", "compacted", "compacted-away"
+PLAIN, COMPACTED, COMPACTED_AWAY, RETAINED = "plain", "compacted", "compacted-away", "retained"
 CONFIGS = {
     PLAIN: COMMON,
     COMPACTED: COMMON | {"cleanup.policy": "compact"},
     COMPACTED_AWAY: COMMON | {"cleanup.policy": "compact", "delete.retention.ms": "0"},
+    RETAINED: COMMON,
 }
 NEVER, ALWAYS = "1.0", "0.0"
 """Of `min.cleanable.dirty.ratio`: a log is as dirty as that at most, or at least."""
@@ -62,8 +65,10 @@ MAX_SEQUENCE = (1 << 31) - 1
 WAIT_S = 30
 KAFKA_NAMES = {
     0: "",
+    1: "OFFSET_OUT_OF_RANGE",
     2: "CORRUPT_MESSAGE",
     10: "MESSAGE_TOO_LARGE",
+    44: "POLICY_VIOLATION",
     45: "OUT_OF_ORDER_SEQUENCE_NUMBER",
     47: "INVALID_PRODUCER_EPOCH",
     48: "INVALID_TXN_STATE",
@@ -130,7 +135,21 @@ class Clean:
     """One round of compaction, as far as the log can be cleaned now."""
 
 
-Operation = Produce | Marker | Lookup | Clean
+@dataclass(frozen=True)
+class DeleteRecords:
+    """Below the offset; -1 for all."""
+
+    offset: int
+
+
+@dataclass(frozen=True)
+class Retain:
+    """Deletes segments, the oldest first, until no more than so many bytes are left."""
+
+    retention_bytes: int
+
+
+Operation = Produce | Marker | Lookup | Clean | DeleteRecords | Retain
 
 
 @dataclass
@@ -147,7 +166,6 @@ class _Producer:
 def sequence(seed: int, length: int = 60) -> list[Operation]:
     """Mostly what good producers do, with a fault now and then."""
     rng = random.Random(seed)
-    compacted = kind_of(seed) != PLAIN
     now = FUTURE + rng.randrange(DAY_MS)
     producers = [
         _Producer(100 + each, epoch=rng.choice([0, 0, 3]), sequence=rng.choice([0, 0, 0, 1 << 20]))
@@ -161,26 +179,41 @@ def sequence(seed: int, length: int = 60) -> list[Operation]:
         if rng.random() < 0.15:
             now += ROLL_MS
             operations.append(_roll(number, now))
-        if compacted and number and number % (length // 3) == 0:
-            operations.append(Clean())
-        producer = rng.choice(producers)
-        kind = rng.random()
-        if kind < 0.12:
-            operations.append(Lookup(rng.randrange(FUTURE, now + 1000), "read_uncommitted"))
-        elif kind < 0.2:
-            special = rng.choice([EARLIEST, LATEST])
-            operations.append(Lookup(special, rng.choice(["read_committed", "read_uncommitted"])))
-        elif kind < 0.27:
-            operations.append(Produce(**_content(rng, now)))
-        elif kind < 0.45:
-            operations.append(_end(rng, producer))
-        elif kind < 0.58 and producer.sent:
-            operations.append(rng.choice(producer.sent[-7:]))
-        else:
-            operations.append(_produce(rng, producer, now))
-    if compacted:
-        operations += [_roll(length, now + ROLL_MS), Clean()]
-    return operations
+        if number and number % (length // 3) == 0:
+            operations += _shrink(rng, kind_of(seed), producers)
+        operations.append(_operation(rng, rng.choice(producers), now, number))
+    return [*operations, _roll(length, now + ROLL_MS), *_shrink(rng, kind_of(seed), producers)]
+
+
+def _operation(rng: random.Random, producer: _Producer, now: int, number: int) -> Operation:
+    kind = rng.random()
+    if kind < 0.12:
+        return Lookup(rng.randrange(FUTURE, now + 1000), "read_uncommitted")
+    if kind < 0.2:
+        special = rng.choice([EARLIEST, LATEST])
+        return Lookup(special, rng.choice(["read_committed", "read_uncommitted"]))
+    if kind < 0.24:
+        return DeleteRecords(rng.randrange(-1, number + 2))
+    if kind < 0.3:
+        return Produce(**_content(rng, now))
+    if kind < 0.47:
+        return _end(rng, producer)
+    if kind < 0.58 and producer.sent:
+        return rng.choice(producer.sent[-7:])
+    return _produce(rng, producer, now)
+
+
+def _shrink(rng: random.Random, kind: str, producers: list[_Producer]) -> list[Operation]:
+    """What the log is made smaller by. We keep what an open transaction reaches, Kafka does not."""
+    if kind in (COMPACTED, COMPACTED_AWAY):
+        return [Clean()]
+    if kind == RETAINED:
+        ends: list[Operation] = [
+            Marker(producer_id=each.producer_id, epoch=each.epoch, commit=False)
+            for each in producers
+        ]
+        return [*ends, Retain(rng.choice([500, 2000, 5000]))]
+    return []
 
 
 def _roll(number: int, now: int) -> Produce:
@@ -246,9 +279,10 @@ class OurLog:
         if kind != PLAIN:
             config = config | {"min.cleanable.dirty.ratio": ALWAYS}
         directory.create_topic(topic, 1, config)
-        self.cleaned_offset = 0
         self._directory = directory
         self._log = directory.partition(topic, 0)
+        self._steps = 0
+        directory.alter_config({"log.retention.check.interval.ms": "1"})
 
     def run(self, operation: Operation) -> Outcome:
         try:
@@ -279,11 +313,38 @@ class OurLog:
                 assert cleaner is not None
                 while cleaner.step(now_ms):
                     pass
-                self.cleaned_offset = cleaner.cleaned_offset(log.topic_partition)
-                return self.cleaned_offset
+                return cleaner.cleaned_offset(log.topic_partition)
+            case DeleteRecords(offset=offset):
+                name = log.topic_partition
+                return self._directory.delete_records({name: offset})[name]
+            case Retain(retention_bytes=size):
+                self._retain(str(size), now_ms)
+                self._retain("-1", now_ms)
+                return log.log_start_offset
+
+    def _retain(self, size: str, now_ms: int) -> None:
+        topic, _ = self._log.topic_partition
+        self._directory.alter_topic(topic, config={"retention.bytes": size})
+        self._steps += 2  # of the interval at which retention is checked
+        self._directory.housekeeper.step(now_ms + self._steps)
+
+    def agrees(self, operation: Operation, ours: Outcome, theirs: Outcome) -> bool:
+        """Whether both logs have the same outcome, but for what Kafka forgets after a deletion.
+
+        Its last stable offset may be that of a transaction's first record below the log's start.
+        And it looks a time up in the first segment only that is late enough: where the log starts
+        inside of it, behind the record that is, it finds nothing. We look on.
+        """
+        if ours == theirs or not isinstance(operation, Lookup) or theirs.error:
+            return ours == theirs
+        start = self._log.log_start_offset
+        if operation.timestamp == LATEST:
+            return ours.offset == start > theirs.offset
+        names = (path.stem for path in Path(self._log.directory).glob("*.log"))
+        return theirs.offset == -1 and start not in map(int, names)
 
     def survivors(self) -> list[tuple[object, ...]]:
-        return survivors(self._log.directory)
+        return survivors(self._log.directory, self._log.log_start_offset)
 
 
 class BrokersLog:
@@ -293,11 +354,12 @@ class BrokersLog:
         client.wait_leader(topic)
         self._admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         self._data_directory = broker.data_directory
+        self._path = broker.data_directory / f"{topic}-0"
         self._client = client
         self._topic = topic
 
-    def run(self, operation: Operation, cleaned_offset: int) -> Outcome:
-        """`cleaned_offset` is how far the log is to be cleaned, by now."""
+    def run(self, operation: Operation, expected: int) -> Outcome:
+        """`expected` is what a `Clean` or `Retain` is to reach; the broker is waited for."""
         client, topic = self._client, self._topic
         match operation:
             case Produce():
@@ -308,25 +370,49 @@ class BrokersLog:
                 offset = -1
             case Lookup(timestamp=timestamp, isolation=isolation):
                 error, offset = client.list_offset(topic, timestamp, isolation)
+            case DeleteRecords(offset=wanted):
+                error, offset = client.delete_records(topic, wanted)
+                self._wait_deleted(offset if not error else 0)
             case Clean():
-                error, offset = 0, self._clean(cleaned_offset)
+                ratio = "min.cleanable.dirty.ratio"
+                changes = ({ratio: ALWAYS}, {ratio: NEVER})
+                error, offset = 0, self._wait(self._cleaned_offset, expected, changes)
+            case Retain(retention_bytes=size):
+                changes = ({"retention.bytes": str(size)}, {"retention.bytes": "-1"})
+                error, offset = 0, self._wait(self._log_start_offset, expected, changes)
         return Outcome(KAFKA_NAMES.get(error, str(error)), -1 if error else offset)
 
-    def _clean(self, end: int) -> int:
-        """Lets the broker clean the log once, and returns how far it did."""
-        if self._cleaned_offset() == end:
-            return end  # nothing was to be done
-        self._alter(ratio=ALWAYS, max_bytes=1)
+    def _wait(
+        self,
+        value: Callable[[], int],
+        expected: int,
+        changes: tuple[dict[str, str], dict[str, str]],
+    ) -> int:
+        """The value when it is as expected, under a configuration that is taken back then."""
+        if value() == expected:
+            return expected  # nothing was to be done
+        there, back = changes
+        self._alter(there | {"max.message.bytes": "1"})
         deadline = time.monotonic() + WAIT_S
-        while self._cleaned_offset() != end and time.monotonic() < deadline:
+        while value() != expected and time.monotonic() < deadline:
             time.sleep(0.01)
-        self._alter(ratio=NEVER, max_bytes=MAX_BYTES)
+        self._alter(back | {"max.message.bytes": str(MAX_BYTES)})
         # Both take effect at once, but a while after the answer.
         damaged = encode_batch([b"k"], [b"v"], [FUTURE])
         damaged[-1] ^= 1
         while KAFKA_NAMES[self._client.produce(self._topic, damaged).error] == "MESSAGE_TOO_LARGE":
             assert time.monotonic() < deadline + WAIT_S
-        return self._cleaned_offset()
+        return value()
+
+    def _wait_deleted(self, start: int) -> None:
+        """Until no segment is wholly below the start: a lookup by time would stop at it."""
+        deadline = time.monotonic() + WAIT_S
+        while any(int(path.stem) <= start for path in sorted(self._path.glob("*.log"))[1:]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def _log_start_offset(self) -> int:
+        return self._client.list_offset(self._topic, EARLIEST).offset
 
     def _cleaned_offset(self) -> int:
         checkpoint = self._data_directory / "cleaner-offset-checkpoint"
@@ -334,8 +420,7 @@ class BrokersLog:
         offsets = [line.split()[2] for line in lines if line.startswith(f"{self._topic} 0 ")]
         return int(offsets[0]) if offsets else 0
 
-    def _alter(self, *, ratio: str, max_bytes: int) -> None:
-        values = {"min.cleanable.dirty.ratio": ratio, "max.message.bytes": str(max_bytes)}
+    def _alter(self, values: dict[str, str]) -> None:
         entries = [
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
             for name, value in values.items()
@@ -345,17 +430,22 @@ class BrokersLog:
         altered.result(WAIT_S)
 
     def survivors(self) -> list[tuple[object, ...]]:
-        return survivors(self._data_directory / f"{self._topic}-0")
+        return survivors(self._path, self._log_start_offset())
 
 
-def survivors(partition: Path | str) -> list[tuple[object, ...]]:
-    """Every batch in a partition's files; of a marker all but its time, which is the clock's."""
+def survivors(partition: Path | str, log_start_offset: int = 0) -> list[tuple[object, ...]]:
+    """Every batch in a partition's files; of a marker all but its time, which is the clock's.
+
+    Not what is below the start: when its files go is up to the housekeeping.
+    """
     found: list[tuple[object, ...]] = []
     for path in sorted(Path(partition).glob("*.log")):
         for event in scan(path.read_bytes()):
             if not isinstance(event, Batch):
                 continue  # the end, or zeros that are there in advance
             header = event.header
+            if header.last_offset < log_start_offset:
+                continue
             batch = (
                 path.stem,
                 header.base_offset,

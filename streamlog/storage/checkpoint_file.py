@@ -39,6 +39,12 @@ def encode_epochs(epochs: Mapping[int, int]) -> bytes:
     return _encode_lines([f"{epoch} {offset}" for epoch, offset in epochs.items()])
 
 
+def decode_epochs(content: bytes) -> dict[int, int]:
+    """Raises `ValueError` for a damaged file."""
+    pairs = [line.split(" ") for line in _decode_lines(content)]
+    return {int(epoch): int(offset) for epoch, offset in pairs}
+
+
 def _encode_lines(lines: list[str]) -> bytes:
     return "".join(f"{line}\n" for line in [VERSION, str(len(lines)), *lines]).encode()
 

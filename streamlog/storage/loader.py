@@ -140,6 +140,8 @@ class Loader:
             parsed = layout.parse_file_name(name)
             if parsed is not None:
                 self._offsets_of.setdefault(parsed[1], []).append(parsed[0])
+        below = [base for base in self._base_offsets() if base < bounds.recovery_point]
+        self._settled_offset = below[-1] if below and not writable else 0
 
     def load_clean(self) -> LoadedLog | None:
         """After a clean stop; None where the files are not what the checkpoints say."""
@@ -208,6 +210,8 @@ class Loader:
             swapped=self._swapped,
         )
         segment.take_size(self._files.size(segment.path))
+        if base_offset < self._settled_offset:
+            segment.settled_bytes = segment.size_bytes
         segment.has_aborted = base_offset in self._offsets_of.get(layout.TRANSACTION_INDEX, [])
         return segment
 

@@ -858,6 +858,7 @@ class LogDirectory:
             logs = [log for log in found if log is not None]
         for log in logs:
             log.config = topic.config
+            self._maybe_clean(log)
 
     def _tell(self, topic: str) -> None:
         for listener in self._listeners:

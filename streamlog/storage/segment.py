@@ -73,6 +73,8 @@ class Segment:
         self.has_aborted = False
         self.retired = False
         """Whether its files are another segment's now: only what is open can still be read."""
+        self.settled_bytes: int | None = None
+        """For who reads beside the owner: the size of the file for as long as it is this one's."""
         self.trusted_offset = ANY_OFFSET
         """Entries of the index files from this offset on are from before a crash."""
         self._pool = pool
@@ -153,8 +155,14 @@ class Segment:
         self.unsynced = False
 
     def _check_current(self) -> None:
-        """A reader may have come by when the files were renamed, and then it opened another's."""
-        if self.retired:
+        """A reader may have come by when the files were renamed, and then it opened another's.
+
+        In another process than the owner's only the size tells.
+        """
+        retired = self.retired
+        if not retired and self.settled_bytes is not None:
+            retired = self._pool.files.size(self.path) != self.settled_bytes
+        if retired:
             self._pool.forget(self)
             self._file = None
             raise FileNotFoundError(ENOENT, "compacted", self.path)

@@ -315,3 +315,16 @@ def test_a_segment_that_was_deleted_meanwhile_is_not_brought_back(
     assert step(disk)
     assert not disk.files.exists(first.path)
     assert not [name for name in files_of(disk) if name.count(".") > 1]
+
+
+def test_a_reader_beside_the_owner_never_takes_another_segments_file_for_its_own(
+    disk: Disk,
+) -> None:
+    fill(disk, *"abcabcabcabcabc")
+    with ReadOnlyDirectory.open(ROOT, files=disk.files, boot_id="first") as beside:
+        first = beside.partition("t", 0)._segments[0]  # pyright: ignore[reportPrivateUsage]
+        step(disk)
+        with pytest.raises(FileNotFoundError):
+            first.pread(61, 0)
+        with pytest.raises(FileNotFoundError):
+            _ = first.indexes

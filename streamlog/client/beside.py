@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streamlog.coordination.group_record import GroupValue
     from streamlog.files import Files
     from streamlog.storage import ReadableLog
-    from streamlog.topic import TopicDescription, TopicPartition
+    from streamlog.topic import ConfigEntry, TopicDescription, TopicPartition
 
 
 class BesideBroker:
@@ -53,6 +53,28 @@ class BesideBroker:
     def refresh(self) -> None:
         """Takes in what became durable since the last look."""
         self.directory.refresh()
+
+    @property
+    def changes(self) -> int:
+        """How often topics have changed so far."""
+        return self.directory.changes
+
+    def add_topic_listener(self, listener: Callable[[str], None]) -> None:
+        """Nobody tells a reader beside the owner: `changes` says whether something has."""
+
+    def remove_topic_listener(self, listener: Callable[[str], None]) -> None: ...
+
+    def topic_config(self, name: str) -> dict[str, ConfigEntry]:
+        self.refresh()
+        return self.directory.topic_config(name)
+
+    def config(self) -> dict[str, ConfigEntry]:
+        self.refresh()
+        return self.directory.config()
+
+    def sizes(self) -> dict[TopicPartition, int]:
+        self.refresh()
+        return self.directory.sizes()
 
     def topics(self) -> Mapping[str, TopicDescription]:
         self.refresh()

@@ -15,6 +15,7 @@ from streamlog.storage.housekeeper import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
     from os import PathLike
 
     from streamlog.client.contract import GroupDescription
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from streamlog.coordination import ProducerIdentity, TransactionMetadata
     from streamlog.files import Files
     from streamlog.storage import Durability, PartitionLog
-    from streamlog.topic import TopicDescription, TopicPartition
+    from streamlog.topic import ConfigEntry, TopicDescription, TopicPartition
 
 TRANSACTION_STEP_MS: Final = 1000
 EXPIRY_CHECK_MS: Final = 600_000
@@ -66,6 +67,7 @@ class Broker:
 
     @classmethod
     def open(
+        self._forget_offsets()
         cls,
         path: str | PathLike[str],
         *,
@@ -135,6 +137,21 @@ class Broker:
         self._expect_members()
         return member
 
+    def _forget_offsets(self) -> None:
+        """Of topics that are gone: one of the same name that is created one day begins anew.
+
+        At opening, too, as a crash may have come between the topic's end and this.
+        """
+        topics = self.directory.topics()
+        forgotten: list[Future[None]] = []
+        for group in self.group_coordinator.groups():
+            known = self.group_coordinator.committed_now(group)
+            gone = [partition for partition in known if partition.topic not in topics]
+            if gone:
+                forgotten.append(self.group_coordinator.delete_offsets(group, gone))
+        for future in forgotten:
+            future.result()
+
     def _expect_members(self) -> None:
         if self._expects_members:
             self.directory.housekeeper.wake(self._keep_groups)
@@ -186,6 +203,31 @@ class Broker:
             config,
             source_name=source_name,
             choose_marker=transactions.choose_marker,
+    @property
+    def changes(self) -> int:
+        """How often topics have changed so far."""
+        return self.directory.changes
+
+    def add_topic_listener(self, listener: Callable[[str], None]) -> None:
+        self.directory.add_topic_listener(listener)
+
+    def remove_topic_listener(self, listener: Callable[[str], None]) -> None:
+        self.directory.remove_topic_listener(listener)
+
+    def delete_topic(self, name: str) -> None:
+        """With the offsets that groups have committed for it, as Kafka does."""
+        self.directory.delete_topic(name)
+        self._forget_offsets()
+
+    def topic_config(self, name: str) -> dict[str, ConfigEntry]:
+        return self.directory.topic_config(name)
+
+    def config(self) -> dict[str, ConfigEntry]:
+        return self.directory.config()
+
+    def sizes(self) -> dict[TopicPartition, int]:
+        return self.directory.sizes()
+
         )
 
     def topic(self, name: str) -> TopicDescription:

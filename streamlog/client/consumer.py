@@ -18,6 +18,7 @@ from streamlog.errors import (
     NoOffsetError,
     OffsetOutOfRangeError,
     StreamlogError,
+    TopicDeletedError,
     did_you_mean,
 )
 from streamlog.serdes import RAW, serde_for
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from streamlog.client.contract import FetchedColumns, RebalanceCallback, Record
     from streamlog.client.groups import Member
     from streamlog.client.session import Session
+    from streamlog.topic import TopicDescription
 
 FETCH_BYTES: Final = 1 << 18
 """How much `poll` decodes ahead a partition."""
@@ -97,7 +99,10 @@ class EmbeddedConsumer:
         self._rebalancing = False
         self._topics_seen = 0.0
         self._subscribed = bool(topics)
-        counts = {topic: broker.topic(topic).partitions for topic in topics}
+        self._changes = broker.changes
+        self._topics = {topic: broker.topic(topic) for topic in topics}
+        self._appeared: set[TopicPartition] = set()
+        counts = {name: topic.partitions for name, topic in self._topics.items()}
         if counts and group is not None:
             membership = Membership(
                 group,
@@ -348,7 +353,7 @@ class EmbeddedConsumer:
         return {
             partition: reader.position
             for partition, reader in self._readers.items()
-            if reader.position != UNKNOWN_POSITION
+            if reader.position != UNKNOWN_POSITION and not reader.log.deleted
         }
 
     def _moved(self) -> dict[TopicPartition, int]:
@@ -378,6 +383,8 @@ class EmbeddedConsumer:
 
     def _rebalance(self) -> None:
         """Does what the group asks of this member, as far as it need not wait for others."""
+        if self._topics and self._changes != self._broker.changes:
+            self._look_at_changes()
         member = self._member
         if member is None or self._rebalancing:  # a callback may come here
             return
@@ -422,6 +429,31 @@ class EmbeddedConsumer:
             self._topics_seen = now
             member.look_at_topics()
 
+    def _look_at_changes(self) -> None:
+        """Takes in partitions that were added.
+
+        Raises `TopicDeletedError` for a topic that is gone, also if another has its name now.
+        """
+        changes, known = self._broker.changes, self._broker.topics()
+        topics: dict[str, TopicDescription] = {}
+        for name, topic in self._topics.items():
+            found = known.get(name)
+            if found is None or found.topic_id != topic.topic_id:
+                raise TopicDeletedError(name)
+            topics[name] = found
+            added = range(topic.partitions, found.partitions)
+            self._appeared.update(TopicPartition(name, number) for number in added)
+        self._topics, self._changes = topics, changes
+        self._topics_seen = 0.0  # for the group's leader, who divides what was added
+        if self._member is None:
+            self._take_over(
+                [TopicPartition(t, p) for t in topics for p in range(topics[t].partitions)]
+            )
+
+    def topic_changed(self, topic: str) -> None:
+        """Ends the wait that is under way: the next look finds out what it was."""
+        self._signal.fire()
+
     def _take_over(self, partitions: list[TopicPartition]) -> None:
         """Reads just these partitions from here on; those that stay keep their positions."""
         logs = {partition: self._broker.partition(partition) for partition in partitions}
@@ -456,6 +488,8 @@ class EmbeddedConsumer:
     def _start_position(self, reader: PartitionReader) -> int:
         if self._start == "error":
             raise NoOffsetError(reader.partition.topic, reader.partition.partition, self._group)
+        if reader.partition in self._appeared:  # all that is in it came after this consumer
+            return reader.log.log_start_offset
         return reader.log.log_start_offset if self._start == "earliest" else reader.end_offset
 
     def _check_open(self) -> None:

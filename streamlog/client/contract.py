@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 # At run time too, because users import these names from here.
-from streamlog.topic import Isolation, TopicDescription, TopicPartition
+from streamlog.topic import ConfigEntry, Isolation, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -363,6 +363,64 @@ class Log(Protocol):
 
     def topic(self, name: str) -> TopicDescription:
         """Raises `UnknownTopicError`."""
+        ...
+
+    def alter_topic(
+        self,
+        name: str,
+        *,
+        partitions: int | None = None,
+        config: Mapping[str, str | None] | None = None,
+    ) -> TopicDescription:
+        """Adds partitions, up to `partitions`, and changes configurations while the log runs.
+
+        A value of None takes a key back to its default. Running producers and consumers notice; a
+        consumer reads partitions that were added under it from their beginning. Records stay
+        where they are, so those of one key may be in two partitions then.
+
+        Raises `UnknownTopicError`, `InvalidPartitionsError` for fewer partitions than there are,
+        `InvalidConfigError`, and `ProtectedTopicError` for partitions of a topic of the log's own.
+        """
+        ...
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic, its records and the offsets that groups committed for it.
+
+        Clients that still read it get `TopicDeletedError`, also where a topic of that name is
+        created again.
+
+        Raises `UnknownTopicError`, `ProtectedTopicError`.
+        """
+        ...
+
+    def topic_config(self, name: str) -> dict[str, ConfigEntry]:
+        """Every configuration of a topic by Kafka's name, and who set it."""
+        ...
+
+    def config(self) -> dict[str, ConfigEntry]:
+        """Every configuration of the log, by the name that it has for Kafka's broker."""
+        ...
+
+    def alter_config(self, config: Mapping[str, str | None]) -> None:
+        """Changes the log's configuration while it runs; None takes a key back to its default.
+
+        Raises `InvalidConfigError`, with the near miss of a key that is unknown.
+        """
+        ...
+
+    def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Deletes the records below these offsets; -1 is the high watermark.
+
+        Returns the log start offsets then. What the records took up is free after the next check
+        of retention (`log.retention.check.interval.ms`) and `file.delete.delay.ms`.
+
+        Raises `OffsetOutOfRangeError` above the high watermark, `PolicyViolationError` for a topic
+        that is only compacted; nothing is deleted then.
+        """
+        ...
+
+    def sizes(self) -> dict[TopicPartition, int]:
+        """The bytes on the disk of every partition that was ever written."""
         ...
 
     def producer(

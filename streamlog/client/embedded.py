@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from streamlog.client.group_offsets import choose_offsets, measure_lag
 from streamlog.client.groups import check_offsets
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
+from streamlog.errors import ProtectedTopicError
 from streamlog.memory_files import files_in_memory, is_memory
+from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.files import Files
     from streamlog.storage import Durability, Truncation
-    from streamlog.topic import Isolation, TopicDescription, TopicPartition
+    from streamlog.topic import ConfigEntry, Isolation, TopicDescription
 
 INTERNAL_PREFIX = "__"
 
@@ -125,13 +128,60 @@ class EmbeddedLog:
     ) -> TopicDescription:
         """See the contract. Durable on return."""
         self._session.check_open()
-        if partitions < 1:
-            raise ValueError(f"topic {name!r} needs at least one partition, not {partitions}")
-        if partitions > MAX_PARTITIONS:
-            raise ValueError(f"topic {name!r}: {partitions} partitions are over {MAX_PARTITIONS}")
         broker = self._owner("create a topic")
-        texts = {key: str(value) for key, value in (config or {}).items()}
-        return broker.create_topic(name, partitions, texts, exist_ok=exist_ok)
+        _check_not_protected(name, "create it")
+        partitions = _check_partitions(name, partitions)
+        return broker.create_topic(name, partitions, _texts(config), exist_ok=exist_ok)
+
+    def alter_topic(
+        self,
+        name: str,
+        *,
+        partitions: int | None = None,
+        config: Mapping[str, str | None] | None = None,
+    ) -> TopicDescription:
+        """See the contract. Durable on return."""
+        self._session.check_open()
+        broker = self._owner("alter a topic")
+        if partitions is not None:
+            _check_not_protected(name, "add partitions to it")
+            partitions = _check_partitions(name, partitions)
+        changes = _texts_or_none(config)
+        return broker.directory.alter_topic(name, partitions=partitions, config=changes)
+
+    def delete_topic(self, name: str) -> None:
+        """See the contract. Durable on return."""
+        self._session.check_open()
+        broker = self._owner("delete a topic")
+        _check_not_protected(name, "delete it")
+        broker.delete_topic(name)
+
+    def topic_config(self, name: str) -> dict[str, ConfigEntry]:
+        self._session.check_open()
+        return self._broker.topic_config(name)
+
+    def config(self) -> dict[str, ConfigEntry]:
+        self._session.check_open()
+        return self._broker.config()
+
+    def alter_config(self, config: Mapping[str, str | None]) -> None:
+        """See the contract. Durable on return."""
+        self._session.check_open()
+        self._owner("change its configuration").directory.alter_config(_texts_or_none(config))
+
+    def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """See the contract. Durable on return."""
+        self._session.check_open()
+        broker = self._owner("delete records")
+        for partition in offsets:
+            _check_not_protected(partition[0], "delete its records")
+        return broker.directory.delete_records(
+            {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+        )
+
+    def sizes(self) -> dict[TopicPartition, int]:
+        self._session.check_open()
+        return self._broker.sizes()
 
     def adopt_topic(
         self,
@@ -356,3 +406,31 @@ class EmbeddedLog:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _check_partitions(topic: str, partitions: int) -> int:
+    """Raises `TypeError` for what is no whole number, and `ValueError`."""
+    try:
+        partitions = index(partitions)
+    except TypeError:
+        raise TypeError(
+            f"topic {topic!r}: a number of partitions is a whole number, not {partitions!r}"
+        ) from None
+    if partitions < 1:
+        raise ValueError(f"topic {topic!r} needs at least one partition, not {partitions}")
+    if partitions > MAX_PARTITIONS:
+        raise ValueError(f"topic {topic!r}: {partitions} partitions are over {MAX_PARTITIONS}")
+    return partitions
+
+
+def _check_not_protected(topic: str, attempted: str) -> None:
+    if topic.startswith(INTERNAL_PREFIX):
+        raise ProtectedTopicError(topic, attempted)
+
+
+def _texts(config: Mapping[str, str] | None) -> dict[str, str]:
+    return {key: str(value) for key, value in (config or {}).items()}
+
+
+def _texts_or_none(config: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    return {key: None if value is None else str(value) for key, value in (config or {}).items()}

@@ -120,6 +120,15 @@ class Queue:
         self.filling: list[Rows | None] = [None] * partitions
         self.full: list[Rows] = []
 
+    def resize(self, partitions: int, batch_bytes: int, max_batch_bytes: int) -> None:
+        """The topic was altered: what is queued stays where it is."""
+        self.partitions = partitions
+        self.batch_bytes = batch_bytes
+        self.max_batch_bytes = max_batch_bytes
+        self.sticky %= partitions
+        while len(self.filling) < partitions:
+            self.filling.append(None)
+
     def add(
         self,
         key: bytes | None,
@@ -177,7 +186,7 @@ class Queue:
     def take(self) -> list[Rows]:
         """All that is queued; rows of one partition in the order they were added."""
         taken = self.take_full()
-        for partition in range(self.partitions):
+        for partition in range(len(self.filling)):
             rows = self.filling[partition]
             if rows is not None:
                 taken.append(rows)

@@ -29,7 +29,12 @@ from streamlog.client.columns import (
 from streamlog.client.kernel import Queue, Rows
 from streamlog.client.transaction import ProducerTransaction
 from streamlog.coordination import INTERNAL_TOPICS
-from streamlog.errors import InvalidProducerEpochError, InvalidTopicError, StreamlogError
+from streamlog.errors import (
+    InvalidProducerEpochError,
+    InvalidTopicError,
+    StreamlogError,
+    TopicError,
+)
 from streamlog.serdes import RAW, serde_for
 from streamlog.topic import TopicPartition
 
@@ -274,7 +279,20 @@ class EmbeddedProducer:
             self._after_appending()
         queue = Queue(self, topic, partitions, min(self._batch_size, limit), limit)
         with self._lock:
-            return self._queues.setdefault(topic, queue)
+            queue = self._queues.setdefault(topic, queue)
+        self.topic_changed(topic)  # if it did meanwhile, nobody has told this queue
+        return queue
+
+    def topic_changed(self, topic: str) -> None:
+        """It was altered or deleted. What is sent to one that is gone has that error."""
+        queue = self._queues.get(topic)
+        if queue is None:
+            return
+        with suppress(TopicError):
+            partitions = self._broker.topic(topic).partitions
+            limit = self._broker.partition(TopicPartition(topic, 0)).config.max_message_bytes
+            with self._lock:
+                queue.resize(partitions, min(self._batch_size, limit), limit)
 
     def _take(self, take: Callable[[Queue], list[Rows]]) -> list[tuple[str, Rows]]:
         """What waits in the queues. A window is not asked for any more."""

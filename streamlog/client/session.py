@@ -25,6 +25,10 @@ class Client(Protocol):
         """The process was forked: refuse everything from here on, and take no lock."""
         ...
 
+    def topic_changed(self, topic: str) -> None:
+        """The topic was altered or deleted; from any thread."""
+        ...
+
 
 class Session:
     """What clients know of the log they came from. Usable from any thread.
@@ -42,6 +46,7 @@ class Session:
         self._clients: WeakSet[Client] = WeakSet()
         self._leftovers: deque[Callable[[], None]] = deque()
 
+        broker.add_topic_listener(self.topic_changed)
     def check_open(self) -> None:
         """Raises where the log can no longer be used; undoes what was left behind."""
         if self.forked:
@@ -64,6 +69,13 @@ class Session:
             self._clients.discard(client)
 
     def leave_behind(self, undo: Callable[[], None]) -> None:
+    def topic_changed(self, topic: str) -> None:
+        """Tells the clients; in the thread that altered or deleted the topic."""
+        with self._lock:
+            clients = list(self._clients)
+        for client in clients:
+            client.topic_changed(topic)
+
         """`undo` runs at the next call of anything; nothing is done here."""
         self._leftovers.append(undo)
 
@@ -95,3 +107,4 @@ class Session:
             errors.insert(0, error)
         if errors:
             raise errors[0]
+        self.broker.remove_topic_listener(self.topic_changed)

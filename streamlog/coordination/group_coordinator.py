@@ -79,6 +79,11 @@ class GroupCoordinator:
 
     # Groups
 
+    def committed_now(self, group: str) -> list[TopicPartition]:
+        """The partitions with a committed offset, whatever open transactions will change."""
+        with self._changed:
+            return list(self._store.offsets(group))
+
     def groups(self) -> list[str]:
         """Groups that have had a member, or have a committed offset."""
         with self._changed:

@@ -56,6 +56,7 @@ from streamlog.errors import (
     InvalidTransactionStateError,
     NotHangingError,
     StorageError,
+    TopicDeletedError,
     TransactionAbortedError,
     TransactionalIdInUseError,
     UnknownTransactionalIdError,
@@ -536,7 +537,8 @@ class TransactionCoordinator:
         try:
             for log in transaction.logs.values():
                 now_ms = self._clock.now_ms()
-                log.append_control(kind, producer_id, epoch, COORDINATOR_EPOCH, now_ms=now_ms)
+                with suppress(TopicDeletedError):  # and its data with it
+                    log.append_control(kind, producer_id, epoch, COORDINATOR_EPOCH, now_ms=now_ms)
         finally:
             for topic, number in transaction.logs:
                 if topic == OFFSETS_TOPIC:

@@ -27,6 +27,7 @@ nothing.
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
@@ -85,14 +86,28 @@ class DurableOffsetsReader:
         self._path = path
         self._content = b""
         self._offsets: dict[PartitionId, DurableOffset] = {}
+        self._places: dict[PartitionId, int] = {}
 
     def read(self) -> dict[PartitionId, DurableOffset]:
         """What the file says now; nothing where there is none."""
         content = read_file(self._files, self._path) if self._files.exists(self._path) else b""
         if content != self._content:
-            self._offsets = dict(slot for slot in decode_slots(content) if slot is not None)
+            slots = decode_slots(content)
+            self._offsets = dict(slot for slot in slots if slot is not None)
+            self._places = {slot[0]: place for place, slot in enumerate(slots) if slot is not None}
             self._content = content
         return self._offsets
+
+    def read_one(self, partition_id: PartitionId) -> DurableOffset | None:
+        """What the file says now of one partition, whose slot alone is read where it is known."""
+        place = self._places.get(partition_id)
+        if place is not None:
+            with suppress(FileNotFoundError), closing(self._files.open(self._path)) as file:
+                data = file.pread(SLOT_SIZE, FILE_HEADER.size + place * SLOT_SIZE)
+                slots = decode_slots(FILE_HEADER.pack(MAGIC, VERSION) + data)
+                if slots and slots[0] is not None and slots[0][0] == partition_id:
+                    return slots[0][1]
+        return self.read().get(partition_id)
 
 
 class DurableOffsetsWriter:

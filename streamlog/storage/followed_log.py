@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from streamlog.errors import CorruptLogError
+from streamlog.errors import CorruptLogError, TopicDeletedError
 from streamlog.storage import layout
 from streamlog.storage.readable_log import FetchedBatches, ReadableLog
 from streamlog.storage.replay import replay_batch
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from streamlog.storage.topic_config import TopicConfig
     from streamlog.topic import Isolation, TopicPartition
 
+ATTEMPTS: Final = 3
+"""The owner may delete and compact while the directory is being listed."""
+
 
 class FollowedLog(ReadableLog):
     """Goes through the headers of what the owner has made durable, and no further.
 
     So it knows open and aborted transactions without the owner's indexes, which are older than
-    the batches. `read` looks for more where it has nothing; `refresh` does so at once.
+    the batches. `read` looks for more where it has nothing; `refresh` does so at once. Where the
+    owner has deleted or compacted what this one knew, it begins anew with what `load` finds.
     """
 
     def __init__(
@@ -33,9 +37,11 @@ class FollowedLog(ReadableLog):
         directory: str,
         config: TopicConfig,
         pool: FilePool,
-        loaded: LoadedLog,
+        load: Callable[[], LoadedLog],
         durable_end: Callable[[], int],
     ) -> None:
+        """`load` raises `TopicDeletedError` where the topic is gone."""
+        loaded = load()
         super().__init__(
             topic_partition,
             loaded.segments,
@@ -47,6 +53,7 @@ class FollowedLog(ReadableLog):
         self._directory = directory
         self._config = config
         self._pool = pool
+        self._load = load
         self._durable_end = durable_end
 
     def read(
@@ -57,21 +64,70 @@ class FollowedLog(ReadableLog):
             self.refresh()
         return super().read(offset, max_bytes, isolation)
 
-    def refresh(self) -> None:
-        """Takes in what became durable since the last look."""
-        end = self._durable_end()
+    def refresh(self, end: int | None = None) -> None:
+        """Takes in what became durable since the last look; `end` is how far that is, if known.
+
+        Raises `TopicDeletedError`, and `CorruptLogError` for what is damaged or missing.
+        """
+        end = self._durable_end() if end is None else end
         with self._lock:
-            while self._log_end_offset < end:
-                segment = self._growing_segment()
-                try:
-                    self._follow(segment, end)
-                except CorruptLogError:
-                    # The zeros behind a segment that was full: its owner has begun the next one.
-                    if not self._has_next_segment():
-                        raise
+            if self._deleted:
+                raise TopicDeletedError(self.topic_partition.topic)
+            self._follow_or_begin_anew(end)
             moved = self._advance(self._log_end_offset)
         if moved:
             self._notify()
+
+    def advance_start(self, offset: int) -> None:
+        """The owner has deleted what is below `offset`."""
+        with self._lock:
+            self._log_start_offset = max(offset, self._log_start_offset)
+
+    def delete(self) -> None:
+        """The topic is gone: who reads from here on gets `TopicDeletedError`."""
+        with self._lock:
+            self._deleted = True
+        self._notify()
+
+    def _check_replaced(self, segments: list[Segment], error: FileNotFoundError) -> None:
+        """A file that is gone was deleted or compacted by the owner: looks what there is now."""
+        if not self._deleted and self._segments is segments:
+            with self._lock:
+                self._begin_anew()
+            self.refresh()
+
+    def _follow_or_begin_anew(self, end: int) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                if self._log_end_offset < self._log_start_offset:
+                    self._begin_anew()  # the owner has deleted what would be next
+                self._follow_to(end)
+                return
+            except FileNotFoundError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise CorruptLogError(error.filename, 0, "the file is gone") from error
+            except CorruptLogError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Under the lock. The high watermark stays: what was durable is durable."""
+        loaded = self._load()
+        self._segments, self._producers = loaded.segments, loaded.producers
+        self._log_start_offset = max(self._log_start_offset, loaded.log_start_offset)
+        self._log_end_offset = loaded.log_end_offset
+        self._cursors.clear()
+
+    def _follow_to(self, end: int) -> None:
+        while self._log_end_offset < end:
+            segment = self._growing_segment()
+            try:
+                self._follow(segment, end)
+            except CorruptLogError:
+                # The zeros behind a segment that was full: its owner has begun the next one.
+                if not self._has_next_segment():
+                    raise
 
     def close(self) -> None:
         """Closes the files."""

@@ -20,6 +20,7 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from streamlog.errors import CorruptLogError
 from streamlog.files import read_file
@@ -33,8 +34,6 @@ from streamlog.storage.segment import Segment
 from streamlog.storage.segment_swap import overlook_swaps, recover_swaps
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from streamlog.files import Files
     from streamlog.storage.file_pool import FilePool
     from streamlog.storage.topic_config import TopicConfig
@@ -95,6 +94,16 @@ def small_files(topic_id: UUID) -> dict[str, bytes]:
         layout.PARTITION_METADATA: f"version: 0\ntopic_id: {encoded_id}\n".encode(),
         layout.LEADER_EPOCH_CHECKPOINT: encode_epochs({0: 0}),
     }
+
+
+def read_topic_id(files: Files, directory: str) -> UUID | None:
+    """The topic that a partition's directory belongs to; None where it does not say."""
+    try:
+        content = read_file(files, os.path.join(directory, layout.PARTITION_METADATA)).decode()
+        encoded = dict(line.split(": ", 1) for line in content.splitlines())["topic_id"]
+        return UUID(bytes=base64.urlsafe_b64decode(encoded + "=="))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None  # it is written with the first checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +176,7 @@ class Loader:
         if not segments:
             if end > self._bounds.log_start_offset:
                 raise CorruptLogError(self._directory, 0, f"no segment below offset {end}")
-            return self._loaded([], ProducerState(self._topic_partition))
+            return self._loaded([], self._load_producers([], end))
         last = segments[-1]
         last.trusted_offset = end
         last.size_bytes = _position_behind(last, end)
@@ -238,7 +247,8 @@ class Loader:
                     start = offset
                     producers = ProducerState(self._topic_partition, entries)
                     break
-        replay_producers(producers, segments, start, end)
+        if segments:
+            replay_producers(producers, segments, start, end)
         producers.decide_below(end)
         return producers
 

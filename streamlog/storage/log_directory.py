@@ -157,6 +157,8 @@ class LogDirectory:
         self._threaded = threaded
         self._pool = FilePool(files)
         self._key = ""
+        self.changes = 0
+        """How often topics have changed since it was opened."""
         self._users = 0
         self._closing = False
         self._released = Event()
@@ -871,6 +873,8 @@ class LogDirectory:
             logs = dict(self._partitions)
         for log in logs.values():
             log.stop_writing()
+        with self._lock:
+            self.changes += 1
         self.flusher.flush_last(list(logs.values()))
         due = [log.take_last_checkpoint() for log in logs.values()]
         self.checkpoint([checkpoint for checkpoint in due if checkpoint is not None])

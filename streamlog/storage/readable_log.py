@@ -88,6 +88,11 @@ class ReadableLog:
         return f"<{type(self).__name__} {self.topic_partition} to {self._log_end_offset}>"
 
     @property
+    def deleted(self) -> bool:
+        """Whether its topic is gone; one of the same name is another."""
+        return self._deleted
+
+    @property
     def log_start_offset(self) -> int:
         """The first offset that can be read."""
         return self._log_start_offset

@@ -195,7 +195,6 @@ def test_a_wrong_argument_is_refused_where_it_is_sent(log, arguments):
 
 @pytest.mark.parametrize("topic", ["__consumer_offsets", "__transaction_state"])
 def test_the_coordinators_topics_are_not_written_to(log, topic):
-    log.create_topic(topic, 1)
     with log.producer() as producer:
         with pytest.raises(InvalidTopicError, match="only the log's coordinators"):
             producer.send(topic, key=b"not theirs", value=b"x")

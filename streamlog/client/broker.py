@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from streamlog.topic import ConfigEntry, TopicDescription, TopicPartition
 
 TRANSACTION_STEP_MS: Final = 1000
-EXPIRY_CHECK_MS: Final = 600_000
-"""Kafka's `offsets.retention.check.interval.ms`."""
 _brokers: dict[LogDirectory, Broker] = {}
 _brokers_lock = Lock()
 
@@ -165,7 +163,7 @@ class Broker:
 
     def _expire_offsets(self, now_ms: int) -> int:
         self.group_coordinator.expire()
-        return now_ms + EXPIRY_CHECK_MS
+        return now_ms + self.directory.log_config.offsets_retention_check_interval_ms
 
     def group_descriptions(self) -> dict[str, GroupDescription]:
         found: dict[str, GroupDescription] = {}

@@ -114,12 +114,12 @@ class Member:
             return self._membership.metadata()
 
     def leave(self) -> None:
-        """A static member stays in the group until its session ends. Twice is once."""
+        """A static member that was in the group stays until its session ends. Twice is once."""
         if self.is_closed:
             return
         self.is_closed = True
         self._groups.discard(self)
-        if not self.is_static:
+        if not (self.is_static and self.has_joined):
             self._depart()
 
     # Any thread

@@ -185,6 +185,7 @@ class ClassicGroup:
     def __init__(self, group: str, *, limits: GroupLimits | None = None) -> None:
         self.group = group
         self.limits = limits or GroupLimits()
+        """May be replaced at any time."""
         self.state = GroupState.EMPTY
         self.since_ms = -1
         """Since when it is in its state; -1: not known."""
@@ -204,11 +205,9 @@ class ClassicGroup:
         self._sync_due_ms: int | None = None
 
     @classmethod
-    def restore(
-        cls, group: str, value: GroupValue, *, now_ms: int, limits: GroupLimits | None = None
-    ) -> ClassicGroup:
+    def restore(cls, group: str, value: GroupValue, *, now_ms: int) -> ClassicGroup:
         """The group that a record tells of; its members' sessions begin anew."""
-        self = cls(group, limits=limits)
+        self = cls(group)
         self.generation, self.since_ms = value.generation, value.since_ms
         self.protocol_type = value.protocol_type or None
         self.protocol, self.leader = value.protocol, value.leader

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from threading import Condition
 from typing import TYPE_CHECKING, Final
 
+from streamlog.coordination.classic_group import GroupLimits
 from streamlog.coordination.group_members import GroupMembers
 from streamlog.coordination.group_record import decode_group, encode_group
 from streamlog.coordination.group_view import describe_group
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from streamlog.storage import LogDirectory
     from streamlog.topic import TopicPartition
 
-MAX_METADATA_BYTES: Final = 4096
-OFFSETS_RETENTION_MS: Final = 7 * 24 * 3_600_000
+MINUTE_MS: Final = 60_000
 NOWHERE: Final = -1
 """The place of a record that is about to be appended."""
 
@@ -59,9 +59,7 @@ class GroupCoordinator:
         self._topic = InternalTopic(directory, OFFSETS_TOPIC)
         self._changed = Condition()
         self._store = OffsetStore()
-        self.members = GroupMembers(clock, self._write_group)
-        self.offsets_retention_ms = OFFSETS_RETENTION_MS
-        """`offsets.retention.minutes`."""
+        self.members = GroupMembers(clock, self._write_group, self._limits)
 
     def open(self) -> None:
         """Loads what is committed, and what transactions without a marker are about to.
@@ -142,8 +140,9 @@ class GroupCoordinator:
                     offsets = self._store.offsets(name)
                     pending = self._store.pending(name)
                 now_ms = self._clock.now_ms()
+                retention_ms = self._directory.log_config.offsets_retention_minutes * MINUTE_MS
                 expired = choose_expired(
-                    group, offsets, pending, now_ms=now_ms, retention_ms=self.offsets_retention_ms
+                    group, offsets, pending, now_ms=now_ms, retention_ms=retention_ms
                 )
                 if expired is None:
                     continue
@@ -166,10 +165,13 @@ class GroupCoordinator:
         """Commits offsets on their own; done, and to be seen, when they are durable.
 
         Raises what `ClassicGroup.check_commit` raises for who may not commit, and `ValueError`
-        for more metadata than Kafka's offset.metadata.max.bytes; nothing is written then.
+        for more metadata than `offset.metadata.max.bytes`; nothing is written then.
         """
-        if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
-            raise ValueError(f"offset metadata of {size} bytes is over {MAX_METADATA_BYTES}")
+        longest = self._directory.log_config.offset_metadata_max_bytes
+        if (size := len(metadata.encode())) > longest:
+            raise ValueError(
+                f"offset metadata of {size} bytes is over {longest} (offset.metadata.max.bytes)"
+            )
         with self.members.committing(group, transactional=False):
             now_ms = self._clock.now_ms()
             return self._write_offsets(
@@ -291,6 +293,15 @@ class GroupCoordinator:
             if still := self._store.pending_in(home, identity.producer_id):
                 placed = still | _stored(offsets, base_offset)
                 self._store.set_pending(home, identity.producer_id, placed)
+
+    def _limits(self) -> GroupLimits:
+        config = self._directory.log_config
+        return GroupLimits(
+            min_session_timeout_ms=config.group_min_session_timeout_ms,
+            max_session_timeout_ms=config.group_max_session_timeout_ms,
+            initial_rebalance_delay_ms=config.group_initial_rebalance_delay_ms,
+            max_size=config.group_max_size,
+        )
 
     def _write_group(self, group: str, value: GroupValue) -> None:
         """Not waited for: the members of a generation that a crash forgets end with the process."""

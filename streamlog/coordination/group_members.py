@@ -40,31 +40,25 @@ class GroupMembers:
     are given when it is free: by the thread whose request, or whose `step`, made them due.
     """
 
-    def __init__(self, clock: Clock, write: Callable[[str, GroupValue], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        write: Callable[[str, GroupValue], None],
+        limits: Callable[[], GroupLimits] = GroupLimits,
+    ) -> None:
         self._clock = clock
         self._write = write
+        self._limits = limits
         self._lock = Lock()
         self._groups: dict[str, ClassicGroup] = {}
-        self._limits = GroupLimits()
         self._last_step_ms: int | None = None
         self.on_rebalance: Callable[[str, RebalanceStarted], None] | None = None
         """Told of a group and its members that have to join again; in any thread."""
 
-    @property
-    def limits(self) -> GroupLimits:
-        return self._limits
-
-    @limits.setter
-    def limits(self, limits: GroupLimits) -> None:
-        with self._lock:
-            self._limits = limits
-            for group in self._groups.values():
-                group.limits = limits
-
     def load(self, name: str, value: GroupValue) -> None:
         """A group as its last record tells; members of a process that has ended are gone."""
         now_ms = self._clock.now_ms()
-        group = ClassicGroup.restore(name, value, now_ms=now_ms, limits=self._limits)
+        group = ClassicGroup.restore(name, value, now_ms=now_ms)
         with self._lock:
             self._groups[name] = group
         for member in value.members:
@@ -83,7 +77,8 @@ class GroupMembers:
                 decisions.append(JoinAnswer(ticket=respond, error=error))
                 return
             if group is None:
-                group = self._groups[name] = ClassicGroup(name, limits=self._limits)
+                group = self._groups[name] = ClassicGroup(name)
+            group.limits = self._limits()
             decisions += group.join(request, respond, self._clock.now_ms())
 
     def sync(self, name: str, request: SyncRequest, respond: Callable[[SyncAnswer], None]) -> None:

@@ -45,6 +45,7 @@ class Consumers(RuleBasedStateMachine):
                 group="g",
                 assignors=self.assignors,
                 group_instance_id=f"static-{slot}" if static else None,
+                session_timeout_ms=6_000,
             )
 
     @rule(slot=SLOTS, times=st.integers(1, 3))
@@ -79,7 +80,7 @@ class Consumers(RuleBasedStateMachine):
     def teardown(self) -> None:
         """What is left goes to whoever is there, once the sessions of static members are over."""
         self.open(0, static=False)
-        for _ in range(60):
+        for _ in range(30):
             for slot in list(self.consumers):
                 self.poll(slot, 3)
             self.let_a_second_pass()

@@ -198,7 +198,7 @@ def join(world: World, group: str = "g", **options: Any) -> GroupMetadata:
     members = world.groups.members
     members.join(group, request, answers.append)
     joined = answers.pop()
-    assert joined.error is None
+    assert joined.error is None, joined.error
     assignment = encode_assignment(Assignment(partitions=(A0, A1)))
     request = SyncRequest(
         member_id=joined.member_id,
@@ -338,6 +338,25 @@ def test_offsets_are_set_only_where_no_member_would_miss_it(world: World) -> Non
     with pytest.raises(NonEmptyGroupError):
         world.groups.alter_offsets("g", {A0: 2})
     assert world.after_power_loss().groups.committed("g") == {A0: 1}
+
+
+def test_the_logs_configuration_rules_groups_as_it_is_now(world: World) -> None:
+    world.directory.alter_config(
+        {
+            "group.max.session.timeout.ms": "10000",
+            "offsets.retention.minutes": "1",
+            "offset.metadata.max.bytes": "3",
+        }
+    )
+    with pytest.raises(AssertionError, match="between 6000"):
+        join(world)
+    member = join(world, session_timeout_ms=10_000)
+    with pytest.raises(ValueError, match="4 bytes is over 3"):
+        world.groups.commit(member, {A0: 5}, metadata="four")
+    world.groups.commit(member, {A0: 5}).result(0)
+    world.groups.members.leave(member)
+    world.clock.advance(60_000)
+    assert world.groups.expire() == {"g": [A0]}
 
 
 # Expiry

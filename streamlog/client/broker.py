@@ -55,6 +55,7 @@ class Broker:
             clock=directory.clock,
             topic=directory.topic,
         )
+        self._forget_offsets()
         self._expects_transactions = False
         self._expects_members = False
         self._users = 0
@@ -65,7 +66,6 @@ class Broker:
 
     @classmethod
     def open(
-        self._forget_offsets()
         cls,
         path: str | PathLike[str],
         *,
@@ -125,16 +125,6 @@ class Broker:
         """Every transactional id, by name."""
         return self.transactions.transactions()
 
-    def _end_transactions(self, now_ms: int) -> int:
-        self.transactions.step()
-        return now_ms + TRANSACTION_STEP_MS
-
-    def enlist(self, membership: Membership, wake: Callable[[], None]) -> Member:
-        """A consumer that joins a group; from here on the housekeeper sends its heartbeats."""
-        member = self.groups.add(membership, wake)
-        self._expect_members()
-        return member
-
     def _forget_offsets(self) -> None:
         """Of topics that are gone: one of the same name that is created one day begins anew.
 
@@ -149,6 +139,16 @@ class Broker:
                 forgotten.append(self.group_coordinator.delete_offsets(group, gone))
         for future in forgotten:
             future.result()
+
+    def _end_transactions(self, now_ms: int) -> int:
+        self.transactions.step()
+        return now_ms + TRANSACTION_STEP_MS
+
+    def enlist(self, membership: Membership, wake: Callable[[], None]) -> Member:
+        """A consumer that joins a group; from here on the housekeeper sends its heartbeats."""
+        member = self.groups.add(membership, wake)
+        self._expect_members()
+        return member
 
     def _expect_members(self) -> None:
         if self._expects_members:
@@ -191,16 +191,6 @@ class Broker:
     ) -> TopicDescription:
         return self.directory.create_topic(name, partitions, config, exist_ok=exist_ok)
 
-    def adopt_topic(
-        self, name: str, source: str, config: Mapping[str, str], source_name: str | None
-    ) -> TopicDescription:
-        transactions = ForeignTransactions(source)
-        return self.directory.adopt_topic(
-            name,
-            source,
-            config,
-            source_name=source_name,
-            choose_marker=transactions.choose_marker,
     @property
     def changes(self) -> int:
         """How often topics have changed so far."""
@@ -226,6 +216,16 @@ class Broker:
     def sizes(self) -> dict[TopicPartition, int]:
         return self.directory.sizes()
 
+    def adopt_topic(
+        self, name: str, source: str, config: Mapping[str, str], source_name: str | None
+    ) -> TopicDescription:
+        transactions = ForeignTransactions(source)
+        return self.directory.adopt_topic(
+            name,
+            source,
+            config,
+            source_name=source_name,
+            choose_marker=transactions.choose_marker,
         )
 
     def topic(self, name: str) -> TopicDescription:

@@ -45,8 +45,8 @@ class Session:
         self._closing = False
         self._clients: WeakSet[Client] = WeakSet()
         self._leftovers: deque[Callable[[], None]] = deque()
-
         broker.add_topic_listener(self.topic_changed)
+
     def check_open(self) -> None:
         """Raises where the log can no longer be used; undoes what was left behind."""
         if self.forked:
@@ -68,7 +68,6 @@ class Session:
         with self._lock:
             self._clients.discard(client)
 
-    def leave_behind(self, undo: Callable[[], None]) -> None:
     def topic_changed(self, topic: str) -> None:
         """Tells the clients; in the thread that altered or deleted the topic."""
         with self._lock:
@@ -76,6 +75,7 @@ class Session:
         for client in clients:
             client.topic_changed(topic)
 
+    def leave_behind(self, undo: Callable[[], None]) -> None:
         """`undo` runs at the next call of anything; nothing is done here."""
         self._leftovers.append(undo)
 
@@ -101,10 +101,10 @@ class Session:
             except Exception as error:  # the others still have to be closed
                 errors.append(error)
         self.closed = True
+        self.broker.remove_topic_listener(self.topic_changed)
         try:
             self.broker.close()
         except Exception as error:
             errors.insert(0, error)
         if errors:
             raise errors[0]
-        self.broker.remove_topic_listener(self.topic_changed)

@@ -146,6 +146,8 @@ class LogDirectory:
             has_ended=lambda: self.flusher.failure is not None,
         )
         self._cleans = False
+        self.changes = 0
+        """How often topics have changed since it was opened."""
         self.strays: list[str] = []
         """Directories of partitions that no topic has; they are left alone, see `create_topic`."""
         self._deletions = Deletions(files, self._delete_later)
@@ -157,8 +159,6 @@ class LogDirectory:
         self._threaded = threaded
         self._pool = FilePool(files)
         self._key = ""
-        self.changes = 0
-        """How often topics have changed since it was opened."""
         self._users = 0
         self._closing = False
         self._released = Event()
@@ -863,6 +863,8 @@ class LogDirectory:
             self._maybe_clean(log)
 
     def _tell(self, topic: str) -> None:
+        with self._lock:
+            self.changes += 1
         for listener in self._listeners:
             listener(topic)
 
@@ -873,8 +875,6 @@ class LogDirectory:
             logs = dict(self._partitions)
         for log in logs.values():
             log.stop_writing()
-        with self._lock:
-            self.changes += 1
         self.flusher.flush_last(list(logs.values()))
         due = [log.take_last_checkpoint() for log in logs.values()]
         self.checkpoint([checkpoint for checkpoint in due if checkpoint is not None])

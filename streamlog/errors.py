@@ -199,9 +199,12 @@ class CorruptLogError(StorageError):
 class DirectoryLockedError(StorageError):
     """Another process owns the log directory."""
 
-    def __init__(self, path: str | PathLike[str], pid: int | None) -> None:
+    def __init__(self, path: str | PathLike[str], pid: int | None, *, running: bool = True) -> None:
         self.pid = pid
         owner = f"process {pid}" if pid is not None else "another process"
+        if not running:
+            owner += " (not to be seen from here: it ended and a child of it goes on, or it runs in"
+            owner += " another container)"
         super().__init__(
             path,
             f"the log is open in {owner}; a directory has one writing owner. Stop that process, "

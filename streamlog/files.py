@@ -22,6 +22,7 @@ import os
 import resource
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Bytes = bytes | bytearray | memoryview
 OpenMode = Literal["read", "write", "create"]
 MAX_OPEN_FILES: Final = 10240  # macOS takes no more
+LOOKERS_WAIT_S: Final = 5.0
+LOOK_AGAIN_S: Final = 0.001
 
 
 class File(Protocol):
@@ -237,15 +240,52 @@ else:
 
 
 class OsLock:
-    """An `flock` on a file; the file stays."""
+    """An `flock` on a file; the file stays.
+
+    A forked child would keep it, as the lock is the open file's and not the process's; so each
+    child closes what it has got of it, which leaves the parent's lock alone.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        _held_locks[self] = None
 
     def release(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            _held_locks.pop(self, None)
             os.close(descriptor)
+
+
+_held_locks: dict[OsLock, None] = {}
+
+
+def _drop_locks() -> None:
+    """In a forked child."""
+    for lock in list(_held_locks):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_drop_locks)
+
+
+def _lock_alone(descriptor: int) -> None:
+    """Raises `BlockingIOError` where an owner holds the lock.
+
+    Who only looks whether there is an owner (`streamlog info`) holds a shared lock for a moment;
+    that one is waited for.
+    """
+    deadline = time.monotonic() + LOOKERS_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises: it is an owner
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK_AGAIN_S)
 
 
 class OsFiles:
@@ -296,7 +336,7 @@ class OsFiles:
     def lock(self, path: str, content: bytes) -> Lock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_alone(descriptor)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, content, 0)
         except BaseException:

@@ -300,3 +300,13 @@ _numbers = count()
 # Weakly: a name that nobody has open is free again.
 _named: WeakValueDictionary[str, MemoryFiles] = WeakValueDictionary()
 _named_lock = Mutex()
+
+
+def _forget_names() -> None:
+    """In a forked child: the parent's logs are not the child's, and the lock may be held."""
+    global _named_lock
+    _named_lock = Mutex()
+    _named.clear()
+
+
+os.register_at_fork(after_in_child=_forget_names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
 TRANSACTION_STEP_MS: Final = 1000
 _brokers: dict[LogDirectory, Broker] = {}
 _brokers_lock = Lock()
+
+
+def _forget_brokers() -> None:
+    """In a forked child: the parent's logs are not the child's, and the lock may be held."""
+    global _brokers_lock
+    _brokers_lock = Lock()
+    _brokers.clear()
+
+
+os.register_at_fork(after_in_child=_forget_brokers)
 
 
 class Broker:

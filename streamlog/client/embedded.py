@@ -385,10 +385,13 @@ class EmbeddedLog:
     def close(self) -> None:
         """Closes producers and consumers, writes everything and stops. Twice is once.
 
-        Raises the first error that this meets, after everything is closed.
+        Raises the first error that this meets, after everything is closed. Other threads may be
+        in the middle of anything: what they had sent is written, and their iterations end.
         """
-        lifetime.unregister(self._session)
-        self._session.close()
+        try:
+            self._session.close()
+        finally:
+            lifetime.unregister(self._session)
 
     def _owner(self, attempted: str) -> Broker:
         """Raises `DirectoryAccessError` where the log can only be read."""

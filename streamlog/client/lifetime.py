@@ -30,7 +30,7 @@ def unregister(session: Session) -> None:
 def _close_all() -> None:
     """The latest first; all of them, whatever one raises. Python prints the error."""
     with ExitStack() as stack:
-        for session in _open_sessions:
+        for session in list(_open_sessions):  # daemon threads may be opening and closing
             stack.callback(session.close)
         _open_sessions.clear()
 

@@ -95,6 +95,7 @@ class EmbeddedProducer:
         self._missed = False
         self._first_error: BaseException | None = None
         self._refuse: Callable[[str], None] | None = None
+        self._closing = False
         self._closed = False
         self._transaction: ProducerTransaction | None = None
         if transactional_id is not None:
@@ -182,6 +183,8 @@ class EmbeddedProducer:
 
     def wait_rows(self, rows: Rows, timeout: float | None) -> None:
         """For handles: returns when the rows are done; raises `TimeoutError`."""
+        if self._session.forked:  # nobody will ever complete them, nor let go of the lock
+            self._session.check_open()
         with self._completed:
             if not self._completed.wait_for(lambda: rows.done, timeout):
                 raise TimeoutError(f"the record is not durable after {timeout} s")
@@ -224,8 +227,15 @@ class EmbeddedProducer:
 
     def close(self) -> None:
         """See the contract. Twice is once. Raises the first error that `flush` did not raise."""
-        if self._closed or self._session.forked:
+        if self._session.forked:
             return
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            if self._transaction is None:
+                # Before the flush: what another thread would queue behind it would wait for ever.
+                self._refuse = self._refuse_closed
         try:
             if self._transaction is None:
                 self.flush()

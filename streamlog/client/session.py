@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
@@ -41,8 +41,9 @@ class Session:
         self.broker = broker
         self.closed = False
         self.forked = False
-        self._lock = Lock()  # guards the clients and whether they are being closed
+        self._closing_lock = RLock()  # held while the log is closed
         self._closing = False
+        self._lock = Lock()  # guards the clients
         self._clients: WeakSet[Client] = WeakSet()
         self._leftovers: deque[Callable[[], None]] = deque()
         broker.add_topic_listener(self.topic_changed)
@@ -86,25 +87,35 @@ class Session:
             client.abandon()
 
     def close(self) -> None:
-        """Closes the clients, then the broker; twice is once. Raises their first error."""
+        """Closes the clients, then the broker; twice is once. Raises their first error.
+
+        Waits for another thread that is closing. Ctrl-C ends the wait for one client; the rest is
+        closed all the same before it is raised.
+        """
         if self.forked:
             return
-        with self._lock:
-            if self._closing:
+        with self._closing_lock:
+            if self._closing:  # done, or in this very thread: a signal's handler
                 return
             self._closing = True
+            self._close_all()
+
+    def _close_all(self) -> None:
+        errors: list[BaseException] = []
+        with self._lock:
             clients = list(self._clients)
-        errors: list[Exception] = []
         for client in clients:
             try:
                 client.close()
-            except Exception as error:  # the others still have to be closed
+            except BaseException as error:  # the others still have to be closed
                 errors.append(error)
         self.closed = True
         self.broker.remove_topic_listener(self.topic_changed)
         try:
             self.broker.close()
-        except Exception as error:
+        except BaseException as error:
             errors.insert(0, error)
+        # An interruption before any error: the caller must not take it for one.
+        errors.sort(key=lambda error: isinstance(error, Exception))
         if errors:
             raise errors[0]

@@ -81,4 +81,6 @@ class Signal:
 
     def _detach(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
-            self._sources.pop(partition).remove_listener(self._listener)
+            source = self._sources.pop(partition, None)
+            if source is not None:  # the log may be closing the consumer in another thread
+                source.remove_listener(self._listener)

@@ -99,6 +99,17 @@ def read_boot_id() -> str:
         return ""
 
 
+def is_running(pid: int | None) -> bool:
+    """Whether there is a process of that number, as far as one can be seen from here."""
+    try:
+        os.kill(pid or 0, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
 def package_version() -> str:
     from importlib.metadata import PackageNotFoundError, version  # slow to import, seldom needed
 

@@ -65,6 +65,7 @@ from streamlog.storage.housekeeper import Housekeeper
 from streamlog.storage.identity import (
     Session,
     check_format,
+    is_running,
     read_boot_id,
     read_session,
     write_meta_properties,
@@ -106,6 +107,16 @@ METADATA_READ_BYTES: Final = 1 << 20
 METADATA_PARTITION: Final = TopicPartition(METADATA_TOPIC, 0)
 _open_directories: dict[str, LogDirectory] = {}
 _open_lock = Lock()
+
+
+def _forget_directories() -> None:
+    """In a forked child: the parent's logs are not the child's, and the lock may be held."""
+    global _open_lock
+    _open_lock = Lock()
+    _open_directories.clear()
+
+
+os.register_at_fork(after_in_child=_forget_directories)
 
 
 class LogDirectory:
@@ -584,9 +595,8 @@ class LogDirectory:
             return self._files.lock(path, f"{os.getpid()}\n".encode())
         except BlockingIOError:
             content = read_file(self._files, path).strip()
-            raise DirectoryLockedError(
-                self.root, int(content) if content.isdigit() else None
-            ) from None
+            pid = int(content) if content.isdigit() else None
+            raise DirectoryLockedError(self.root, pid, running=is_running(pid)) from None
 
     def _load_all(self) -> None:
         files, root = self._files, self.root

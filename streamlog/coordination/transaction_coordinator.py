@@ -125,7 +125,8 @@ class TransactionCoordinator:
             if metadata.unfinished:
                 transaction.hold(complete(metadata, now_ms=now_ms))
             elif metadata.state is TransactionState.ONGOING:
-                transaction.hold(abandon(metadata, now_ms=now_ms))
+                new_id = self._id_if_exhausted(transaction)
+                transaction.hold(abandon(metadata, now_ms=now_ms, new_producer_id=new_id))
             self._log.write_held(transaction, now_ms=now_ms)
 
     # Producers

@@ -324,19 +324,15 @@ def complete(current: TransactionMetadata, *, now_ms: int) -> TransactionMetadat
     )
 
 
-def abandon(current: TransactionMetadata, *, now_ms: int) -> TransactionMetadata:
-    """What recovery makes of an open transaction: aborted, by markers of its own epoch.
+def abandon(
+    current: TransactionMetadata, *, now_ms: int, new_producer_id: int = NO_PRODUCER_ID
+) -> TransactionMetadata:
+    """What recovery makes of an open transaction: aborted, without a record of the decision.
 
-    Nobody is alive to be fenced, and whoever comes next bumps the epoch.
+    Its markers have its own epoch, because nobody is alive to be fenced.
     """
-    assert current.state is TransactionState.ONGOING, current
-    return replace(
-        current,
-        state=TransactionState.COMPLETE_ABORT,
-        partitions=(),
-        last_update_ms=now_ms,
-        committing=False,
-    )
+    prepared = prepare(current, commit=False, now_ms=now_ms, new_producer_id=new_producer_id)
+    return complete(prepared, now_ms=now_ms)
 
 
 def settles(prepared: TransactionMetadata, partition: TopicPartition, open_epoch: int) -> bool:

@@ -41,6 +41,9 @@ CUTS_IN_CI = 500
 RECOVERY_CUTS_IN_CI = 60
 PARTITIONS = [TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("b", 0)]
 SOURCE = TopicPartition("source", 0)
+NAMES = ("alpha", "beta", "gamma", "delta")
+HANGING = ProducerIdentity(1_000_000, 5)
+WEEK_MS = 7 * 24 * 60 * 60 * 1000
 SMALL = {"segment.bytes": "600", "index.interval.bytes": "150"}
 Script = Iterator[Future[ProducerIdentity] | None]
 
@@ -151,6 +154,7 @@ class Workload:
     def new_attempt(self, producer: str, identity: ProducerIdentity) -> Attempt:
         attempt = Attempt(len(self.attempts), producer, identity)
         self.attempts.append(attempt)
+        self.files.note(("identity", attempt.number))
         return attempt
 
     def run(self) -> None:
@@ -165,6 +169,8 @@ class Workload:
         )
         self.commit_plainly(7)
         self.time_out(gamma)
+        self.abort_as_operator(beta)
+        self.abort_what_hangs(alpha)
         beta.send(*PARTITIONS)
         alpha.send(*PARTITIONS[:2])
         alpha.send_offset()
@@ -181,6 +187,7 @@ class Workload:
         alpha, gamma = Writer(self, "alpha"), Writer(self, "gamma")
         self.together(self.back_to_back(alpha, 2), self.offsets_mostly(gamma, 2))
         self.commit_plainly(8)
+        self.expire("delta")
         gamma.send(*PARTITIONS)
         gamma.send_offset()
         self.directory.flusher.wait_durable()
@@ -246,6 +253,46 @@ class Workload:
             self.clock.advance(1_000)
         assert self.directory.open_transactions() == {}
         writer.end(commit=False).result(0)
+
+    def abort_as_operator(self, writer: Writer) -> None:
+        writer.send(*PARTITIONS)
+        writer.send_offset()
+        self.coordination.transactions.abort(writer.name)
+        assert self.directory.open_transactions() == {}
+        writer.end(commit=False).result(0)
+
+    def abort_what_hangs(self, writer: Writer) -> None:
+        """A commit behind what hangs is seen when that is aborted, and is there before."""
+        now_ms = self.clock.now_ms()
+        batch = encode_batch(
+            [None],
+            [b"hangs"],
+            [now_ms],
+            producer_id=HANGING.producer_id,
+            producer_epoch=HANGING.producer_epoch,
+            base_sequence=0,
+            transactional=True,
+        )
+        self.directory.partition(*PARTITIONS[1]).append(batch, now_ms=now_ms)
+        writer.send(*PARTITIONS)
+        writer.end(commit=True).result(0)
+        self.directory.flusher.wait_durable()
+        self.coordination.transactions.abort_hanging(PARTITIONS[1], *HANGING)
+
+    def expire(self, name: str) -> None:
+        """An id goes and comes back, whose first life nobody may mistake for the second."""
+        transactions = self.coordination.transactions
+        for _ in range(2):
+            writer = Writer(self, name)
+            for commit in (True, False):
+                writer.send(*PARTITIONS[:2])
+                writer.send_offset()
+                writer.end(commit=commit).result(0)
+            transactions.release(name)
+            self.directory.flusher.wait_durable()
+            self.clock.advance(WEEK_MS)
+            transactions.step()
+            assert transactions.describe(name) is None
 
 
 class Survivor:
@@ -317,7 +364,8 @@ def is_visible(attempt: Attempt, visible: Mapping[TopicPartition, list[bytes]]) 
 def check_nothing_else(whole: list[Attempt], visible: Mapping[TopicPartition, list[bytes]]) -> None:
     """No record twice, and each producer's in the order of its transactions."""
     for place, values in visible.items():
-        for producer in ("alpha", "beta", "gamma"):
+        assert b"hangs" not in values
+        for producer in NAMES:
             found = [value for value in values if value.startswith(producer.encode())]
             assert found == [
                 value
@@ -331,7 +379,7 @@ def check_offsets(
     workload: Workload, survivor: Survivor, whole: list[Attempt], ended: set[int]
 ) -> None:
     """A producer's group stands at its last committed transaction, as its records say."""
-    for producer in ("alpha", "beta", "gamma"):
+    for producer in NAMES:
         offset = survivor.offset(f"group-{producer}")
         attempts = [each for each in workload.attempts if each.producer == producer]
         by_offset = {each.offset: each for each in attempts if each.offset is not None}
@@ -346,14 +394,15 @@ def check_offsets(
                 assert offset is None or offset < attempt.offset, "ahead of its records"
 
 
-def check_producers_go_on(survivor: Survivor) -> None:
+def check_producers_go_on(survivor: Survivor, known: set[ProducerIdentity]) -> None:
+    """`known` are the identities that were ever handed out."""
     if "b" not in survivor.directory.topics():
         return
     before = survivor.visible()
     later = Workload.__new__(Workload)
     later.files, later.clock, later.attempts = FaultyFiles(), survivor.clock, []
     later.directory, later.coordination = survivor.directory, survivor.coordination
-    for name in ("alpha", "beta", "gamma"):
+    for name in NAMES:
         writer = Writer(later, name)
         for _ in range(2):
             writer.send(*PARTITIONS)
@@ -361,17 +410,19 @@ def check_producers_go_on(survivor: Survivor) -> None:
             writer.end(commit=True).result(0)
     for place, values in survivor.visible().items():
         assert values[: len(before[place])] == before[place]
-        assert len(values) == len(before[place]) + 6
-    assert survivor.offset("group-gamma") == max(
+        assert len(values) == len(before[place]) + 2 * len(NAMES)
+    assert survivor.offset(f"group-{NAMES[-1]}") == max(
         each.number for each in later.attempts if each.offset is not None
     )
+    assert known.isdisjoint(attempt.identity for attempt in later.attempts)
 
 
 def check_cut(workload: Workload, files: FaultyFiles, cut: Cut) -> None:
     notes = workload.files.notes(cut)
     survivor = Survivor(files, workload.durability)
     check(workload, survivor, notes)
-    check_producers_go_on(survivor)
+    handed_out = [number for kind, number in notes if kind == "identity"]
+    check_producers_go_on(survivor, {workload.attempts[n].identity for n in handed_out})
     survivor.close()
 
 

@@ -196,14 +196,16 @@ class EmbeddedLog:
         Records keep their offsets, timestamps and transactions. What the broker had decided to
         commit is committed, other open transactions are aborted. `source` is only read;
         `source_name` is the topic's name there. Returns when all of it is checked and durable.
+        The topic's configuration is not in that directory: without `config`, this log's defaults
+        hold, and retention deletes what is older than `log.retention.ms`.
 
         Raises `TopicExistsError`, `StorageError` where a partition's directory is missing, and
         `CorruptLogError` for damage: a broker that is started and stopped repairs what it has torn.
         """
         self._session.check_open()
         broker = self._owner("adopt a topic")
-        texts = {key: str(value) for key, value in (config or {}).items()}
-        return broker.adopt_topic(name, fspath(source), texts, source_name)
+        _check_not_protected(name, "adopt it")
+        return broker.adopt_topic(name, fspath(source), _texts(config), source_name)
 
     def topics(self, *, internal: bool = False) -> dict[str, TopicDescription]:
         self._session.check_open()

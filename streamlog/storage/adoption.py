@@ -20,10 +20,10 @@ from streamlog.errors import StorageError
 from streamlog.files import OsFiles, write_file
 from streamlog.record import encode_control_batch
 from streamlog.storage import layout
-from streamlog.storage.directory_files import read_offsets, write_offsets
+from streamlog.storage.directory_files import read_offsets
 from streamlog.storage.failure import wrap_write_error
 from streamlog.storage.loader import Bounds, Loader, small_files
-from streamlog.storage.partition_log import CHECKPOINT_BYTES, PartitionLog
+from streamlog.storage.partition_log import CHECKPOINT_BYTES
 from streamlog.storage.producer_state import NO_OFFSET, ProducerState
 from streamlog.storage.segment import ANY_OFFSET
 from streamlog.topic import TopicPartition
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
     from streamlog.files import Files
     from streamlog.record import ControlType
-    from streamlog.storage.directory_files import Checkpoints
     from streamlog.storage.file_pool import FilePool
-    from streamlog.storage.flusher import Flusher
     from streamlog.storage.loader import LoadedLog
     from streamlog.storage.metadata import Topic
     from streamlog.storage.topic_config import TopicConfig
@@ -81,14 +79,12 @@ def adopt_partitions(
     sources: Sequence[ForeignPartition],
     root: str,
     pool: FilePool,
-    flusher: Flusher,
-    checkpoints: Checkpoints,
     choose_marker: ChooseMarker | None,
     now_ms: int,
-) -> dict[TopicPartition, PartitionLog]:
-    """The logs of a topic's partitions, copied, checked and checkpointed; the topic is still to be.
+) -> dict[TopicPartition, LoadedLog]:
+    """The partitions of a topic that is still to be, copied and checked; a checkpoint is due.
 
-    No directory of them stays where one cannot be copied.
+    Their directories must not be there yet, and none stays where one cannot be copied.
     """
     topic_id, config = topic.description.topic_id, topic.config
     adopted: dict[TopicPartition, LoadedLog] = {}
@@ -97,8 +93,6 @@ def adopt_partitions(
         for number, source in enumerate(sources):
             name = TopicPartition(topic.description.name, number)
             path = os.path.join(root, str(name))
-            if pool.files.exists(path):
-                raise StorageError(path, "is there already; remove it if nothing needs it")
             made.append(path)
             _copy_partition(source, pool.files, path, topic_id)
             loaded = _load(source, name, path, config, pool)
@@ -118,18 +112,7 @@ def adopt_partitions(
         if isinstance(error, OSError):
             raise wrap_write_error(root, error) from error
         raise
-    logs = {
-        name: PartitionLog(name, topic_id, path, config, pool, flusher, loaded)
-        for path, (name, loaded) in zip(made, adopted.items(), strict=True)
-    }
-    for name, loaded in adopted.items():
-        checkpoints.recovery_points[name] = loaded.recovery_point
-        checkpoints.log_start_offsets[name] = loaded.log_start_offset
-        flusher.mark_dirty(logs[name])
-    write_offsets(pool.files, root, layout.LOG_START_OFFSETS, checkpoints.log_start_offsets)
-    for _ in range(2):  # recovery points move when a window ends: before another one begins
-        flusher.wait_durable()
-    return logs
+    return adopted
 
 
 def _copy_partition(source: ForeignPartition, files: Files, directory: str, topic_id: UUID) -> None:

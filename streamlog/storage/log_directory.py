@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from streamlog.files import Lock as FileLock
     from streamlog.storage.adoption import ChooseMarker
     from streamlog.storage.flusher import Checkpoint, Flushable
+    from streamlog.storage.loader import LoadedLog
 
 Durability = Literal["fsync", "os"]
 
@@ -295,36 +296,65 @@ class LogDirectory:
         are open there get the marker that `choose_marker` gives. Without it they stay open until
         the log is opened again and aborts them, and producers of ours must not have their ids.
 
+        Its configuration is not in those directories. Without one, this log's defaults hold, and
+        retention deletes what is too old for them.
+
         Raises `TopicExistsError`, `InvalidTopicError`, `InvalidConfigError`, `StorageError` where
         a partition is missing, and `CorruptLogError` for damage; nothing is adopted then.
         """
         check_topic_name(name)
         config = dict(config or {})
-        parsed = parse_config(name, config)
+        parse_config(name, config)
         with self._changing:
             if name in self._metadata.topics:
                 raise TopicExistsError(name)
-            partitions = find_partitions(os.fspath(source), source_name or name)
-            count = len(partitions)
+            sources = find_partitions(os.fspath(source), source_name or name)
+            count = len(sources)
             description = TopicDescription(
                 name=name, topic_id=uuid4(), partitions=count, config=config
             )
-            topic = Topic(description, parsed)
-            logs = adopt_partitions(
-                topic,
-                partitions,
-                self.root,
-                self._pool,
-                self.flusher,
-                self._checkpoints,
-                choose_marker,
-                self.clock.now_ms(),
-            )
+            topic = Topic(description, self._metadata.parse(description))
+            self._check_no_strays(description)
+            now_ms = self.clock.now_ms()
+            adopted = adopt_partitions(topic, sources, self.root, self._pool, choose_marker, now_ms)
+            logs = self._checkpoint_adopted(topic, adopted)
             self._append_metadata(*encode_topic(description))
             with self._lock:
                 self._metadata.topics[name] = topic
                 self._partitions |= logs
-            return description
+                for log in logs.values():
+                    self._maybe_clean(log)
+                self._keep_house()
+        self._tell(name)
+        return description
+
+    def _checkpoint_adopted(
+        self, topic: Topic, adopted: Mapping[TopicPartition, LoadedLog]
+    ) -> dict[TopicPartition, PartitionLog]:
+        """The logs, of which nothing has to be read again from now on."""
+        logs = {
+            name: PartitionLog(
+                name,
+                topic.description.topic_id,
+                os.path.join(self.root, str(name)),
+                topic.config,
+                self._pool,
+                self.flusher,
+                loaded,
+            )
+            for name, loaded in adopted.items()
+        }
+        with self._checkpoint_lock:
+            for name, loaded in adopted.items():
+                self._checkpoints.recovery_points[name] = loaded.recovery_point
+                self._checkpoints.log_start_offsets[name] = loaded.log_start_offset
+            starts = self._checkpoints.log_start_offsets
+            write_offsets(self._files, self.root, layout.LOG_START_OFFSETS, starts)
+        for log in logs.values():
+            self.flusher.mark_dirty(log)
+        for _ in range(2):  # recovery points move when a window ends: before another one begins
+            self.flusher.wait_durable()
+        return logs
 
     def alter_topic(
         self,

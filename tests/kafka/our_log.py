@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streamlog.topic import Isolation
 
 START = 1_700_000_000_000
-SMALL_SEGMENTS = {"segment.bytes": "4000", "index.interval.bytes": "512"}
+SMALL_SEGMENTS = {"segment.bytes": "4000", "index.interval.bytes": "512", "retention.ms": "-1"}
 CODECS = [codec.name.lower() for codec in Codec]
 MAX_SEQUENCE = (1 << 31) - 1
 

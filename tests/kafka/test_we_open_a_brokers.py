@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from streamlog.record import BatchHeader
 
 STOPS = ["clean", "killed"]
+FOREVER = {"retention.ms": "-1"}
+"""As the broker keeps its topics, in which the records are years old."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def adopted(story: Story, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     for stop, root in roots.items():
         with LogDirectory.open(root, durability="os") as directory:
             for topic in THEIR_TOPICS:
-                directory.adopt_topic(topic, story.folder / stop)
+                directory.adopt_topic(topic, story.folder / stop, FOREVER)
     return roots
 
 
@@ -96,7 +98,7 @@ def test_an_application_adopts_a_topic_with_every_transaction_ended(
 ) -> None:
     for stop, topic in (("clean", "java-transactions"), ("killed", "librdkafka-transactions")):
         with streamlog.open(tmp_path / stop, durability="os") as log:
-            log.adopt_topic(topic, story.folder / stop)
+            log.adopt_topic(topic, story.folder / stop, config=FOREVER)
             committed, uncommitted = (read_topic(log, topic, each) for each in ISOLATIONS)
             ends = [bounds(log, topic, each) for each in ISOLATIONS]
         seen = (story.clean if stop == "clean" else story.killed)[topic].rows
@@ -130,7 +132,7 @@ def test_producers_of_ours_go_on_in_a_brokers_partitions(story: Story, tmp_path:
     root = tmp_path / "log"
     with streamlog.open(root, durability="os") as log:
         for topic in THEIR_TOPICS:
-            log.adopt_topic(topic, story.folder / "killed")
+            log.adopt_topic(topic, story.folder / "killed", config=FOREVER)
     with streamlog.open(root, durability="os") as log:
         before = {topic: read_topic(log, topic, "read_committed") for topic in THEIR_TOPICS}
         for number in range(12):
@@ -149,7 +151,8 @@ def test_producers_of_ours_go_on_in_a_brokers_partitions(story: Story, tmp_path:
 
 def test_a_log_of_ours_that_a_broker_has_continued_comes_back(story: Story, tmp_path: Path) -> None:
     with LogDirectory.open(tmp_path, durability="os") as directory:
-        directory.adopt_topic("back", story.folder / "continued", source_name=TRANSACTIONS_TOPIC)
+        folder = story.folder / "continued"
+        directory.adopt_topic("back", folder, FOREVER, source_name=TRANSACTIONS_TOPIC)
     with streamlog.open(tmp_path, read_only=True) as log:
         rows = read_topic(log, "back", "read_committed")
     ours = story.ours[TRANSACTIONS_TOPIC].rows["read_committed"]

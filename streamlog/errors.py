@@ -114,19 +114,20 @@ class RecordFault:
 class RejectedRecordsError(StreamlogError):
     """A batch that the log does not take; nothing of it was appended.
 
-    `faults` names the records at fault, and is empty where it is the batch as a whole.
+    `faults` names the records at fault, and is empty where it is the batch as a whole. `partition`
+    is None where the records were refused before they had one.
     """
 
     def __init__(
         self,
-        topic_partition: TopicPartition,
+        place: TopicPartition | str,
         reason: str,
         faults: tuple[RecordFault, ...] = (),
     ) -> None:
-        self.topic, self.partition = topic_partition
+        self.topic, self.partition = (place, None) if isinstance(place, str) else place
         self.reason = reason
         self.faults = faults
-        message = f"{topic_partition}: {reason}"
+        message = f"{place}: {reason}"
         for fault in faults[:SHOWN_FAULTS]:
             message += f"; record {fault.index}: {fault.reason}"
         if len(faults) > SHOWN_FAULTS:

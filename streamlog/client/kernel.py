@@ -99,7 +99,8 @@ class Queue:
     """Records of one topic that wait for a flush window: per partition, the rows of some batches.
 
     Records without key and partition stick to a partition until it has taken a batch's worth
-    (KIP-794), then to the next one: in turn, where Kafka draws lots, so that runs repeat.
+    (KIP-794), then to the next one: in turn, where Kafka draws lots, so that runs repeat. `keyed`
+    says that the topic takes none without key.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Queue:
         self.partitions: int = partitions
         self.batch_bytes: int = batch_bytes
         self.max_batch_bytes: int = max_batch_bytes
+        self.keyed: bool = False
         self.sticky: int = 0
         self.sticky_bytes: int = BATCH_OVERHEAD
         self.filling: list[Rows | None] = [None] * partitions

@@ -36,6 +36,7 @@ from streamlog.errors import (
     TopicError,
 )
 from streamlog.serdes import RAW, serde_for
+from streamlog.storage.validation import check_records
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from streamlog.client.contract import GroupMetadata, Headers, SendHandle
     from streamlog.client.session import Session
     from streamlog.errors import StorageError
+    from streamlog.storage.topic_config import TopicConfig
 
 MIN_BATCH_BYTES: Final = 1
 
@@ -87,6 +89,7 @@ class EmbeddedProducer:
         transactional = transactional_id is not None
         self._appender = Appender(broker, codec_named(compression), transactional=transactional)
         self._queues: dict[str, Queue] = {}
+        self._configs: dict[str, TopicConfig] = {}
         self._lock = Lock()
         self._appending = Lock()
         self._completed = Condition(Lock())
@@ -122,7 +125,8 @@ class EmbeddedProducer:
     ) -> SendHandle:
         """See the contract. Handles of a batch are done together, a flush window later.
 
-        Raises `SerializationError`, `RecordTooLargeError` and the errors about topics.
+        Raises `SerializationError`, `RecordTooLargeError`, `InvalidRecordError` for no key in a
+        compacted topic, `InvalidTimestampError` and the errors about topics.
         """
         queue = self._queues.get(topic) or self._open_queue(topic)
         # Bytes as they are need no call; it would be a tenth of the whole.
@@ -130,7 +134,13 @@ class EmbeddedProducer:
             key = self._serialize_key(key)
         if value is not None and (self._typed_value or type(value) is not bytes):
             value = self._serialize_value(value)
-        timestamp = self._now() if timestamp is None else check_timestamp(timestamp)
+        if timestamp is None:
+            timestamp = self._now()
+            if key is None and queue.keyed:
+                self._check_columns(topic, [None], None, 1)
+        else:
+            timestamp = check_timestamp(timestamp)
+            self._check_columns(topic, [key], [timestamp], 1)
         if headers:
             headers = check_headers(headers)
         if partition is None:
@@ -163,6 +173,8 @@ class EmbeddedProducer:
         batches = cut_columns(
             queue, keys, values, timestamps, headers, partition, now_ms=self._now()
         )
+        if batches and (queue.keyed or timestamps is not None):
+            self._check_columns(topic, keys, timestamps, len(values))
         if keys is None and partition is None:
             with self._lock:
                 spread(queue, batches)
@@ -282,7 +294,8 @@ class EmbeddedProducer:
         if topic in INTERNAL_TOPICS:
             raise InvalidTopicError(topic, "only the log's coordinators write to it")
         partitions = self._broker.topic(topic).partitions
-        limit = self._broker.partition(TopicPartition(topic, 0)).config.max_message_bytes
+        config = self._configs[topic] = self._broker.partition(TopicPartition(topic, 0)).config
+        limit = config.max_message_bytes
         if self._transaction is None:
             with self._appending:  # here, because the flusher's thread must not wait for the disk
                 self._appender.ensure_identity()
@@ -300,9 +313,28 @@ class EmbeddedProducer:
             return
         with suppress(TopicError):
             partitions = self._broker.topic(topic).partitions
-            limit = self._broker.partition(TopicPartition(topic, 0)).config.max_message_bytes
+            config = self._configs[topic] = self._broker.partition(TopicPartition(topic, 0)).config
+            limit = config.max_message_bytes
             with self._lock:
+                queue.keyed = config.compact
                 queue.resize(partitions, min(self._batch_size, limit), limit)
+
+    def _check_columns(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None] | None,
+        timestamps: Sequence[int] | None,
+        count: int,
+    ) -> None:
+        """Before any of them is appended. Raises as `check_records` does."""
+        now_ms = self._now()
+        check_records(
+            [None] * count if keys is None else keys,
+            [now_ms] if timestamps is None else timestamps,
+            self._configs[topic],
+            now_ms,
+            topic,
+        )
 
     def _take(self, take: Callable[[Queue], list[Rows]]) -> list[tuple[str, Rows]]:
         """What waits in the queues. A window is not asked for any more."""

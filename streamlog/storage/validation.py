@@ -109,7 +109,7 @@ def check_records(
     timestamps: Sequence[int],
     config: TopicConfig,
     now_ms: int,
-    topic_partition: TopicPartition,
+    place: TopicPartition | str,
     *,
     timestamp_type: TimestampType = TimestampType.CREATE_TIME,
 ) -> None:
@@ -117,15 +117,15 @@ def check_records(
 
     A record has one fault, the missing key first; the second error where one has the other.
     """
-    keyless = _keyless(keys, topic_partition) if config.compact and None in keys else {}
+    keyless = _keyless(keys) if config.compact and None in keys else {}
     untimely = _out_of_bounds(timestamps, config, now_ms, timestamp_type)
     if not keyless and not untimely:
         return
     faults = tuple(RecordFault(*fault) for fault in sorted({**untimely, **keyless}.items()))
-    reason = f"{len(faults)} of {len(timestamps)} records are refused"
+    reason = f"{len(faults)} of {len(keys)} records are refused"
     if untimely.keys() - keyless.keys():
-        raise InvalidTimestampError(topic_partition, reason, faults)
-    raise InvalidRecordError(topic_partition, reason, faults)
+        raise InvalidTimestampError(place, reason, faults)
+    raise InvalidRecordError(place, reason, faults)
 
 
 def check_columns(
@@ -266,8 +266,8 @@ def _compress_again(
     )
 
 
-def _keyless(keys: Sequence[bytes | None], topic_partition: TopicPartition) -> dict[int, str]:
-    reason = f"no key, which the compacted topic {topic_partition.topic!r} has to have"
+def _keyless(keys: Sequence[bytes | None]) -> dict[int, str]:
+    reason = "no key, and the topic is compacted"
     return {index: reason for index, key in enumerate(keys) if key is None}
 
 
@@ -280,7 +280,12 @@ def _out_of_bounds(
         return {}
     lowest = now_ms - config.message_timestamp_before_max_ms
     highest = now_ms + config.message_timestamp_after_max_ms
-    if not claims_append_time and lowest <= min(timestamps) and max(timestamps) <= highest:
+    unbounded = config.message_timestamp_before_max_ms == MAX_LONG
+    if (
+        not claims_append_time
+        and max(timestamps) <= highest
+        and (unbounded or lowest <= min(timestamps))
+    ):
         return {}
     faults: dict[int, str] = {}
     for index, timestamp in enumerate(timestamps):

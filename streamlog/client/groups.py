@@ -85,8 +85,9 @@ class Member:
         return self._membership.group_instance_id is not None
 
     def choose_step(self) -> Step | None:
+        """Nothing once it is closed, which a log does from another thread."""
         with self._lock:
-            return self._membership.choose_step()
+            return None if self.is_closed else self._membership.choose_step()
 
     def released(self, partitions: Iterable[TopicPartition]) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from streamlog.errors import (
     FencedInstanceError,
     IllegalGenerationError,
     InconsistentGroupProtocolError,
+    TopicDeletedError,
     UnknownMemberError,
 )
 
@@ -321,6 +322,26 @@ def test_of_two_consumers_with_one_instance_id_the_first_is_fenced(many):
         with pytest.raises(FencedInstanceError, match="an instance id of its own"):
             one.commit({BIDS: 1})
         assert len(other.assignment()) == 6
+
+
+def test_partitions_that_are_added_are_divided_too(many):
+    with many.consumer("bids", group="g") as one, many.consumer("bids", group="g") as other:
+        poll_in_turn(one, other)
+        many.alter_topic("bids", partitions=10)
+        fill(many, b"x", partition=9)
+        got = poll_in_turn(one, other)
+        assert [len(share) for share in partitions_of(one, other)] == [5, 5]
+        assert sorted(got) == [[], [b"x"]]
+
+
+def test_a_deleted_topic_is_told_and_its_offsets_are_gone(many):
+    with many.consumer("bids", group="g") as consumer:
+        consumer.poll()
+        consumer.commit({BIDS: 0})
+        many.delete_topic("bids")
+        with pytest.raises(TopicDeletedError):
+            consumer.poll()
+    assert many.committed_offsets("g") == {}
 
 
 def test_members_in_threads_see_every_record_while_they_come_and_go(log):

@@ -134,6 +134,18 @@ def test_a_consumer_that_closes_while_it_waits_for_others_is_no_member(log):
         assert len(log.group("g").members) == 1
 
 
+def test_a_consumer_that_the_log_closes_joins_no_more(log):
+    with log.consumer("bids", group="g") as one:
+        one.poll()
+        other = log.consumer("bids", group="g")
+        other.poll()  # it waits for the other one
+        member = other._member
+        other.close()
+        assert member.choose_step() is None
+        one.poll()
+        assert len(log.group("g").members) == 1
+
+
 def test_consumers_cost_no_threads(tmp_path):
     with streamlog.open(tmp_path / "data") as log:
         log.create_topic("bids", 4)

@@ -87,8 +87,9 @@ class Cleaner:
         self._paced = paced
         self._closing = Event()
         self._cleaning = Lock()  # one round at a time; guards what follows
-        self._cleaned_offsets = read_offsets(pool.files, root, layout.CLEANED_OFFSETS)
         self._pace = Pace()
+        self._checkpointing = Lock()  # guards what follows
+        self._cleaned_offsets = read_offsets(pool.files, root, layout.CLEANED_OFFSETS)
 
     def run(self, now_ms: int) -> int:
         """One round if one is due, and when to look again. For a housekeeper of its own.
@@ -136,7 +137,7 @@ class Cleaner:
 
     def forget(self, topic_partition: TopicPartition) -> None:
         """The partition is deleted; another may have its name one day."""
-        with self._cleaning:
+        with self._checkpointing:
             self.faults.pop(topic_partition, None)
             if self._cleaned_offsets.pop(topic_partition, None) is not None:
                 self._write_checkpoint()
@@ -184,8 +185,11 @@ class Cleaner:
         sizes = [segment.indexes.size_bytes for segment in segments]
         for group in group_segments(segments, sizes, max(ends.values(), default=end), config):
             self._clean_group(log, group, ends[group[-1]], cleaner, transactions)
-        self._cleaned_offsets[log.topic_partition] = end
-        self._write_checkpoint()
+        with self._checkpointing:
+            if log.deleted:
+                raise _Stopped
+            self._cleaned_offsets[log.topic_partition] = end
+            self._write_checkpoint()
 
     def _map_keys(self, view: LogView, segments: Sequence[Segment], chosen: Round) -> OffsetMap:
         """The last offset of each key from the first dirty offset on, as far as there is room."""
@@ -231,8 +235,10 @@ class Cleaner:
             aborted = transactions.take_kept()
             had_index = any(segment.has_aborted for segment in group)
             new, swap = cleaned.finish(aborted, had_transaction_index=had_index)
-        except (_Stopped, CorruptLogError, OSError):
+        except (_Stopped, CorruptLogError, OSError) as error:
             cleaned.abandon()
+            if log.deleted and isinstance(error, OSError):  # its directory has another name now
+                raise _Stopped from error
             raise
         with log.reshaping:
             if not log.has_segments(group):

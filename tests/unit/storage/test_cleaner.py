@@ -328,3 +328,28 @@ def test_a_reader_beside_the_owner_never_takes_another_segments_file_for_its_own
             first.pread(61, 0)
         with pytest.raises(FileNotFoundError):
             _ = first.indexes
+
+
+def test_a_topic_that_is_deleted_while_it_is_cleaned_leaves_nothing_to_the_next_one(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(disk, *"abababababab")
+    directory = disk.directories[-1]
+    cleaner = directory.cleaner
+    assert cleaner is not None
+    original = cleaner._copy  # pyright: ignore[reportPrivateUsage]
+
+    def delete_meanwhile(*arguments: object) -> None:
+        monkeypatch.setattr(cleaner, "_copy", original)
+        directory.delete_topic("t")
+        put(disk.partition(**SMALL), "new", "new")
+        original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cleaner, "_copy", delete_meanwhile)
+    assert step(disk)
+    disk.flush()
+    log = directory.partition("t", 0)
+    assert keys_of(log) == {0: "new"}
+    assert not [name for name in files_of(disk) if name.count(".") > 1]
+    assert cleaner.cleaned_offset(T) == 0
+    assert read_offsets(disk.files, ROOT, "cleaner-offset-checkpoint") == {}

@@ -24,7 +24,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from streamlog.coordination.deadlines import TransactionDeadlines
 from streamlog.coordination.hanging import find_hanging, find_knower
@@ -33,7 +33,6 @@ from streamlog.coordination.recovery import COORDINATOR_EPOCH, end_leftovers
 from streamlog.coordination.transaction_log import Transaction, TransactionLog, read_transactions
 from streamlog.coordination.transaction_record import encode_key
 from streamlog.coordination.transaction_state import (
-    MAX_TRANSACTION_TIMEOUT_MS,
     NO_PRODUCER_ID,
     AbortFirst,
     AlreadyEnded,
@@ -79,14 +78,6 @@ Ending = Future[ProducerIdentity]
 ABORTED_BY_OPERATOR: Final = "an operator aborted it"
 
 
-class TransactionLimits(NamedTuple):
-    """What Kafka's broker configurations of these names say, with their defaults."""
-
-    transaction_max_timeout_ms: int = MAX_TRANSACTION_TIMEOUT_MS
-    transactional_id_expiration_ms: int = 7 * 24 * 60 * 60 * 1000
-    transaction_remove_expired_transaction_cleanup_interval_ms: int = 60 * 60 * 1000
-
-
 class TransactionCoordinator:
     """One coordinator for all transactional ids of a log directory. Usable from any thread.
 
@@ -107,8 +98,6 @@ class TransactionCoordinator:
         self._deadlines = TransactionDeadlines()
         self._owned: set[str] = set()
         self._expired_at_ms: int | None = None
-        self.limits = TransactionLimits()
-        """May be replaced at any time, by any thread."""
 
     def open(self) -> None:
         """Loads all transactional ids and ends what a crash left open, durably.
@@ -141,7 +130,7 @@ class TransactionCoordinator:
         Returns when the new identity is durable. `release` gives the id free again.
 
         Raises `TransactionalIdInUseError` where a live producer of this process has the id,
-        `InvalidTransactionTimeoutError` for a timeout that the limits do not allow, and
+        `InvalidTransactionTimeoutError` for one over transaction.max.timeout.ms, and
         `ValueError` for an id that is empty or too long.
         """
         if not transactional_id:
@@ -279,7 +268,7 @@ class TransactionCoordinator:
         again, and expires again. An id that comes back behind its tombstone gets a producer id
         that was never used.
         """
-        limits = self.limits
+        limits = self._directory.log_config
         interval_ms = limits.transaction_remove_expired_transaction_cleanup_interval_ms
         with self._lock:
             looked_ms = self._expired_at_ms
@@ -429,7 +418,7 @@ class TransactionCoordinator:
                     timeout_ms=timeout_ms,
                     new_producer_id=new_producer_id,
                     now_ms=self._clock.now_ms(),
-                    max_timeout_ms=self.limits.transaction_max_timeout_ms,
+                    max_timeout_ms=self._directory.log_config.transaction_max_timeout_ms,
                 )
                 if isinstance(decision, AbortFirst):
                     continue  # the predecessor, though released, has begun another one meanwhile

@@ -8,7 +8,6 @@ import pytest
 
 from streamlog.client.contract import GroupMetadata
 from streamlog.coordination import ProducerIdentity
-from streamlog.coordination.transaction_coordinator import TransactionLimits
 from streamlog.errors import (
     InvalidProducerEpochError,
     InvalidTransactionStateError,
@@ -205,8 +204,8 @@ def test_who_lost_an_id_to_expiry_is_told(world: World) -> None:
 
 
 def test_the_limits_are_the_logs_and_may_change(world: World) -> None:
-    world.transactions.limits = TransactionLimits(
-        transaction_max_timeout_ms=5_000, transactional_id_expiration_ms=1_000
+    world.directory.alter_config(
+        {"transaction.max.timeout.ms": "5000", "transactional.id.expiration.ms": "1000"}
     )
     with pytest.raises(InvalidTransactionTimeoutError, match=r"transaction\.max\.timeout\.ms"):
         world.writer("t", timeout_ms=5_001)

@@ -373,6 +373,50 @@ def test_members_in_threads_see_every_record_while_they_come_and_go(log):
     assert sum(log.committed_offsets("g").values()) == total
 
 
+@pytest.mark.parametrize("assignor", ["range", "cooperative-sticky"])
+def test_what_members_consume_and_produce_in_transactions_is_there_exactly_once(log, assignor):
+    log.create_topic("bids", 6)
+    log.create_topic("doubled", 3)
+    total, done = 120, Event()
+
+    def work(name, turns):
+        with (
+            log.consumer("bids", group="g", auto_commit=False, assignors=[assignor]) as consumer,
+            log.producer(transactional_id=name) as producer,
+        ):
+            while turns and not done.is_set():
+                turns -= 1
+                records = consumer.poll(timeout=0.02, max_records=7)
+                if not records:
+                    continue
+                producer.begin_transaction()
+                for record in records:
+                    producer.send("doubled", value=record.value * 2)
+                ends = {TopicPartition("bids", r.partition): r.offset + 1 for r in records}
+                producer.send_offsets_to_transaction(ends, consumer.group_metadata())
+                producer.commit_transaction()
+
+    with log.producer() as producer:
+        for number in range(total):
+            producer.send("bids", key=str(number), value=b"%03d" % number)
+        producer.flush()
+    threads = [
+        Thread(target=work, args=(f"t{number}", turns))
+        for number, turns in enumerate((3, 6, 12, -1, -1))
+    ]
+    for thread in threads:
+        thread.start()
+    doubled = []
+    with log.consumer("doubled") as consumer:
+        while len(doubled) < total and any(thread.is_alive() for thread in threads):
+            doubled += values(consumer.poll(timeout=0.1))
+        done.set()
+        for thread in threads:
+            thread.join()
+        doubled += values(consumer.poll())
+    assert sorted(doubled) == [b"%03d" % number * 2 for number in range(total)]
+
+
 def test_members_in_asyncio_tasks_share_partitions(log):
     log.create_topic("bids", 4)
     for partition in range(4):

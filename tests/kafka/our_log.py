@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from side_by_side import OurLog, kind_of, sequence
+from side_by_side import COMPACTED, COMPACTED_AWAY, OurLog, kind_of, sequence
 
 import streamlog
 from streamlog.client.contract import GroupMetadata
@@ -26,6 +26,7 @@ START = 1_700_000_000_000
 SMALL_SEGMENTS = {"segment.bytes": "4000", "index.interval.bytes": "512", "retention.ms": "-1"}
 CODECS = [codec.name.lower() for codec in Codec]
 MAX_SEQUENCE = (1 << 31) - 1
+HOUR_MS = 60 * 60 * 1000
 
 CODECS_TOPIC = "codecs"
 TRANSACTIONS_TOPIC = "transactions"
@@ -39,9 +40,12 @@ PUBLIC_TOPICS = {
     TIMES_TOPIC: 1,
     TOMBSTONES_TOPIC: 1,
 }
-CLEANED_TOPICS = {"cleaned": 7, "cleaned-away": 2}
+CLEANED_TOPICS = {"cleaned": 5, "cleaned-away": 6}
 """With the seed of the sequence of operations that they are made of."""
-RAW_TOPICS = {"open": 1, "sequences": 1, **dict.fromkeys(CLEANED_TOPICS, 1)}
+KINDS = {"cleaned": COMPACTED, "cleaned-away": COMPACTED_AWAY}
+DELETED_TO = 33
+"""In the topic "deleted", whose first records are gone: inside of a batch, and of a segment."""
+RAW_TOPICS = dict.fromkeys(["open", "sequences", "deleted", *CLEANED_TOPICS], 1)
 GROUP = "readers"
 LOOKUPS = [0, START - 1, START, START + 5_000, START + 60_001, START + 119_999, 1 << 42]
 """Moments to look offsets up by; the last one is behind all records but the broker's own."""
@@ -152,11 +156,19 @@ def write_raw(root: Path) -> None:
     """With a clean stop that leaves transactions open, and with topics that we have compacted."""
     with LogDirectory.open(root, durability="os", threaded=False) as directory:
         for topic, seed in CLEANED_TOPICS.items():
+            assert kind_of(seed) == KINDS[topic]
             cleaned = OurLog(directory, topic, kind_of(seed))
             for operation in sequence(seed, length=150):
                 cleaned.run(operation)
-        for topic in ("open", "sequences"):
+        for topic in ("open", "sequences", "deleted"):
             directory.create_topic(topic, 1, SMALL_SEGMENTS)
+        log = directory.partition("deleted", 0)
+        for number in range(20):
+            times = range(START + 1000 * number, START + 1000 * number + 5)
+            log.append(encode_batch([None] * 5, [b"v" * 100] * 5, times), now_ms=START)
+        directory.flusher.wait_durable()
+        directory.delete_records({log.topic_partition: DELETED_TO})
+        directory.housekeeper.step(directory.clock.now_ms() + HOUR_MS)
         log = directory.partition("open", 0)
         for number in range(30):
             for producer_id, transactional in ((70, True), (71, True), (72, False)):

@@ -65,6 +65,7 @@ INTERNAL_TOPICS: dict[str, tuple[int, dict[str, str]]] = dict.fromkeys(
 )
 THEIR_GROUP = "their-group"
 PARTITION_METADATA = "partition.metadata"
+LOG_STARTS = "log-start-offset-checkpoint"
 
 
 @dataclass(kw_only=True)
@@ -162,13 +163,24 @@ def keep(broker: KafkaBroker, target: Path, topics: dict[str, tuple[int, dict[st
 
 
 def put_in_place(root: Path, broker: KafkaBroker) -> None:
-    """Our partitions instead of the broker's of the same names, whose topic ids they get."""
+    """Our partitions instead of the broker's of the same names, whose topic ids they get.
+
+    Where they start is in a file beside them, as far as they do not start with a segment.
+    """
     for source in partition_directories(root):
         target = broker.data_directory / source.name
         topic_id = (target / PARTITION_METADATA).read_bytes()
         shutil.rmtree(target)
         shutil.copytree(source, target)
         (target / PARTITION_METADATA).write_bytes(topic_id)
+    theirs = broker.data_directory / LOG_STARTS
+    lines = {*starts(theirs), *starts(root / LOG_STARTS)}
+    theirs.write_text("\n".join(["0", str(len(lines)), *sorted(lines)]) + "\n")
+
+
+def starts(checkpoint: Path) -> list[str]:
+    """A line a partition that does not begin at 0."""
+    return checkpoint.read_text().splitlines()[2:]
 
 
 def commit_offsets(broker: KafkaBroker) -> None:

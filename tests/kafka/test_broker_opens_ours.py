@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from our_log import (
+    DELETED_TO,
     LOOKUPS,
     PUBLIC_TOPICS,
     RAW_TOPICS,
@@ -75,6 +76,13 @@ def test_what_was_aborted_or_is_still_open_is_not_for_read_committed_there_eithe
     assert 0 < len(committed) < 90
     committed, uncommitted = (story.ours["transactions"].rows[each] for each in ISOLATIONS)
     assert len(uncommitted) - len(committed) == 12 * 3 * 2
+
+
+def test_what_we_have_deleted_is_gone_there(story: Story) -> None:
+    segments = sorted((story.folder / "raw" / "deleted-0").glob("*.log"))
+    assert 0 < int(segments[0].stem) < DELETED_TO
+    assert story.ours["deleted"].bounds["read_uncommitted"] == [(DELETED_TO, 100)]
+    assert story.ours["deleted"].rows["read_uncommitted"][0].offset == DELETED_TO
 
 
 def test_a_group_of_ours_goes_on_there_where_it_was(story: Story) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
+from streamlog.client.arrivals import Arrivals, run_aside
 from streamlog.client.contract import GroupMetadata, OffsetReset
 from streamlog.client.groups import CLIENT_ID
 from streamlog.client.membership import Adopt, Join, Lose, Membership, Revoke
@@ -15,6 +16,7 @@ from streamlog.client.reader import UNKNOWN_POSITION, PartitionReader
 from streamlog.client.signal import Signal
 from streamlog.errors import (
     GroupError,
+    LogClosedError,
     NoOffsetError,
     OffsetOutOfRangeError,
     StreamlogError,
@@ -48,6 +50,8 @@ FOLLOW_SECONDS: Final = 0.1
 
 
 T = TypeVar("T")
+Run = tuple[PartitionReader, int, list["Record"]]
+"""Records that were read ahead, and the position that their partition then has to have."""
 
 
 class EmbeddedConsumer:
@@ -213,31 +217,74 @@ class EmbeddedConsumer:
         A record counts as taken when the loop gets it. Ends at a `wakeup` and when the consumer or
         its log is closed.
         """
-        runs: list[tuple[PartitionReader, list[Record]]] = []
+        while not self._has_ended():
+            runs: list[Run] = []
+            try:
+                self._begin_poll()
+                if not self._look(partial(self._read_ahead, runs), FOREVER_SECONDS):
+                    return
+            except (LogClosedError, ValueError):
+                if self._has_ended():  # closed by another thread, between two steps
+                    return
+                raise
+            yield from self._hand_out_each(runs)
 
-        def look() -> bool:
-            for reader in self._in_turn():
-                if run := self._take_records(reader, ITERATION_RECORDS, bool(runs)):
-                    runs.append((reader, run))
-            return bool(runs)
+    def __aiter__(self) -> Arrivals:
+        """As `for`, in an asyncio loop: `async for record in consumer`.
 
-        while not (self._closed or self._session.closed):
+        Nothing else is held up while it waits, and no thread waits for it. What may have to wait
+        for others (positions that a transaction is about to change, taking partitions over and
+        the callbacks of that) is done in the loop's executor. Cancelling loses nothing: also
+        `asyncio.wait_for(anext(arrivals), 1)` may be tried again.
+        """
+        return Arrivals(self._arrive)
+
+    async def _arrive(self) -> Iterator[Record] | None:
+        """What is to be handed out next, once there is something; None at the end."""
+        runs: list[Run] = []
+        look = partial(self._read_ahead, runs)
+        try:
+            if self._has_ended():
+                return None
             self._begin_poll()
-            if not self._look(look, FOREVER_SECONDS):
-                return
-            for reader, run in runs:
-                yield from self._hand_out_each(reader, run)
-            runs.clear()
+            while True:
+                look_once = partial(self._look_once, look)
+                found = await run_aside(look_once) if self._may_wait() else look_once()
+                if found is not None:
+                    return self._hand_out_each(runs) if found else None
+                await self._signal.wait_async(self._longest_wait)
+        except (LogClosedError, ValueError):
+            if self._has_ended():
+                return None
+            raise
 
-    def _hand_out_each(self, reader: PartitionReader, run: list[Record]) -> Iterator[Record]:
-        expected = reader.position
-        for record in run:
-            # The loop's body may seek, assign or close; what was taken ahead is then void.
-            if reader.position != expected or self._readers.get(reader.partition) is not reader:
-                return
-            reader.hand_out(record)
-            expected = reader.position
-            yield record
+    def _has_ended(self) -> bool:
+        return self._closed or self._session.closed
+
+    def _may_wait(self) -> bool:
+        """Whether a look may have to wait for others."""
+        if self._group is None:
+            return False
+        unsettled = self._member is not None and not self._member.is_settled
+        return unsettled or any(
+            reader.position == UNKNOWN_POSITION for reader in self._readers.values()
+        )
+
+    def _read_ahead(self, runs: list[Run]) -> bool:
+        for reader in self._in_turn():
+            if run := self._take_records(reader, ITERATION_RECORDS, bool(runs)):
+                runs.append((reader, reader.position, run))
+        return bool(runs)
+
+    def _hand_out_each(self, runs: list[Run]) -> Iterator[Record]:
+        for reader, expected, run in runs:
+            for record in run:
+                # The loop's body may seek, assign or close; what was read ahead is then void.
+                if reader.position != expected or self._readers.get(reader.partition) is not reader:
+                    break
+                reader.hand_out(record)
+                expected = reader.position
+                yield record
 
     def _begin_poll(self) -> None:
         self._check_open()
@@ -249,22 +296,35 @@ class EmbeddedConsumer:
     def _look(self, look: Callable[[], bool], timeout: float) -> bool:
         """Calls `look` until it finds something, is interrupted or the time is over."""
         deadline = time.monotonic() + timeout
-        while True:
+        while (found := self._look_once(look)) is None:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            self._signal.wait(min(remaining, self._longest_wait))
+        return found
+
+    def _look_once(self, look: Callable[[], bool]) -> bool | None:
+        """Whether `look` found something; None where it did not and nobody interrupted."""
+        try:
             self._signal.arm()
             self._broker.refresh()
             if self._member is not None:
                 self._broker.groups.polled(self._member)
-                self._rebalance()
+            self._rebalance()
             if look():
                 return True
-            if self._signal.take_interrupt():
-                return False
-            self._check_open()
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            longest = FOLLOW_SECONDS if self._broker.read_only else LOOK_AGAIN_SECONDS
-            self._signal.wait(min(remaining, longest))
+        except (StreamlogError, LookupError, OSError):
+            if self._has_ended():
+                self._check_open()  # closed by another thread in the middle of that
+            raise
+        if self._signal.take_interrupt():
+            return False
+        self._check_open()
+        return None
+
+    @property
+    def _longest_wait(self) -> float:
+        return FOLLOW_SECONDS if self._broker.read_only else LOOK_AGAIN_SECONDS
 
     def _in_turn(self) -> list[PartitionReader]:
         """The readers that are not paused, each time another one first."""

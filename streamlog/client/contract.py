@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 # At run time too, because users import these names from here.
 from streamlog.topic import ConfigEntry, Isolation, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Self
 
 OffsetReset = Literal["earliest", "latest", "error"]
+TailStart: TypeAlias = "Literal['end', 'latest', 'earliest'] | int | datetime | timedelta"
 Headers = list[tuple[str, bytes | None]]
 RebalanceCallback = Callable[[list[TopicPartition]], None]
 DEFAULT_ASSIGNORS: Final = ("range", "cooperative-sticky")
@@ -329,7 +331,13 @@ class Consumer(Protocol):
 
     def close(self) -> None: ...
 
-    def __iter__(self) -> Iterator[Record]: ...
+    def __iter__(self) -> Iterator[Record]:
+        """Records as they come, in order a partition. Ends at `wakeup` and when it is closed."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        """The same in an asyncio loop, which goes on meanwhile: no thread waits."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -472,6 +480,25 @@ class Log(Protocol):
         given up (the place to commit), `on_lost` (by default `on_revoked`) when somebody else may
         have them already. A `group_instance_id` makes a static member (KIP-345): it may close and
         come back within `session_timeout_ms` and finds its partitions as it left them.
+        """
+        ...
+
+    def tail(
+        self,
+        topic: str,
+        *,
+        start: TailStart = "end",
+        partitions: Iterable[int] | None = None,
+        isolation: Isolation = "read_committed",
+        key: Any = None,
+        value: Any = None,
+    ) -> Consumer:
+        """The topic's records as they come: `for record in log.tail(...)`, or `async for`.
+
+        A consumer of all partitions (or of `partitions`) without a group. It begins at the "end"
+        of now (or "latest", Kafka's word), at the "earliest" record, at an offset (an int, in each
+        partition, within what it has), or at a time: a `datetime`, or a `timedelta` for how long
+        ago. `close`, `wakeup` and closing the log end the iteration, from any thread.
         """
         ...
 

@@ -17,6 +17,7 @@ from streamlog.client.group_offsets import choose_offsets, measure_lag
 from streamlog.client.groups import check_offsets
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
+from streamlog.client.tail import seek_to_start
 from streamlog.errors import ProtectedTopicError
 from streamlog.memory_files import files_in_memory, is_memory
 from streamlog.topic import TopicPartition
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         PartitionLag,
         ProducerDescription,
         RebalanceCallback,
+        TailStart,
         TransactionDescription,
     )
     from streamlog.clock import Clock
@@ -280,6 +282,29 @@ class EmbeddedLog:
             on_revoked=on_revoked,
             on_lost=on_lost,
         )
+
+    def tail(
+        self,
+        topic: str,
+        *,
+        start: TailStart = "end",
+        partitions: Iterable[int] | None = None,
+        isolation: Isolation = "read_committed",
+        key: Any = None,
+        value: Any = None,
+    ) -> EmbeddedConsumer:
+        """See the contract."""
+        topics = [topic] if partitions is None else []
+        consumer = self.consumer(*topics, isolation=isolation, key=key, value=value)
+        try:
+            if partitions is not None:
+                consumer.assign(TopicPartition(topic, each) for each in partitions)
+            now_ms = self._broker.clock.now_ms()
+            seek_to_start(self, consumer, start, isolation, now_ms=now_ms)
+        except BaseException:
+            consumer.close()
+            raise
+        return consumer
 
     # Offsets
 

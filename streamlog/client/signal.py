@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Signal:
     def __init__(self) -> None:
         self.callback: Callable[[], None] | None = None
         self._event = threading.Event()
+        self._wake_loop: Callable[[], object] | None = None
         self._interrupted = False
         self._sources: dict[TopicPartition, Growing] = {}
         # Bound once: a source must find the same object again when it removes it.
@@ -37,7 +40,7 @@ class Signal:
 
     def fire(self) -> None:
         """There may be more to read. A callback that raises is reported and not called again."""
-        self._event.set()
+        self._end_wait()
         callback = self.callback
         if callback is None:
             return
@@ -52,7 +55,7 @@ class Signal:
     def interrupt(self) -> None:
         """Ends the wait that is under way, or the next one."""
         self._interrupted = True
-        self._event.set()
+        self._end_wait()
 
     def take_interrupt(self) -> bool:
         """Whether somebody interrupted since the last call."""
@@ -66,6 +69,28 @@ class Signal:
     def wait(self, timeout: float | None) -> bool:
         """Whether something happened since `arm`."""
         return self._event.wait(timeout)
+
+    async def wait_async(self, timeout: float) -> None:
+        """As `wait`, in an asyncio loop, which goes on meanwhile."""
+        import asyncio  # slow to import, and who calls this has it
+
+        loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+        self._wake_loop = partial(loop.call_soon_threadsafe, arrived.set)
+        try:
+            # In this order: what comes in between finds the loop to wake.
+            if not self._event.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(timeout):
+                        await arrived.wait()
+        finally:
+            self._wake_loop = None
+
+    def _end_wait(self) -> None:
+        self._event.set()
+        wake_loop = self._wake_loop
+        if wake_loop is not None:
+            with suppress(RuntimeError):  # the loop was closed with the wait in it
+                wake_loop()
 
     def listen(self, sources: Mapping[TopicPartition, Growing]) -> None:
         """Listens to just these from here on."""

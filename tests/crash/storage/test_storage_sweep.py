@@ -343,7 +343,9 @@ def test_a_second_cut_while_the_first_is_recovered_loses_nothing_either(
     count = None if everything else RECOVERY_CUTS_IN_CI
     for first in choose_cuts(len(workload.files.operations), count=count, seed="recovery"):
         survivors = workload.files.cut(first)
-        LogDirectory.open(ROOT, files=survivors, threaded=False, boot_id="next").close()
+        LogDirectory.open(
+            ROOT, files=survivors, clock=ManualClock(), threaded=False, boot_id="next"
+        ).close()
         operations = len(survivors.operations)
         for second in choose_cuts(operations, count=2, seed=f"{first}"):
             try:

@@ -49,9 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--sequences",
         type=int,
-        default=8,
+        default=10,
         metavar="N",
-        help="how many sequences of operations are run beside a real broker (8)",
+        help="how many sequences of operations are run beside a real broker (10)",
     )
 
 

@@ -40,7 +40,7 @@ PUBLIC_TOPICS = {
     TIMES_TOPIC: 1,
     TOMBSTONES_TOPIC: 1,
 }
-CLEANED_TOPICS = {"cleaned": 5, "cleaned-away": 6}
+CLEANED_TOPICS = {"cleaned": 21, "cleaned-away": 2}
 """With the seed of the sequence of operations that they are made of."""
 KINDS = {"cleaned": COMPACTED, "cleaned-away": COMPACTED_AWAY}
 DELETED_TO = 33

@@ -4,6 +4,7 @@
 sequence of its own choosing, so duplicates, gaps, old epochs and markers out of place are as
 frequent as what is right. Timestamps lie in the future, so that markers, whose time is the clock's,
 never roll a segment: only a `Produce` that is made for it does, and segments are the same, too.
+(Where age matters they lie in the past, and there are no markers.)
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from streamlog.topic import Isolation
 
 FUTURE = 4_102_444_800_000
+PAST = 1_000_000_000_000
 DAY_MS = 24 * 60 * 60 * 1000
 ROLL_MS = 31 * DAY_MS
 MAX_BYTES = 4000
@@ -52,12 +54,14 @@ COMMON = {
     "max.message.bytes": str(MAX_BYTES),
     "message.timestamp.after.max.ms": str((1 << 63) - 1),
 }
-PLAIN, COMPACTED, COMPACTED_AWAY, RETAINED = "plain", "compacted", "compacted-away", "retained"
+PLAIN, COMPACTED, COMPACTED_AWAY = "plain", "compacted", "compacted-away"
+RETAINED, AGED = "retained", "aged"
 CONFIGS = {
     PLAIN: COMMON,
     COMPACTED: COMMON | {"cleanup.policy": "compact"},
     COMPACTED_AWAY: COMMON | {"cleanup.policy": "compact", "delete.retention.ms": "0"},
     RETAINED: COMMON,
+    AGED: COMMON | {"retention.ms": "-1"},
 }
 NEVER, ALWAYS = "1.0", "0.0"
 """Of `min.cleanable.dirty.ratio`: a log is as dirty as that at most, or at least."""
@@ -142,11 +146,23 @@ class DeleteRecords:
     offset: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Retain:
-    """Deletes segments, the oldest first, until no more than so many bytes are left."""
+    """Deletes segments, the oldest first.
 
-    retention_bytes: int
+    Until no more than `size_bytes` are left, or those without a record since `timestamp`.
+    """
+
+    size_bytes: int = -1
+    timestamp: int | None = None
+
+    def configuration(self) -> dict[str, str]:
+        if self.timestamp is None:
+            return {"retention.bytes": str(self.size_bytes)}
+        return {"retention.ms": str(int(time.time() * 1000) - self.timestamp)}
+
+    def taken_back(self) -> dict[str, str]:
+        return dict.fromkeys(self.configuration(), "-1")
 
 
 Operation = Produce | Marker | Lookup | Clean | DeleteRecords | Retain
@@ -166,7 +182,9 @@ class _Producer:
 def sequence(seed: int, length: int = 60) -> list[Operation]:
     """Mostly what good producers do, with a fault now and then."""
     rng = random.Random(seed)
-    now = FUTURE + rng.randrange(DAY_MS)
+    kind = kind_of(seed)
+    start = PAST if kind == AGED else FUTURE
+    now = start + rng.randrange(DAY_MS)
     producers = [
         _Producer(100 + each, epoch=rng.choice([0, 0, 3]), sequence=rng.choice([0, 0, 0, 1 << 20]))
         for each in range(3)
@@ -180,9 +198,15 @@ def sequence(seed: int, length: int = 60) -> list[Operation]:
             now += ROLL_MS
             operations.append(_roll(number, now))
         if number and number % (length // 3) == 0:
-            operations += _shrink(rng, kind_of(seed), producers)
-        operations.append(_operation(rng, rng.choice(producers), now, number))
-    return [*operations, _roll(length, now + ROLL_MS), *_shrink(rng, kind_of(seed), producers)]
+            operations += _shrink(rng, kind, producers, (start, now))
+        if kind == AGED and rng.random() < 0.8:
+            operations.append(Produce(**_content(rng, now)))
+        elif kind == AGED:
+            operations.append(Lookup(rng.randrange(start, now + 1000), "read_uncommitted"))
+        else:
+            operations.append(_operation(rng, rng.choice(producers), now, number))
+    now += ROLL_MS
+    return [*operations, _roll(length, now), *_shrink(rng, kind, producers, (start, now))]
 
 
 def _operation(rng: random.Random, producer: _Producer, now: int, number: int) -> Operation:
@@ -203,7 +227,9 @@ def _operation(rng: random.Random, producer: _Producer, now: int, number: int) -
     return _produce(rng, producer, now)
 
 
-def _shrink(rng: random.Random, kind: str, producers: list[_Producer]) -> list[Operation]:
+def _shrink(
+    rng: random.Random, kind: str, producers: list[_Producer], span: tuple[int, int]
+) -> list[Operation]:
     """What the log is made smaller by. We keep what an open transaction reaches, Kafka does not."""
     if kind in (COMPACTED, COMPACTED_AWAY):
         return [Clean()]
@@ -212,7 +238,9 @@ def _shrink(rng: random.Random, kind: str, producers: list[_Producer]) -> list[O
             Marker(producer_id=each.producer_id, epoch=each.epoch, commit=False)
             for each in producers
         ]
-        return [*ends, Retain(rng.choice([500, 2000, 5000]))]
+        return [*ends, Retain(size_bytes=rng.choice([500, 2000, 5000]))]
+    if kind == AGED:  # the active segment is newer: Kafka would delete that, too
+        return [Retain(timestamp=rng.randrange(*span) - ROLL_MS // 2)]
     return []
 
 
@@ -317,14 +345,14 @@ class OurLog:
             case DeleteRecords(offset=offset):
                 name = log.topic_partition
                 return self._directory.delete_records({name: offset})[name]
-            case Retain(retention_bytes=size):
-                self._retain(str(size), now_ms)
-                self._retain("-1", now_ms)
+            case Retain():
+                self._retain(operation.configuration(), now_ms)
+                self._retain(operation.taken_back(), now_ms)
                 return log.log_start_offset
 
-    def _retain(self, size: str, now_ms: int) -> None:
+    def _retain(self, config: dict[str, str], now_ms: int) -> None:
         topic, _ = self._log.topic_partition
-        self._directory.alter_topic(topic, config={"retention.bytes": size})
+        self._directory.alter_topic(topic, config=config)
         self._steps += 2  # of the interval at which retention is checked
         self._directory.housekeeper.step(now_ms + self._steps)
 
@@ -375,8 +403,8 @@ class BrokersLog:
                 ratio = "min.cleanable.dirty.ratio"
                 changes = ({ratio: ALWAYS}, {ratio: NEVER})
                 error, offset = 0, self._wait(self._cleaned_offset, expected, changes)
-            case Retain(retention_bytes=size):
-                changes = ({"retention.bytes": str(size)}, {"retention.bytes": "-1"})
+            case Retain():
+                changes = (operation.configuration(), operation.taken_back())
                 error, offset = 0, self._wait(self._log_start_offset, expected, changes)
         return Outcome(KAFKA_NAMES.get(error, str(error)), -1 if error else offset)
 

@@ -171,7 +171,7 @@ def test_transactions_have_the_same_outcomes_and_records(
     kafka: KafkaBroker, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     with streamlog.open(tmp_path, durability="os") as log:
-        for seed in range(request.config.getoption("--sequences") // 4):
+        for seed in range(request.config.getoption("--sequences") // 5):
             topic = f"transactions-{seed}"
             create_topics(kafka, {topic: (PARTITIONS, ROLLING)})
             log.create_topic(topic, PARTITIONS, config=ROLLING)

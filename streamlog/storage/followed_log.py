@@ -105,6 +105,9 @@ class FollowedLog(ReadableLog):
                 return
             except FileNotFoundError as error:
                 if attempt == ATTEMPTS - 1:
+                    if not self._pool.files.exists(self._directory):
+                        self._deleted = True
+                        raise TopicDeletedError(self.topic_partition.topic) from error
                     raise CorruptLogError(error.filename, 0, "the file is gone") from error
             except CorruptLogError:
                 if attempt == ATTEMPTS - 1:
@@ -160,7 +163,7 @@ class FollowedLog(ReadableLog):
             if aborted is not None:
                 segment.add_aborted(aborted)
             segment.size_bytes = position + header.size_bytes
-            self._log_end_offset = header.next_offset
+            self._log_end_offset = segment.end_offset = header.next_offset
             if header.next_offset >= end:
                 return
         if segment.size_bytes == start and not self._has_next_segment():

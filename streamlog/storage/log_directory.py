@@ -660,6 +660,8 @@ class LogDirectory:
             self.publish(list(self._partitions.values()))
         for log in self._compacted():
             self._maybe_clean(log)
+        if self._metadata.topics:
+            self._keep_house()
 
     def _judge_session(self, session: Session) -> None:
         """After a crash: what may be missing of what the last owner had published."""
@@ -794,7 +796,7 @@ class LogDirectory:
             self.housekeeper.add(self._deletions.run, due_ms=due_ms)
 
     def _keep_house(self) -> None:
-        """From the first log on, and not for a directory that is opened to make a topic."""
+        """From the first topic on: not for a directory that is opened to make one."""
         if "retention" not in self._keeps_house:
             self._keeps_house.add("retention")
             now_ms, config = self.clock.now_ms(), self.log_config

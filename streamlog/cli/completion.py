@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streamlog.client.contract import Log
 
 
 def complete_topic(context: typer.Context, incomplete: str) -> list[str]:
     """Topics of the log that the line names so far."""
+    return _names(context, incomplete, lambda log: log.topics())
+
+
+def complete_group(context: typer.Context, incomplete: str) -> list[str]:
+    """Consumer groups of the log that the line names so far."""
+    return _names(context, incomplete, lambda log: log.groups())
+
+
+def complete_transaction(context: typer.Context, incomplete: str) -> list[str]:
+    """Transactional ids of the log that the line names so far."""
+    return _names(
+        context, incomplete, lambda log: (each.transactional_id for each in log.transactions())
+    )
+
+
+def _names(
+    context: typer.Context, incomplete: str, find: Callable[[Log], Iterable[str]]
+) -> list[str]:
     from streamlog.cli.opening import open_to_read
     from streamlog.errors import StreamlogError
 
     try:
         with open_to_read(_directory(context)) as log:
-            return sorted(name for name in log.topics() if name.startswith(incomplete))
+            return sorted(name for name in find(log) if name.startswith(incomplete))
     except (StreamlogError, OSError):
         return []
 

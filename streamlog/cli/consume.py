@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamlog.cli.options import (
     DEFAULT_LOG,
+    IsolationOption,
     KeySerdeOption,
     LogOption,
     TopicArgument,
     ValueSerdeOption,
     check_serde,
 )
+from streamlog.cli.topics import choose_partitions, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,10 +83,7 @@ def consume(
     timestamps: Annotated[
         bool, typer.Option("--timestamps", help="Put each record's time first, in text.")
     ] = False,
-    isolation: Annotated[
-        Literal["read_committed", "read_uncommitted"],
-        typer.Option(help="Whether open and aborted transactions are seen."),
-    ] = "read_committed",
+    isolation: IsolationOption = "read_committed",
 ) -> None:
     """Print the records of a topic, also while another process owns the log.
 
@@ -104,7 +103,7 @@ def consume(
     start = _start(from_beginning=from_beginning, offset=offset, timestamp=timestamp)
     follow = follow or start == Start()
     with open_to_read(log) as opened:
-        partitions = _partitions(opened, topic, partition)
+        partitions = choose_partitions(opened, topic, partition)
         with opened.consumer(
             isolation=isolation,
             key=check_serde(key, "--key") or "bytes",
@@ -127,28 +126,11 @@ def _renderer(format_: str, *, timestamps: bool) -> Callable[[Record], str]:
 
 
 def _start(*, from_beginning: bool, offset: int | None, timestamp: str | None) -> Start:
-    from streamlog.cli.text.moments import parse_moment
-    from streamlog.clock import SystemClock
-
     if from_beginning + (offset is not None) + (timestamp is not None) > 1:
         raise typer.BadParameter("give one of --from-beginning, --offset and --timestamp")
     if timestamp is None:
         return Start(from_beginning=from_beginning, offset=offset)
-    try:
-        return Start(timestamp=parse_moment(timestamp, SystemClock().now_ms()))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--timestamp") from None
-
-
-def _partitions(log: Log, topic: str, chosen: list[int] | None) -> list[TopicPartition]:
-    from streamlog.client.contract import TopicPartition
-    from streamlog.errors import UnknownPartitionError
-
-    count = log.topic(topic).partitions
-    for number in chosen or []:
-        if number >= count:
-            raise UnknownPartitionError(topic, number, count)
-    return [TopicPartition(topic, number) for number in chosen or range(count)]
+    return Start(timestamp=moment_of(timestamp, "--timestamp"))
 
 
 def _seek(log: Log, consumer: Consumer, start: Start, isolation: Isolation) -> None:

@@ -1,7 +1,8 @@
 """The `streamlog` command: its subcommands, and what an error becomes.
 
 Exit codes: 0 success, 1 failure (a line `error: ...` on stderr says why), 2 a wrong command line,
-130 and 143 stopped by SIGINT or SIGTERM before the end that was asked for.
+3 damage found (`fsck`, `dump`), 130 and 143 stopped by SIGINT or SIGTERM before the end that was
+asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamlog.cli import consume, info, produce, reset, run, topics
+from streamlog.cli import (
+    consume,
+    dump,
+    export,
+    fsck,
+    groups,
+    import_,
+    info,
+    produce,
+    reset,
+    run,
+    size,
+    topics,
+    transactions,
+)
 from streamlog.cli.failures import explain
 
 if TYPE_CHECKING:
@@ -22,8 +37,8 @@ app = typer.Typer(
     name="streamlog",
     help="Kafka's log, stream processing and connectors in a Python process.",
     epilog=(
-        "Exit codes: 0 success, 1 failure, 2 wrong command line, 130 and 143 stopped by SIGINT or "
-        "SIGTERM before the end that was asked for."
+        "Exit codes: 0 success, 1 failure, 2 wrong command line, 3 damage found (`fsck`, `dump`), "
+        "130 and 143 stopped by SIGINT or SIGTERM before the end that was asked for."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,9 +47,16 @@ app = typer.Typer(
 )
 app.command("run", no_args_is_help=True)(run.run)
 app.add_typer(topics.app, name="topics")
+app.add_typer(groups.app, name="groups")
+app.add_typer(transactions.app, name="transactions")
 app.command("produce", no_args_is_help=True)(produce.produce)
 app.command("consume", no_args_is_help=True)(consume.consume)
 app.command("info")(info.info)
+app.command("size")(size.size)
+app.command("export", no_args_is_help=True)(export.export)
+app.command("import", no_args_is_help=True)(import_.import_)
+app.command("dump", no_args_is_help=True)(dump.dump)
+app.command("fsck")(fsck.fsck)
 app.command("reset", no_args_is_help=True)(reset.reset)
 
 

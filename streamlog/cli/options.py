@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,15 @@ LogOption = Annotated[
 DEFAULT_LOG = Path("data")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]
+
+IsolationOption = Annotated[
+    Literal["read_committed", "read_uncommitted"],
+    typer.Option(help="Whether open and aborted transactions are seen."),
+]
 
 TopicArgument = Annotated[
     str, typer.Argument(metavar="TOPIC", autocompletion=complete_topic, show_default=False)
@@ -44,6 +53,21 @@ ValueSerdeOption = Annotated[
         help=f"What values are: {_SERDE}.",
     ),
 ]
+
+
+def inherit_log(context: typer.Context, log: Path) -> Path:
+    """`--log` may stand before a subcommand too: there it counts unless it is given again."""
+    source = context.get_parameter_source("log")
+    given_here = source is not None and source.name == "COMMANDLINE"
+    return log if given_here or context.parent is None else context.parent.params["log"]
+
+
+def parse_pairs(pairs: list[str], option: str) -> dict[str, str]:
+    """`KEY=VALUE` of an option that may be given several times; a usage error for another form."""
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]!r} is not KEY=VALUE", param_hint=option)
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def check_serde(name: str | None, option: str) -> str | None:

@@ -1,19 +1,29 @@
-"""`streamlog topics`: list, describe, create."""
+"""`streamlog topics`: list, describe, create, alter, delete, and delete records."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamlog.cli.options import DEFAULT_LOG, JsonOption, LogOption, TopicArgument
+from streamlog.cli.completion import complete_topic
+from streamlog.cli.options import (
+    DEFAULT_LOG,
+    JsonOption,
+    LogOption,
+    TopicArgument,
+    YesOption,
+    inherit_log,
+    parse_pairs,
+)
 from streamlog.client.contract import MAX_PARTITIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streamlog.client.contract import Log, TopicDescription
+    from streamlog.client.contract import Log, TopicDescription, TopicPartition
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -30,7 +40,7 @@ def topics(
     internal: InternalOption = False,
     json_: JsonOption = False,
 ) -> None:
-    """List, describe and create topics. Without a subcommand, list them.
+    """List, describe, create, change and delete topics. Without a subcommand, list them.
 
     Examples:
 
@@ -50,8 +60,13 @@ def list_(
     internal: InternalOption = False,
     json_: JsonOption = False,
 ) -> None:
-    """List topics with their partitions and how many offsets they hold."""
-    _list(_inherit(context, log), internal=internal, as_json=json_)
+    """List topics with their partitions and how many offsets they hold.
+
+    Example:
+
+        streamlog topics list --internal --json
+    """
+    _list(inherit_log(context, log), internal=internal, as_json=json_)
 
 
 def _list(log: Path, *, internal: bool, as_json: bool) -> None:
@@ -74,26 +89,40 @@ def describe(
     topic: TopicArgument,
     *,
     log: LogOption = DEFAULT_LOG,
+    all_: Annotated[
+        bool, typer.Option("--all", "-a", help="Configurations that were not set, too.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Show a topic's configuration and the offsets of its partitions.
 
     `stable` is the end for readers of committed records, `end` the durable end.
+
+    Example:
+
+        streamlog topics describe orders --all
     """
     from streamlog.cli.opening import open_to_read
     from streamlog.cli.text.tables import aligned
 
-    with open_to_read(_inherit(context, log)) as opened:
+    with open_to_read(inherit_log(context, log)) as opened:
         description = opened.topic(topic)
         partitions = partition_rows(opened, description)
+        entries = opened.topic_config(topic) if all_ else {}
     if json_:
-        print(json.dumps({**_description(description), "offsets": partitions}))
+        facts = {**_description(description), "offsets": partitions}
+        if all_:
+            facts["configs"] = {key: asdict(entry) for key, entry in entries.items()}
+        print(json.dumps(facts))
         return
     print(f"topic       {description.name}")
     print(f"id          {description.topic_id}")
     print(f"partitions  {description.partitions}")
     for key, value in description.config.items():
         print(f"config      {key}={value}")
+    for key, entry in entries.items():
+        if entry.source != "topic":
+            print(f"{entry.source:<10}  {key}={entry.value}")
     cells = [tuple(f"{value:,}" for value in row.values()) for row in partitions]
     for line in aligned(("partition", "start", "stable", "end"), cells, right={0, 1, 2, 3}):
         print(line)
@@ -122,24 +151,193 @@ def create(
     """
     from streamlog.cli.opening import open_to_write
 
-    with open_to_write(_inherit(context, log)) as opened:
+    with open_to_write(inherit_log(context, log)) as opened:
         opened.create_topic(
-            topic, partitions, config=_parse_config(config or []), exist_ok=exist_ok
+            topic, partitions, config=parse_pairs(config or [], "--config"), exist_ok=exist_ok
         )
 
 
-def _inherit(context: typer.Context, log: Path) -> Path:
-    """`--log` may stand before the subcommand too: there it counts unless it is given again."""
-    source = context.get_parameter_source("log")
-    given_here = source is not None and source.name == "COMMANDLINE"
-    return log if given_here or context.parent is None else context.parent.params["log"]
+@app.command(no_args_is_help=True)
+def alter(
+    context: typer.Context,
+    topic: TopicArgument,
+    *,
+    log: LogOption = DEFAULT_LOG,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            "--partitions", "-p", min=1, max=MAX_PARTITIONS, help="Add partitions, up to so many."
+        ),
+    ] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", "-c", metavar="KEY=VALUE", help="May be given several times."),
+    ] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--default",
+            "-d",
+            metavar="KEY",
+            help="Back to the default; may be given again.",
+        ),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Add partitions to a topic, or change its configuration.
+
+    Records stay where they are: those of one key may be in two partitions afterwards.
+
+    Examples:
+
+        streamlog topics alter orders --config retention.ms=86400000
+
+        streamlog topics alter orders --partitions 8 --default cleanup.policy
+    """
+    from streamlog.cli.opening import open_to_write
+
+    changes: dict[str, str | None] = {**parse_pairs(config or [], "--config")}
+    both = changes.keys() & set(default or [])
+    if both:
+        raise typer.BadParameter(f"{min(both)} is given a value, too", param_hint="--default")
+    changes |= dict.fromkeys(default or [])
+    if partitions is None and not changes:
+        raise typer.BadParameter("give --partitions, --config or --default")
+    with open_to_write(inherit_log(context, log), create=False) as opened:
+        description = opened.alter_topic(topic, partitions=partitions, config=changes)
+    if json_:
+        print(json.dumps(_description(description)))
 
 
-def _parse_config(pairs: list[str]) -> dict[str, str]:
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise typer.BadParameter(f"{wrong[0]!r} is not KEY=VALUE", param_hint="--config")
-    return dict(pair.split("=", 1) for pair in pairs)
+@app.command(no_args_is_help=True)
+def delete(
+    context: typer.Context,
+    topics: Annotated[
+        list[str],
+        typer.Argument(metavar="TOPIC...", autocompletion=complete_topic, show_default=False),
+    ],
+    *,
+    log: LogOption = DEFAULT_LOG,
+    yes: YesOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Delete topics, with their records and the offsets that groups have committed for them.
+
+    Example:
+
+        streamlog topics delete orders --yes
+    """
+    from streamlog.cli.opening import open_to_write
+
+    with open_to_write(inherit_log(context, log), create=False) as opened:
+        rows = [_totals(opened, opened.topic(name)) for name in dict.fromkeys(topics)]
+        if not yes:
+            for row in rows:
+                print(f"{row['name']}: {row['partitions']} partitions, {row['offsets']:,} offsets")
+            typer.confirm("Delete all of it?", abort=True)
+        for row in rows:
+            opened.delete_topic(row["name"])
+    if json_:
+        print(json.dumps(rows))
+
+
+@app.command("delete-records", no_args_is_help=True)
+def delete_records(
+    context: typer.Context,
+    topic: TopicArgument,
+    *,
+    log: LogOption = DEFAULT_LOG,
+    partition: Annotated[
+        list[int] | None,
+        typer.Option("--partition", "-p", min=0, help="Only these; may be given several times."),
+    ] = None,
+    before_offset: Annotated[
+        int | None, typer.Option(metavar="OFFSET", min=0, help="Records below this offset.")
+    ] = None,
+    before_time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Records before the first of that time: ISO 8601, milliseconds, or `2d` ago.",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All records that are there now.")
+    ] = False,
+    yes: YesOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Delete the oldest records of a topic, up to an offset or a time.
+
+    Examples:
+
+        streamlog topics delete-records orders --before-time 30d --yes
+
+        streamlog topics delete-records orders --partition 0 --before-offset 1000
+    """
+    from streamlog.cli.opening import open_to_write
+    from streamlog.cli.text.tables import aligned
+
+    if (before_offset is not None) + (before_time is not None) + everything != 1:
+        raise typer.BadParameter("give one of --before-offset, --before-time and --all")
+    with open_to_write(inherit_log(context, log), create=False) as opened:
+        partitions = choose_partitions(opened, topic, partition)
+        ends = opened.end_offsets(partitions, isolation="read_uncommitted")
+        wanted = ends
+        if before_offset is not None:
+            wanted = dict.fromkeys(partitions, before_offset)
+        elif before_time is not None:
+            moment = moment_of(before_time, "--before-time")
+            found = first_offsets(opened, partitions, moment)
+            wanted = {each: found.get(each, ends[each]) for each in partitions}
+        starts = opened.beginning_offsets(partitions)
+        wanted = {each: offset for each, offset in wanted.items() if offset > starts[each]}
+        rows = [
+            {"partition": each.partition, "start": starts[each], "new_start": offset}
+            for each, offset in wanted.items()
+        ]
+        cells = [tuple(f"{cell:,}" for cell in row.values()) for row in rows]
+        if json_:
+            print(json.dumps(rows))
+        else:
+            print(*aligned(("partition", "start", "new start"), cells, right={0, 1, 2}), sep="\n")
+        if wanted and not yes:
+            typer.confirm(f"Delete these records of {topic}?", abort=True, err=True)
+        opened.delete_records(wanted)
+
+
+def choose_partitions(log: Log, topic: str, chosen: list[int] | None) -> list[TopicPartition]:
+    """The partitions of a topic, or those of the numbers. Raises `UnknownPartitionError`."""
+    from streamlog.client.contract import TopicPartition
+    from streamlog.errors import UnknownPartitionError
+
+    count = log.topic(topic).partitions
+    for number in chosen or []:
+        if number >= count:
+            raise UnknownPartitionError(topic, number, count)
+    return [TopicPartition(topic, number) for number in chosen or range(count)]
+
+
+def moment_of(text: str, option: str) -> int:
+    """A moment that was typed, in milliseconds; a usage error where it is none."""
+    from streamlog.cli.text.moments import parse_moment
+    from streamlog.clock import SystemClock
+
+    try:
+        return parse_moment(text, SystemClock().now_ms())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def first_offsets(
+    log: Log, partitions: list[TopicPartition], moment_ms: int
+) -> dict[TopicPartition, int]:
+    """The first offset at or after a moment, or the end, of each partition."""
+    with log.consumer(isolation="read_uncommitted", auto_commit=False) as consumer:
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek_to_time(partition, moment_ms)
+        return {partition: consumer.position(partition) for partition in partitions}
 
 
 def _totals(log: Log, topic: TopicDescription) -> dict[str, Any]:

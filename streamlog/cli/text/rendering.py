@@ -56,7 +56,7 @@ def plain(value: Any) -> str:
         case int() | float() if not isinstance(value, bool):
             return str(value)
         case _:
-            return json.dumps(_jsonable(value), ensure_ascii=False)
+            return json.dumps(jsonable(value), ensure_ascii=False)
 
 
 def _text(record: Record) -> str:
@@ -75,15 +75,15 @@ def _json(record: Record) -> str:
             "partition": record.partition,
             "offset": record.offset,
             "timestamp": record.timestamp,
-            "key": _jsonable(record.key),
-            "value": _jsonable(record.value),
-            "headers": [[name, _jsonable(value)] for name, value in record.headers],
+            "key": jsonable(record.key),
+            "value": jsonable(record.value),
+            "headers": [[name, jsonable(value)] for name, value in record.headers],
         },
         ensure_ascii=False,
     )
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Bytes that are no UTF-8 become `{"base64": ...}`, so that nothing is lost."""
     match value:
         case bytes():

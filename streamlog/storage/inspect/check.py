@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 METADATA_PARTITION: Final = TopicPartition(METADATA_TOPIC, 0)
 _PARTITION = re.compile(r"(.+)-(\d+)")
-_DELETED = re.compile(r"(.+)-(\d+)\.[0-9a-f]{32}-delete")
+_DELETED = re.compile(r".+\.[0-9a-f]{32}-delete")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,228 @@
+"""topics, groups and transactions: what operators do."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import streamlog
+from streamlog.client.contract import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Command = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two partitions of five records with timestamps 0, 1000, ...; `billing` has read some."""
+    directory = tmp_path_factory.mktemp("template") / "log"
+    with streamlog.open(directory) as log:
+        log.create_topic("orders", 2)
+        with log.producer(transactional_id="writer") as producer:
+            producer.begin_transaction()
+            for number in range(10):
+                producer.send(
+                    "orders",
+                    f"k{number}",
+                    str(number),
+                    partition=number % 2,
+                    timestamp=number // 2 * 1000,
+                )
+            producer.commit_transaction()
+        offsets = {TopicPartition("orders", 0): 2, TopicPartition("orders", 1): 5}
+        log.alter_group_offsets("billing", offsets)
+    return directory
+
+
+@pytest.fixture
+def orders(template: Path, directory: Path) -> Path:
+    shutil.copytree(template, directory)
+    return directory
+
+
+# Topics
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_topic_is_altered(command: Command) -> None:
+    altered = command(
+        *("topics", "alter", "orders", "--partitions", "3"),
+        *("--config", "retention.ms=1000", "--config", "cleanup.policy=compact,delete"),
+    )
+    assert (altered.code, altered.out, altered.err) == (0, "", "")
+    described = command("topics", "describe", "orders", "--json").json
+    assert described["partitions"] == 3
+    assert described["config"] == {"cleanup.policy": "compact,delete", "retention.ms": "1000"}
+    back = command("topics", "alter", "orders", "--default", "cleanup.policy", "--json").json
+    assert back["config"] == {"retention.ms": "1000"}
+    lines = command("topics", "describe", "orders", "--all").lines
+    assert "config      retention.ms=1000" in lines
+    assert "default     cleanup.policy=delete" in lines
+
+
+@pytest.mark.usefixtures("orders")
+def test_topics_are_deleted_after_a_question(command: Command) -> None:
+    asked = command("topics", "delete", "orders", stdin=b"n\n")
+    assert asked.code == 1
+    assert asked.lines[0] == "orders: 2 partitions, 12 offsets"
+    assert command("topics", "list", "--json").json != []
+    assert command("topics", "delete", "orders", "--yes").code == 0
+    assert command("topics", "list", "--json").json == []
+
+
+@pytest.mark.usefixtures("orders")
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [
+        (["--before-offset", "3"], [3, 3]),
+        (["--before-time", "4000", "-p", "1"], [0, 4]),
+        (["--before-time", "1970-01-02T00:00:00Z"], [6, 6]),
+        (["--all"], [6, 6]),
+    ],
+)
+def test_records_are_deleted(command: Command, options: list[str], starts: list[int]) -> None:
+    deleted = command("topics", "delete-records", "orders", *options, "--yes", "--json")
+    assert deleted.code == 0
+    rows = command("topics", "describe", "orders", "--json").json["offsets"]
+    assert [row["start"] for row in rows] == starts
+    assert {row["new_start"] for row in deleted.json} <= set(starts)
+
+
+# Groups
+
+
+@pytest.mark.usefixtures("orders")
+def test_groups_are_listed_and_described(command: Command) -> None:
+    row = {"group": "billing", "state": "Empty", "members": 0, "partitions": 2, "lag": 5}
+    assert command("groups", "--json").json == [row]
+    assert command("groups", "list").lines[1].split() == ["billing", "Empty", "0", "2", "5"]
+    described = command("groups", "describe", "billing", "--json").json
+    assert [each["lag"] for each in described["offsets"]] == [4, 1]
+    assert "orders-0" in command("groups", "describe", "billing").out
+
+
+@pytest.mark.usefixtures("orders")
+@pytest.mark.parametrize(
+    ("options", "offsets"),
+    [
+        (["--to-earliest"], {0: 0, 1: 0}),
+        (["--to-latest"], {0: 6, 1: 6}),
+        (["--to-offset", "3", "--topic", "orders:1"], {1: 3}),
+        (["--shift-by", "-1"], {0: 1, 1: 4}),
+        (["--to-datetime", "1970-01-01T00:00:03Z", "--topic", "orders"], {0: 3, 1: 3}),
+        (["--by-duration", "P1D"], {0: 6, 1: 6}),
+    ],
+)
+def test_a_group_is_reset(command: Command, options: list[str], offsets: dict[int, int]) -> None:
+    planned = command("groups", "reset", "billing", *options, "--dry-run", "--json")
+    assert {row["partition"]: row["new"] for row in planned.json} == offsets
+    before = {0: 2, 1: 5}
+    assert committed(command) == before
+    assert command("groups", "reset", "billing", *options, stdin=b"n\n").code == 1
+    assert committed(command) == before
+    assert command("groups", "reset", "billing", *options, "--yes").code == 0
+    assert committed(command) == before | offsets
+
+
+def committed(command: Command) -> dict[int, int]:
+    described = command("groups", "describe", "billing", "--json").json
+    return {each["partition"]: each["committed"] for each in described["offsets"]}
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_group_is_deleted_or_some_of_its_offsets(command: Command) -> None:
+    some = command("groups", "delete", "billing", "--topic", "orders:1", "--yes", "--json")
+    assert some.json == [{"group": "billing", "partitions": ["orders-1"]}]
+    assert committed(command) == {0: 2}
+    assert command("groups", "delete", "billing", stdin=b"y\n").code == 0
+    assert command("groups", "--json").json == []
+
+
+# Transactions
+
+
+@pytest.mark.usefixtures("orders")
+def test_transactions_are_listed_and_described(command: Command) -> None:
+    rows = command("transactions", "--json").json
+    assert [(row["transactional_id"], row["state"]) for row in rows] == [
+        ("writer", "CompleteCommit")
+    ]
+    assert command("transactions", "list", "--open", "--json").json == []
+    assert command("transactions", "list").lines[1].startswith("writer")
+    described = command("transactions", "describe", "writer", "--json").json
+    assert described["timeout_ms"] == 60_000
+    assert "CompleteCommit" in command("transactions", "describe", "writer").out
+    assert command("transactions", "hanging", "--json").json == []
+
+
+# Mistakes
+
+
+@pytest.mark.usefixtures("orders")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["topics", "alter", "order", "-p", "3"], 1, "did you mean 'orders'"),
+        (["topics", "alter", "orders", "-p", "1"], 1, "orders"),
+        (["topics", "alter", "orders", "-c", "retention.m=1"], 1, "did you mean 'retention.ms'"),
+        (["topics", "alter", "orders"], 2, "--partitions"),
+        (["topics", "alter", "orders", "-c", "retention.ms"], 2, "is not KEY=VALUE"),
+        (["topics", "delete", "__consumer_offsets", "-y"], 1, "__consumer_offsets"),
+        (["topics", "delete-records", "orders"], 2, "--before-offset"),
+        (["topics", "delete-records", "orders", "--before-offset", "99", "-y"], 1, "99"),
+        (["topics", "delete-records", "orders", "--before-time", "soon"], 2, "no moment"),
+        (["topics", "delte"], 2, "delete"),
+        (["groups", "describe", "biling"], 1, "did you mean 'billing'"),
+        (["groups", "delete", "biling", "-y"], 1, "did you mean 'billing'"),
+        (["groups", "reset", "billing"], 2, "--to-earliest"),
+        (["groups", "reset", "biling", "--to-latest"], 1, "did you mean 'billing'"),
+        (["groups", "reset", "billing", "--to-latest", "--to-earliest"], 2, "give one of"),
+        (["groups", "reset", "billing", "--by-duration", "a while"], 2, "no duration"),
+        (["groups", "reset", "billing", "--to-latest", "-t", "orders:x"], 2, "orders:x"),
+        (["groups", "reset", "billing", "--to-latest", "-t", "orders:9"], 1, "0 to 1, not 9"),
+        (["transactions", "describe", "writr"], 1, "did you mean 'writer'"),
+        (["transactions", "abort", "writr"], 1, "did you mean 'writer'"),
+        (["transactions", "abort", "writer"], 1, "writer"),
+        (["transactions", "abort", "--partition", "orders-0"], 2, "--producer-id"),
+        (
+            [
+                *("transactions", "abort", "--partition", "orders-0"),
+                *("--producer-id", "77", "--producer-epoch", "0"),
+            ],
+            1,
+            "77",
+        ),
+        (["size", "order"], 1, "did you mean 'orders'"),
+        (["export", "order"], 1, "did you mean 'orders'"),
+        (["import", "order"], 1, "did you mean 'orders'"),
+        (["dump", "nowhere"], 2, "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_message_that_helps(
+    command: Command, arguments: list[str], code: int, said: str
+) -> None:
+    ended = command(*arguments)
+    assert ended.code == code
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["topics", each] for each in ("list", "describe", "create", "alter", "delete")),
+        ["topics", "delete-records"],
+        *(["groups", each] for each in ("list", "describe", "reset", "delete")),
+        *(["transactions", each] for each in ("list", "describe", "hanging", "abort")),
+        *([each] for each in ("dump", "fsck", "export", "import", "size")),
+    ],
+)
+def test_every_help_has_an_example(command: Command, arguments: list[str]) -> None:
+    shown = command(*arguments, "--help")
+    assert shown.code == 0
+    assert f"streamlog {' '.join(arguments)}" in shown.out.replace("Usage: streamlog", "")

@@ -1,0 +1,315 @@
+"""dump, fsck, export, import and size, over a real directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import streamlog
+from streamlog.client.contract import GroupMetadata, TopicPartition
+from streamlog.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Command = Callable[..., Any]
+
+HEADERS = [("trace", b"\xff\x00"), ("empty", None), ("trace", "é".encode())]
+ROWS = [
+    (0, 1_000, b"k", b"v", []),
+    (1, 2_000, None, b"\xff\xfe", HEADERS),
+    (0, 3_000, "ключ".encode(), None, []),
+    (1, 4_000, b"", b"", [("", b"")]),
+    (1, 5_000, b"line\nbreak", b'{"base64": "AA=="}', []),
+]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two partitions; a transaction that was aborted, one that was committed with offsets."""
+    directory = tmp_path_factory.mktemp("template") / "log"
+    with streamlog.open(directory) as log:
+        log.create_topic("orders", 2, config={"segment.bytes": "600"})
+        with log.producer(transactional_id="writer") as producer:
+            producer.begin_transaction()
+            producer.send("orders", value="never", partition=0, timestamp=500)
+            producer.flush()
+            producer.abort_transaction()
+            producer.begin_transaction()
+            for partition, timestamp, key, value, headers in ROWS:
+                producer.send(
+                    "orders", key, value, partition=partition, timestamp=timestamp, headers=headers
+                )
+            group = GroupMetadata(group_id="billing")
+            producer.send_offsets_to_transaction({TopicPartition("orders", 0): 2}, group)
+            producer.commit_transaction()
+    return directory
+
+
+@pytest.fixture
+def orders(template: Path, directory: Path) -> Path:
+    shutil.copytree(template, directory)
+    return directory
+
+
+def read(directory: Path, topic: str = "orders") -> list[tuple[Any, ...]]:
+    """Partition, timestamp, key, value, headers of every committed record, by partition."""
+    with streamlog.open(directory) as log, log.consumer(topic) as consumer:
+        found: list[Any] = []
+        while records := consumer.poll(max_records=1000):
+            found += [(r.partition, r.timestamp, r.key, r.value, r.headers) for r in records]
+    return sorted(found, key=lambda row: (row[0], row[1]))
+
+
+# export, import
+
+
+def test_an_export_comes_back_byte_for_byte(command: Command, orders: Path) -> None:
+    exported = command("export", "orders")
+    assert (exported.code, exported.err) == (0, "5 records of orders\n")
+    first = next(row for row in exported.json_lines if row["partition"] == 0)
+    assert (first["key"], first["value"], first["timestamp"]) == ("k", "v", 1000)
+    again = str(orders.parent / "again")
+    imported = command(
+        "import", "orders", "--create", "2", "--log", again, stdin=exported.out.encode()
+    )
+    assert (imported.code, imported.err) == (0, "5 records to orders\n")
+    assert read(orders.parent / "again") == read(orders)
+    assert len(read(orders)) == len(ROWS)
+
+
+def test_bytes_that_are_no_text_are_base64(command: Command, orders: Path) -> None:
+    rows = command("export", "orders", "--partition", "1").json_lines
+    assert rows[0]["value"] == {"base64": "//4="}
+    assert rows[0]["headers"] == [["trace", {"base64": "/wA="}], ["empty", None], ["trace", "é"]]
+    assert rows[0]["key"] is None
+
+
+@pytest.mark.usefixtures("orders")
+def test_an_export_has_what_is_committed_unless_it_is_told_otherwise(command: Command) -> None:
+    values = [row["value"] for row in command("export", "orders", "-p", "0").json_lines]
+    assert values == ["v", None]
+    everything = command("export", "orders", "-p", "0", "--isolation", "read_uncommitted")
+    assert [row["value"] for row in everything.json_lines] == ["never", "v", None]
+    late = command("export", "orders", "--since", "4000").json_lines
+    assert [row["timestamp"] for row in late] == [4_000, 5_000]
+
+
+def test_an_export_to_a_file_is_whole_or_not_there(command: Command, orders: Path) -> None:
+    target = orders.parent / "orders.jsonl"
+    assert command("export", "orders", "-o", str(target)).code == 0
+    assert len(target.read_text().splitlines()) == len(ROWS)
+    missing = orders.parent / "nothing.jsonl"
+    assert command("export", "order", "-o", str(missing)).code == 1
+    assert list(orders.parent.glob("nothing*")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"no json", "stdin:2: no record: "),
+        (b'{"key": 5}', "$.key"),
+        (b'{"value": {"base64": "!"}}', "stdin:2: no base64"),
+        (b'{"vlaue": "x"}', "vlaue"),
+        (b'{"partition": 7}', "partitions 0 to 1, not 7"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named_and_the_lines_before_are_written(
+    command: Command, directory: Path, line: bytes, reason: str
+) -> None:
+    command("topics", "create", "orders", "-p", "2")
+    lines = b'{"partition": 1, "timestamp": 9, "value": "x"}\n' + line + b"\n"
+    ended = command("import", "orders", stdin=lines)
+    assert ended.code == 1
+    assert reason in ended.err
+    assert "Traceback" not in ended.err
+    assert read(directory) == [(1, 9, None, b"x", [])]
+
+
+def test_an_import_may_choose_partitions_by_the_keys(command: Command, directory: Path) -> None:
+    command("topics", "create", "one")
+    lines = b'{"partition": 7, "key": "a", "value": "x"}\n\n'
+    assert command("import", "one", "--by-key", stdin=lines).code == 0
+    assert [row[0] for row in read(directory, "one")] == [0]
+
+
+@pytest.mark.usefixtures("orders")
+def test_parquet_without_pyarrow_says_which_extra(
+    command: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    target = directory.parent / "orders.parquet"
+    ended = command("export", "orders", "-o", str(target))
+    assert ended.code == 1
+    assert "pip install 'streamlog[parquet]'" in ended.err
+    assert issubclass(MissingExtraError, ImportError)
+    assert command("export", "orders", "--format", "parquet").code == 2
+
+
+def test_parquet_comes_back_byte_for_byte(command: Command, orders: Path) -> None:
+    pytest.importorskip("pyarrow")
+    target = str(orders.parent / "orders.parquet")
+    assert command("export", "orders", "-o", target).code == 0
+    again = str(orders.parent / "again")
+    assert command("import", "orders", target, "--create", "2", "--log", again).code == 0
+    assert read(orders.parent / "again") == read(orders)
+
+
+# dump
+
+
+def test_dump_shows_every_kind_of_file(command: Command, orders: Path) -> None:
+    dumped = command("dump", str(orders), "--json")
+    assert dumped.code == 0
+    entries = dumped.json_lines
+    kinds = {entry["kind"] for entry in entries}
+    assert kinds >= {"file", "batch", "record", "marker", "aborted", "producer", "checkpoint"}
+    assert kinds >= {"epoch", "durable", "line", "time"}
+    markers = [entry["type"] for entry in entries if entry["kind"] == "marker"]
+    assert "abort" in markers
+    assert "commit" in markers
+    assert "DAMAGE" not in command("dump", str(orders)).out
+
+
+def test_dump_decodes_the_logs_own_topics(command: Command, orders: Path) -> None:
+    entries = command("dump", str(orders), "--json").json_lines
+    decoded = [entry["decoded"] for entry in entries if "decoded" in entry]
+    assert any(
+        d.get("group") == "billing" and d.get("offset") == 2 and d.get("topic") == "orders"
+        for d in decoded
+    )
+    assert any(d.get("transactional_id") == "writer" for d in decoded)
+    assert any(d.get("key") == "topic:orders" for d in decoded)
+    raw = command("dump", str(orders), "--json", "--raw").json_lines
+    assert not any("decoded" in entry for entry in raw)
+
+
+def test_dump_of_some_offsets(command: Command, orders: Path) -> None:
+    path = str(orders / "orders-1")
+    entries = command("dump", path, "--from", "1", "--to", "2", "--json").json_lines
+    assert [entry["offset"] for entry in entries if entry["kind"] == "record"] == [1]
+    batches = command("dump", path, "--no-records", "--json").json_lines
+    assert not any(entry["kind"] == "record" for entry in batches)
+
+
+def test_dump_shows_a_damaged_file_as_far_as_it_can(command: Command, orders: Path) -> None:
+    path = next(orders.glob("__transaction_state-*/*.log"))
+    flip(path, path.stat().st_size - 1)
+    dumped = command("dump", str(path), "--json")
+    assert dumped.code == 3
+    assert dumped.json_lines[-1]["kind"] == "damage"
+    lines = command("dump", str(path)).lines
+    assert "  batch 0-" in lines[1]
+    assert "  DAMAGE at byte" in lines[-1]
+
+
+# fsck
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_fsck_of_a_whole_log_finds_nothing(command: Command, orders: Path) -> None:
+    checked = command("fsck", str(orders))
+    assert (checked.code, checked.out) == (0, "")
+    assert checked.err.endswith("nothing wrong\n")
+    assert command("fsck", "--json").json == {"findings": []}
+
+
+def test_fsck_names_the_place_and_repair_saves_the_rest(command: Command, orders: Path) -> None:
+    path = orders / "orders-1" / f"{0:020d}.log"
+    flip(path, path.stat().st_size - 90)
+    checked = command("fsck", str(orders), "--json")
+    assert checked.code == 3
+    places = [(each["path"], each["level"]) for each in checked.json["findings"]]
+    assert (str(path), "damage") in places
+    assert "--repair NEWDIR" in command("fsck", str(orders)).err
+    new = orders.parent / "saved"
+    repaired = command("fsck", str(orders), "--repair", str(new))
+    assert repaired.code == 3
+    assert "lost orders-1 offsets 0 to " in repaired.err
+    assert command("fsck", str(new)).code == 0
+    assert [row for row in read(new) if row[0] == 0] == [row for row in ROWS if row[0] == 0]
+
+
+def test_a_damaged_index_loses_nothing(command: Command, orders: Path) -> None:
+    next(orders.glob("orders-0/*.txnindex")).unlink()
+    assert command("fsck", str(orders)).code == 3
+    new = orders.parent / "saved"
+    assert command("fsck", str(orders), "--repair", str(new)).code == 0
+    assert len(read(new)) == len(ROWS)
+
+
+def test_a_repair_does_not_overwrite(command: Command, orders: Path) -> None:
+    (orders.parent / "saved").mkdir()
+    (orders.parent / "saved" / "mine").touch()
+    ended = command("fsck", str(orders), "--repair", str(orders.parent / "saved"))
+    assert ended.code == 1
+    assert "is there already" in ended.err
+
+
+def test_fsck_of_what_is_no_log_and_of_a_newer_one(command: Command, orders: Path) -> None:
+    nothing = command("fsck", str(orders.parent))
+    assert (nothing.code, "there is no log here" in nothing.err) == (1, True)
+    path = orders / "meta.properties"
+    path.write_text("streamlog.format=9\nstreamlog.version=7.1\n")
+    newer = command("fsck", str(orders))
+    assert newer.code == 1
+    assert "written by streamlog 7.1" in newer.err
+
+
+def test_foreign_files_are_named(command: Command, orders: Path) -> None:
+    (orders / "orders-0" / "notes.txt").touch()
+    (orders / "else-3").mkdir()
+    (orders / "Makefile").touch()
+    checked = command("fsck", str(orders), "--json")
+    assert checked.code == 0
+    assert {os.path.basename(each["path"]) for each in checked.json["findings"]} == {
+        "notes.txt",
+        "else-3",
+        "Makefile",
+    }
+    assert {each["level"] for each in checked.json["findings"]} == {"odd"}
+
+
+def test_fsck_is_refused_while_a_process_has_the_log_open(command: Command, orders: Path) -> None:
+    hold = "import sys, streamlog; log = streamlog.open(sys.argv[1]); print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(orders)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        ended = command("fsck", str(orders))
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    assert ended.code == 1
+    assert f"process {process.pid}" in ended.err
+
+
+# size
+
+
+@pytest.mark.usefixtures("orders")
+def test_size_tells_what_topics_take_up(command: Command) -> None:
+    rows = command("size", "--json").json
+    assert {row["name"] for row in rows} >= {"orders", "__consumer_offsets"}
+    assert rows == sorted(rows, key=lambda row: -row["bytes"])
+    assert command("size", "orders").lines[1].startswith("orders ")
+    by_partition = command("size", "orders", "--partitions", "--json").json
+    assert {row["name"] for row in by_partition} == {"orders-0", "orders-1"}
+    total = next(row for row in rows if row["name"] == "orders")["bytes"]
+    assert sum(row["bytes"] for row in by_partition) == total
+    assert json.dumps(rows)

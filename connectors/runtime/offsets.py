@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamlog.client.contract import Consumer, Log
 
 OFFSETS_TOPIC: Final = "connect-offsets"
+OFFSETS_CONFIG: Final = {"cleanup.policy": "compact"}
 
 
 def to_json(value: Any) -> bytes:

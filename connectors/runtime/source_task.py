@@ -19,7 +19,12 @@ from connectors.api import Retry
 from connectors.runtime.calls import Calls
 from connectors.runtime.conversion import RecordEncoder
 from connectors.runtime.latency import Commits
-from connectors.runtime.offsets import OFFSETS_TOPIC, SourceOffsets, read_source_offsets
+from connectors.runtime.offsets import (
+    OFFSETS_CONFIG,
+    OFFSETS_TOPIC,
+    SourceOffsets,
+    read_source_offsets,
+)
 from connectors.runtime.poison import PoisonPolicy
 from connectors.runtime.retry import Retries
 from connectors.runtime.source_events import SourceEvents
@@ -164,7 +169,7 @@ class SourceTask:
         )
 
     def _ensure_topics(self, log: Log) -> None:
-        ensure_topic(log, OFFSETS_TOPIC)
+        ensure_topic(log, OFFSETS_TOPIC, config=OFFSETS_CONFIG)
         ensure_topic(log, self._document.to.topic, self._document.to.create)
         if self._document.errors.dead_letter is not None:
             ensure_topic(log, self._document.errors.dead_letter)

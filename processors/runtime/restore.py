@@ -76,7 +76,8 @@ def choose_start(
         return Start(first, "the machine was started anew, and the log is not synced to disk")
     age_ms = now_ms - position.wall_time_ms
     retention_ms = changelog.delete_retention_ms
-    if retention_ms is not None and age_ms >= retention_ms:
+    misses_some = position.offset < changelog.end_offset
+    if misses_some and retention_ms is not None and age_ms >= retention_ms:
         hours = age_ms // 3_600_000
         return Start(first, f"it is {hours} hours old, and tombstones may have been compacted away")
     return Start(position.offset)

@@ -15,6 +15,7 @@ from processors.state.position import NO_BOOT_ID, Position
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from processors.state.byte_store import ByteStore
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 FLUSH_RECORDS: Final = 1_000_000
 FLUSH_PERIOD_MS: Final = 60_000
+RENEWAL_MS: Final = 3_600_000
+"""So old a checkpoint may get beside others, though its store has not changed: behind one of a day
+a changelog may have dropped tombstones."""
 
 StoreKey = tuple[str, int]
 
@@ -60,6 +64,7 @@ class Stores:
         self._topic_ids: dict[str, UUID] = {}
         self._offsets: dict[TopicPartition, int] = {}
         self._flushed_ms = clock.now_ms()
+        self._renewed_ms = clock.now_ms()
         self._records_since_flush = 0
         self._flushing: asyncio.Task[None] | None = None
 
@@ -118,12 +123,27 @@ class Stores:
         Between an acknowledged commit and the next send, the durable end of a changelog is the
         end of what was committed to it.
         """
-        changed = [state for state in self.states.values() if state.committed]
+        if self._clock.now_ms() - self._renewed_ms >= RENEWAL_MS:
+            self._checkpoint(list(self.states.values()))
+        else:
+            self._checkpoint([state for state in self.states.values() if state.committed])
+
+    async def checkpoint_last(self) -> None:
+        """At a stop, of all stores. With the markers of the last commit nothing is behind them.
+
+        So the next start can trust them however old they are: no tombstone can be missing.
+        """
+        await asyncio.to_thread(self._log.sync)
+        self._checkpoint(list(self.states.values()))
+
+    def _checkpoint(self, changed: Sequence[KeyValueState]) -> None:
         ends = self._log.end_offsets(
             [state.changelog for state in changed], isolation="read_uncommitted"
         )
+        if len(changed) == len(self.states):
+            self._renewed_ms = self._clock.now_ms()
         for state in changed:
-            changelog: TopicPartition = state.changelog
+            changelog = state.changelog
             end = ends[changelog]
             self._records_since_flush += end - self._offsets.get(changelog, end)
             self._offsets[changelog] = end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from processors.errors import TopologyError
 from streamlog.errors import PartitionCountError, UnknownTopicError
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from processors.runtime.application import Application
     from processors.topology.partitioning import PartitionedTopology
     from streamlog.client.contract import Log
+
+
+CHANGELOG: Final = {"cleanup.policy": "compact"}
+REPARTITION: Final = {"retention.ms": "-1", "segment.bytes": str(50 << 20)}
+"""What is on its way between two tasks is not to be lost by age. Kafka Streams' values."""
 
 
 def missing_sources(application: Application, log: Log) -> list[str]:
@@ -72,9 +77,10 @@ def make_topics(
             log.create_topic(topic, counts[topic])
     known = log.topics()
     for node in plan.topology.exchanges:
-        _make_internal(log, node.path, plan.topology.repartition_topic(node), plan.partitions[node])
+        topic = plan.topology.repartition_topic(node)
+        _make_internal(log, node.path, topic, plan.partitions[node], REPARTITION)
     for store in plan.stores:
-        _make_internal(log, store.name, store.changelog, store.partitions)
+        _make_internal(log, store.name, store.changelog, store.partitions, CHANGELOG)
     _make_sinks(application, plan, log, known)
     _make_agent_topics(application, log, known, counts)
 
@@ -84,9 +90,11 @@ def agent_store_partitions(application: Application, counts: Mapping[str, int]) 
     return max((counts[agent.topic] for agent in application.agents), default=1)
 
 
-def _make_internal(log: Log, owner: str, topic: str, partitions: int) -> None:
+def _make_internal(
+    log: Log, owner: str, topic: str, partitions: int, config: Mapping[str, str]
+) -> None:
     try:
-        log.create_topic(topic, partitions, exist_ok=True)
+        log.create_topic(topic, partitions, config=config, exist_ok=True)
     except PartitionCountError as error:
         raise TopologyError(
             f"{owner!r} needs {partitions} partitions, but its topic {topic!r} has {error.found}, "
@@ -116,4 +124,5 @@ def _make_agent_topics(
             log.create_topic(sink.topic, sink.partitions or counts[agent.topic], exist_ok=True)
     partitions = agent_store_partitions(application, counts)
     for store in application.stores:
-        _make_internal(log, store.name, application.changelog_topic(store.name), partitions)
+        changelog = application.changelog_topic(store.name)
+        _make_internal(log, store.name, changelog, partitions, CHANGELOG)

@@ -109,7 +109,7 @@ class Work:
         if tasks.is_pending():
             self._begin_commit()
             await self._await_commit()
-        self._stores.checkpoint()
+        await self._stores.checkpoint_last()
         await self._stores.settle()
         self._stores.flush()
 

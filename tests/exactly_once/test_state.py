@@ -140,6 +140,41 @@ def test_after_another_boot_the_stores_of_an_unsynced_log_are_rebuilt(
     unsynced.log.close()
 
 
+def test_a_store_that_stopped_in_order_is_trusted_however_long_it_was_away(
+    machine: Machine, word_count: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its position covers the markers of its last commit, so no tombstone can be missing."""
+    machine.log.create_topic("lines", 2)
+    machine.send("lines", "a b", "b")
+    machine.run(word_count())
+    machine.clock.advance(48 * 3_600_000)
+    machine.send("lines", "a")
+    with caplog.at_level(logging.WARNING):
+        machine.run(word_count())
+    assert caplog.text == ""
+    assert machine.table("word-counts") == {"a": 2, "b": 2}
+
+
+def test_a_store_older_than_the_tombstones_of_its_changelog_is_rebuilt(
+    machine: Machine, word_count: Callable[..., App], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was deleted while it was away may have left no trace in the changelog."""
+    machine.log.create_topic("lines", 1)
+    machine.send("lines", "a")
+    machine.run(word_count())
+    kept = machine.state_dir.with_name("kept")
+    shutil.copytree(machine.state_dir, kept)
+    machine.send("lines", "b")
+    machine.run(word_count())
+    shutil.rmtree(machine.state_dir)
+    kept.rename(machine.state_dir)
+    machine.clock.advance(25 * 3_600_000)
+    with caplog.at_level(logging.WARNING):
+        machine.run(word_count())
+    assert "it is 25 hours old" in caplog.text
+    assert machine.table("word-counts") == {"a": 1, "b": 1}
+
+
 def test_an_unsynced_log_is_synced_before_the_database_that_is_as_far(
     tmp_path: Path,
     machine: Machine,

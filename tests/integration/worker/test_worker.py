@@ -32,6 +32,18 @@ LINES = [f"w{number % 7} w{number % 11} w{number % 101}" for number in range(1_0
 COUNTS = dict(Counter(" ".join(LINES).split()))
 
 
+def test_no_age_takes_what_an_application_needs(
+    bench: Bench, word_count: Callable[..., App]
+) -> None:
+    bench.log.create_topic("lines", 2)
+    bench.send("lines", "a")
+    bench.run(word_count())
+    changelog = bench.log.topic("word-count-counts-changelog").config
+    assert changelog == {"cleanup.policy": "compact"}
+    repartition = bench.log.topic("word-count-words-repartition").config
+    assert repartition["retention.ms"] == "-1"
+
+
 def test_a_second_run_continues_where_the_first_ended_and_changes_nothing(
     bench: Bench, word_count: Callable[..., App]
 ) -> None:

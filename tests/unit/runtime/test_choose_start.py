@@ -55,6 +55,12 @@ def test_a_checkpoint_older_than_the_tombstones_rebuilds() -> None:
     assert "24 hours old" in (start.rebuild or "")
 
 
+def test_a_store_that_is_at_the_end_misses_no_tombstone_however_old_it_is() -> None:
+    compacted = replace(CHANGELOG, delete_retention_ms=86_400_000)
+    at = replace(POSITION, offset=CHANGELOG.end_offset)
+    assert choose_start(at, compacted, now_ms=1 << 50) == Start(CHANGELOG.end_offset)
+
+
 def test_another_boot_rebuilds_only_where_the_log_is_not_synced() -> None:
     written = replace(POSITION, boot_id=BOOT)
     assert choose_start(written, CHANGELOG, now_ms=0) == Start(50)

@@ -44,7 +44,8 @@ class App:
     Args:
         name: Its identity: consumer group, transactional id, and the first part of the names of
             its internal topics and its state. Another name is another application.
-        log: Where the log is, or an open one; `streamlog run --log` and `run(log=...)` win.
+        log: Where the log is (":memory:" for one that is gone behind the run), or an open one;
+            `streamlog run --log` and `run(log=...)` win.
         deserialization, processing, production: What happens to a record that cannot be read, for
             which a function raises, or whose result cannot be written: `fail` stops the
             application there, `skip` counts it, `dead_letter` sends its original bytes to

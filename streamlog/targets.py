@@ -34,13 +34,14 @@ commits it now), then the applications, then the sinks.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from streamlog.client.contract import Log, TopicPartition
     from streamlog.clock import Clock
@@ -50,6 +51,21 @@ TARGETS_GROUP = "streamlog.targets"
 
 TargetKind = Literal["app", "source", "sink"]
 TargetState = Literal["starting", "restoring", "running", "stopping", "stopped"]
+
+
+@contextmanager
+def local_state(log: Log) -> Iterator[Path]:
+    """Where the targets of a log keep their local state: beside it.
+
+    That of a log in memory is in a temporary directory, and gone behind the block like the log.
+    """
+    if not getattr(log, "in_memory", False):
+        yield Path(getattr(log, "path", ".")) / "state"
+        return
+    from tempfile import TemporaryDirectory  # slow to import, seldom needed
+
+    with TemporaryDirectory(prefix="streamlog-state-") as directory:
+        yield Path(directory)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

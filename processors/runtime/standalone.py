@@ -6,13 +6,12 @@ import asyncio
 import signal
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import streamlog
 from processors.runtime.worker import Worker
 from streamlog.clock import SystemClock
-from streamlog.targets import RunContext
+from streamlog.targets import RunContext, local_state
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 LOOK_S: Final = 0.02
-STATE_FOLDER: Final = "state"
 
 
 def run(
@@ -33,7 +31,8 @@ def run(
 ) -> None:
     """Runs until SIGINT or SIGTERM (a second one stops at once), or until nothing is left to do.
 
-    A log given as a path is opened and closed here. State lies in the log's directory.
+    A log given as a path is opened and closed here. State lies in the log's directory, that of a
+    log in memory in a temporary one.
     """
     if log is None:
         raise ValueError(
@@ -48,14 +47,19 @@ def run(
 
 async def _run(application: Application, log: Log, until_idle: bool) -> None:
     worker = Worker(application)
-    path = getattr(log, "path", None)
-    context = RunContext(
-        log=log,
-        until_idle=until_idle,
-        clock=SystemClock(),
-        stopping=asyncio.Event(),
-        state_dir=Path(path or ".") / STATE_FOLDER,
-    )
+    with local_state(log) as state_dir:
+        context = RunContext(
+            log=log,
+            until_idle=until_idle,
+            clock=SystemClock(),
+            stopping=asyncio.Event(),
+            state_dir=state_dir,
+        )
+        await _work(worker, context, until_idle=until_idle)
+
+
+async def _work(worker: Worker, context: RunContext, *, until_idle: bool) -> None:
+    log = context.log
     with _stop_signals(worker, context):
         running = asyncio.create_task(worker.run(context))
         if until_idle:

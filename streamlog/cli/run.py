@@ -54,7 +54,7 @@ def run(
     """Run applications and connectors in one process that owns the log.
 
     Interrupt once to finish what is in hand and stop, twice to stop at once; both are safe, and
-    the next run continues.
+    the next run continues. With `--log :memory:` nothing is kept, neither the log nor local state.
 
     Examples:
 
@@ -64,14 +64,19 @@ def run(
     """
     from streamlog.cli.opening import open_to_write
     from streamlog.cli.running.loading import load_targets
+    from streamlog.memory_files import is_memory
+    from streamlog.targets import local_state
 
+    if state_dir is not None and is_memory(str(log)):
+        reason = "local state does not outlive a log in memory: leave the option out"
+        raise typer.BadParameter(reason, param_hint="--state-dir")
     loaded = load_targets(targets)  # before the log, so that a typing mistake touches nothing
-    with open_to_write(log, durability=durability) as opened:
+    with open_to_write(log, durability=durability) as opened, local_state(opened) as state:
         outcome, last, signalled = _run(
             loaded,
             opened,
             until_idle=until_idle,
-            state_dir=state_dir or log / "state",
+            state_dir=state_dir or state,
             view=_view(plain=plain),
         )
     _report(outcome, last, as_json=json_)

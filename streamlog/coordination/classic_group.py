@@ -301,7 +301,7 @@ class ClassicGroup:
             member_id = self._static.get(group_instance_id, "")
         elif member_id in self._pending:
             del self._pending[member_id]
-            return self._after_removal("", now_ms)
+            return self._after_removal(now_ms)
         member = self.check_member(member_id, group_instance_id)
         return self._remove(member, UnknownMemberError(self.group, member_id), now_ms)
 
@@ -367,7 +367,8 @@ class ClassicGroup:
         decisions: list[Decision] = []
         for member_id in [each for each, due in self._pending.items() if due <= now_ms]:
             del self._pending[member_id]
-            decisions += self._after_removal("", now_ms)
+            if self.state is GroupState.PREPARING_REBALANCE:
+                decisions += self._complete_if_all_joined(now_ms)
         for member in list(self.members.values()):
             is_over = member.is_judged and member.expires_ms <= now_ms
             if is_over and member.member_id in self.members:
@@ -604,6 +605,8 @@ class ClassicGroup:
         if self._initial:
             return decisions + self._complete_join(now_ms)
         self._join_due_ms = now_ms + self._rebalance_timeout_ms
+        if not self._rebalance_timeout_ms:  # nobody is left but who was told its id
+            return decisions + self._complete_join(now_ms)
         return decisions + self._complete_if_all_joined(now_ms)
 
     def _complete_if_all_joined(self, now_ms: int) -> list[Decision]:
@@ -682,11 +685,11 @@ class ClassicGroup:
     def _remove(self, member: Member, error: GroupError, now_ms: int) -> list[Decision]:
         decisions = self._dismiss(member, error)
         self._forget(member.member_id)
-        return decisions + self._after_removal(member.member_id, now_ms)
+        return decisions + self._after_removal(now_ms)
 
-    def _after_removal(self, member_id: str, now_ms: int) -> list[Decision]:
+    def _after_removal(self, now_ms: int) -> list[Decision]:
         match self.state:
-            case GroupState.STABLE | GroupState.COMPLETING_REBALANCE if member_id:
+            case GroupState.STABLE | GroupState.COMPLETING_REBALANCE:
                 return self._prepare(now_ms)
             case GroupState.PREPARING_REBALANCE:
                 return self._complete_if_all_joined(now_ms)

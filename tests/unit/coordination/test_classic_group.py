@@ -302,6 +302,29 @@ def test_a_member_that_was_told_its_id_may_leave() -> None:
     assert isinstance(desk.join("t", "a").error, UnknownMemberError)
 
 
+def test_a_member_that_leaves_before_it_joined_starts_a_rebalance_all_the_same() -> None:
+    """A broker's does; one that only falls silent starts none."""
+    desk = Desk()
+    desk.stable("a")
+    desk.join("b", member_id_required=True)
+    desk.advance(SESSION_MS - 1)
+    desk.heartbeat("a")
+    desk.advance(1)
+    assert desk.group.state is GroupState.STABLE
+    desk.join("c", member_id_required=True)
+    desk.leave("c")
+    assert desk.group.state is GroupState.PREPARING_REBALANCE
+
+
+def test_a_group_is_empty_when_its_last_member_leaves_whoever_was_told_an_id() -> None:
+    desk = Desk()
+    desk.stable("a")
+    desk.join("b", member_id_required=True)
+    desk.leave("a")
+    assert desk.group.state is GroupState.EMPTY
+    assert desk.join("t", "b").generation == 3
+
+
 # Syncing
 
 

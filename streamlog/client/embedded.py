@@ -201,8 +201,9 @@ class EmbeddedLog:
         The topic's configuration is not in that directory: without `config`, this log's defaults
         hold, and retention deletes what is older than `log.retention.ms`.
 
-        Raises `TopicExistsError`, `StorageError` where a partition's directory is missing, and
-        `CorruptLogError` for damage: a broker that is started and stopped repairs what it has torn.
+        Raises `TopicExistsError`, `DirectoryLockedError` while the broker runs, `StorageError`
+        where a partition's directory is missing, and `CorruptLogError` for damage: a broker that
+        is started and stopped repairs what it has torn.
         """
         self._session.check_open()
         broker = self._owner("adopt a topic")

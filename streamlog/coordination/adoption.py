@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from streamlog.coordination.internal_topic import TRANSACTION_TOPIC
@@ -32,12 +33,16 @@ class ForeignTransactions:
     """
 
     def __init__(self, root: str) -> None:
-        """Raises `CorruptLogError` for a damaged segment of the topic."""
+        self._root = root
+
+    @cached_property
+    def _committing(self) -> dict[int, TransactionMetadata]:
+        """By producer id; read when it is first asked for, as hardly anything is ever open."""
         newest: dict[str, TransactionMetadata | None] = {}
-        for name in OsFiles().listdir(root):
+        for name in OsFiles().listdir(self._root):
             if _DIRECTORY.fullmatch(name):
-                _read_partition(os.path.join(root, name), newest)
-        self._committing = {
+                _read_partition(os.path.join(self._root, name), newest)
+        return {
             metadata.producer_id: metadata
             for metadata in newest.values()
             if metadata is not None and metadata.state is TransactionState.PREPARE_COMMIT
@@ -49,6 +54,8 @@ class ForeignTransactions:
         """The marker that ends what a producer has open in a partition, and its epoch.
 
         A prepare record has the epoch of its data or, with KIP-890, the next one.
+
+        Raises `CorruptLogError` for a damaged segment of the topic.
         """
         decided = self._committing.get(producer_id)
         if (

@@ -11,12 +11,13 @@ taken for them; so of theirs only the transactions that are still open are remem
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from streamlog.errors import StorageError
+from streamlog.errors import DirectoryLockedError, StorageError
 from streamlog.files import OsFiles, write_file
 from streamlog.record import encode_control_batch
 from streamlog.storage import layout
@@ -58,10 +59,12 @@ class ForeignPartition:
 def find_partitions(root: str, topic: str) -> list[ForeignPartition]:
     """The partitions of a topic in a broker's directory, from 0 on without a gap.
 
-    Raises `StorageError` where there is none, or where one is missing (in another directory of
-    that broker, perhaps), and `CorruptLogError` for a damaged checkpoint.
+    Raises `DirectoryLockedError` while the broker runs, `StorageError` where there is no partition
+    or one is missing (in another directory of that broker, perhaps), and `CorruptLogError` for a
+    damaged checkpoint.
     """
     files = OsFiles()
+    _check_stopped(os.path.join(root, layout.LOCK))
     matches = [re.fullmatch(re.escape(topic) + r"-(\d+)", name) for name in files.listdir(root)]
     numbers = sorted(int(match[1]) for match in matches if match is not None)
     missing = min(set(range(len(numbers) + 1)) - set(numbers))
@@ -72,6 +75,16 @@ def find_partitions(root: str, topic: str) -> list[ForeignPartition]:
     return [
         ForeignPartition(name, os.path.join(root, str(name)), starts.get(name, 0)) for name in names
     ]
+
+
+def _check_stopped(path: str) -> None:
+    """A broker of Java's locks the file by `fcntl`, ours by `flock`. The lock is not kept."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DirectoryLockedError(os.path.dirname(path), None) from None
 
 
 def adopt_partitions(

@@ -299,8 +299,9 @@ class LogDirectory:
         Its configuration is not in those directories. Without one, this log's defaults hold, and
         retention deletes what is too old for them.
 
-        Raises `TopicExistsError`, `InvalidTopicError`, `InvalidConfigError`, `StorageError` where
-        a partition is missing, and `CorruptLogError` for damage; nothing is adopted then.
+        Raises `TopicExistsError`, `InvalidTopicError`, `InvalidConfigError`,
+        `DirectoryLockedError` while the broker runs, `StorageError` where a partition is missing,
+        and `CorruptLogError` for damage; nothing is adopted then.
         """
         check_topic_name(name)
         config = dict(config or {})

@@ -13,6 +13,7 @@ from story import INTERNAL_TOPICS, ISOLATIONS, THEIR_GROUP, TRIMMED_TO, Story, t
 
 import streamlog
 from streamlog.coordination import TransactionState, read_coordination
+from streamlog.errors import DirectoryLockedError
 from streamlog.record import Batch, Codec, scan
 from streamlog.storage import LogDirectory
 from streamlog.topic import TopicPartition
@@ -20,6 +21,7 @@ from streamlog.topic import TopicPartition
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from broker import KafkaBroker
     from conftest import Once
 
     from streamlog.record import BatchHeader
@@ -159,6 +161,14 @@ def test_a_log_of_ours_that_a_broker_has_continued_comes_back(story: Story, tmp_
     theirs = [row for row in rows if row.value == b"by librdkafka"]
     assert len(theirs) == 1
     assert [row for row in rows if row not in theirs] == ours
+
+
+def test_nothing_is_taken_from_under_a_broker_that_runs(kafka: KafkaBroker, tmp_path: Path) -> None:
+    with (
+        streamlog.open(tmp_path) as log,
+        pytest.raises(DirectoryLockedError, match=str(kafka.data_directory)),
+    ):
+        log.adopt_topic("any", kafka.data_directory)
 
 
 def headers(root: Path, topic: str) -> list[BatchHeader]:

@@ -89,4 +89,4 @@ def test_damage_in_the_brokers_transactions_is_named(source: Path) -> None:
     content = segment.read_bytes()
     segment.write_bytes(content[:-1])
     with pytest.raises(CorruptLogError, match=rf"__transaction_state-3/{segment.name}"):
-        ForeignTransactions(str(source))
+        ForeignTransactions(str(source)).choose_marker(TopicPartition("theirs", 0), 1, 4)

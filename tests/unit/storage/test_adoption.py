@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamlog.errors import CorruptLogError, StorageError, TopicExistsError
+from streamlog.errors import (
+    CorruptLogError,
+    DirectoryLockedError,
+    StorageError,
+    TopicExistsError,
+)
 from streamlog.record import ControlType
 from streamlog.storage import LogDirectory
 from streamlog.testing import Adversary, Cut
@@ -146,6 +151,14 @@ def test_what_is_missing_there_already_or_damaged_is_refused(disk: Disk, source:
     check(directory)
 
 
+def test_a_log_that_is_open_is_refused(disk: Disk, source: Path) -> None:
+    directory = disk.open()
+    with LogDirectory.open(source), pytest.raises(DirectoryLockedError, match=str(source)):
+        directory.adopt_topic("ours", source, source_name="theirs")
+    directory.adopt_topic("ours", source, source_name="theirs")
+    check(directory)
+
+
 @pytest.mark.parametrize("adversary", [Adversary.NOTHING, Adversary.ALL])
 def test_a_crash_leaves_the_whole_topic_or_none(
     disk: Disk, source: Path, adversary: Adversary
@@ -160,8 +173,13 @@ def test_a_crash_leaves_the_whole_topic_or_none(
         disk.files = files.cut(Cut(after, adversary))
         directory = disk.open()
         there.append("ours" in directory.topics())
-        if there[-1]:
-            check(directory)
+        for name in () if there[-1] else disk.files.listdir(ROOT):
+            if name.startswith("ours-"):  # left behind; it would be refused as it is
+                assert f"{ROOT}/{name}" in directory.strays
+                disk.files.rmtree(f"{ROOT}/{name}")
+        if not there[-1]:
+            directory.adopt_topic("ours", source, source_name="theirs")
+        check(directory)
     assert there == sorted(there)
     assert not there[0]
     disk.abandon()

@@ -267,6 +267,8 @@ class PartitionLog(ReadableLog):
         max_timestamp = header.max_timestamp if append_time is None else append_time
         try:
             segment = self._writable_segment(len(batch), last_offset, max_timestamp, now_ms)
+            if not segment.size_bytes:
+                self._new_names.append(self.directory)  # its file is made by its first batch
             segment.append(batch, last_offset, max_timestamp)
         except OSError as error:
             failure = wrap_write_error(self.directory, error)
@@ -350,7 +352,6 @@ class PartitionLog(ReadableLog):
         )
         self._created_at_ms = now_ms
         self._segments = [*self._segments, segment]
-        self._new_names.append(self.directory)
         return segment
 
     def _create_directory(self) -> None:

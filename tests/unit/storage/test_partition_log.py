@@ -20,6 +20,7 @@ from streamlog.errors import (
 )
 from streamlog.record import ControlType, check_batch, encode_batch
 from streamlog.storage import partition_log
+from streamlog.testing import Adversary
 
 from .conftest import Disk, append, read_all
 
@@ -369,3 +370,19 @@ def test_an_index_that_is_gone_or_damaged_is_rebuilt(disk: Disk) -> None:
     log = disk.partition()
     assert read_all(log, 7) == [b"%d" % number * 50 for number in range(7, 30)]
     assert log.offset_for_timestamp(20) == (20, 20)
+
+
+def test_the_first_batch_behind_a_roll_survives_a_loss_of_power_however_late_it_comes(
+    disk: Disk,
+) -> None:
+    """Retention ends a segment whose successor has no file before there is something in it."""
+    log = disk.partition()
+    append(log, b"1")
+    disk.flush()
+    log.roll(now_ms=5000)
+    disk.flush()
+    append(log, b"2")
+    disk.flush()
+    disk.crash(Adversary.NOTHING)
+    disk.open()
+    assert read_all(disk.partition()) == [b"1", b"2"]

@@ -41,11 +41,15 @@ def seek_to_start(
             ends = log.end_offsets(partitions, isolation=isolation)
             for partition in partitions:
                 consumer.seek(partition, min(max(start, first[partition]), ends[partition]))
-        case str():
-            known = ", ".join(map(repr, NAMES))
-            raise ValueError(f"start is {start!r}{did_you_mean(start, NAMES)}; one of {known}")
         case _:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
-            raise TypeError(f"start is {start!r}: a name, an offset, a time or how long ago")
+            raise _refusal(start)
+
+
+def _refusal(start: object) -> Exception:
+    if not isinstance(start, str):
+        return TypeError(f"start is {start!r}: a name, an offset, a time or how long ago")
+    known = ", ".join(map(repr, NAMES))
+    return ValueError(f"start is {start!r}{did_you_mean(start, NAMES)}; one of {known}")
 
 
 def _milliseconds(start: datetime | timedelta, now_ms: int) -> int:

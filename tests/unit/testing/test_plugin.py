@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +117,13 @@ def test_the_fixtures_are_what_they_are_said_to_be(run):
         """
     )
     result.assert_outcomes(passed=9, failed=0)
+
+
+def test_the_examples_of_the_document_run(run):
+    document = (Path(__file__).resolve().parents[3] / "docs" / "testing.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", document, re.S)
+    result = run("\n".join(examples))
+    result.assert_outcomes(passed=4)
 
 
 def test_a_run_that_does_not_use_streamlog_loads_nothing_of_it_and_is_not_warned(run):

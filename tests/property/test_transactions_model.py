@@ -1,12 +1,14 @@
 """Transactions of several producers on the same partitions, against lists of what is visible.
 
-Segments are small, so that transactions begin in one and end in another; whoever ends them may be
-the producer, its successor, a timeout, an operator, a restart or a crash.
+Segments are small, so that transactions begin in one and end in another, and retention takes the
+first ones away; whoever ends them may be the producer, its successor, a timeout, an operator, a
+restart or a crash.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -32,8 +34,10 @@ ROOT = "/log"
 NAMES = ("alpha", "beta", "gamma")
 PLACES = [TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("b", 0)]
 SOURCE = TopicPartition("source", 0)
-SMALL = {"segment.bytes": "500", "index.interval.bytes": "100"}
-TIMEOUT_MS = 10_000
+SMALL = {"segment.bytes": "500", "index.interval.bytes": "100", "retention.ms": "-1"}
+TIMEOUT_MS = 120_000  # of each time that the process stands still two seconds count
+STEP_MS = 2_000
+RETENTION_MS = 10 * 60 * 1000
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 names, places = st.sampled_from(NAMES), st.sampled_from(PLACES)
 
@@ -64,6 +68,14 @@ class Producer:
         self.identity, self.transaction, self.sequences = identity, Transaction(), {}
 
 
+class Written(NamedTuple):
+    """A record; of whose transaction, and where."""
+
+    value: bytes
+    transaction: Transaction
+    offset: int
+
+
 PLAIN = Transaction(outcome=True)
 
 
@@ -75,9 +87,8 @@ class TransactionsMachine(RuleBasedStateMachine):
         self.files = FaultyFiles()
         self.clock = ManualClock()
         self.count = 0
-        self.written: dict[TopicPartition, list[tuple[bytes, Transaction]]] = {
-            place: [] for place in PLACES
-        }
+        self.written: dict[TopicPartition, list[Written]] = {place: [] for place in PLACES}
+        self.starts = dict.fromkeys(PLACES, 0)
         self.offsets: dict[str, int] = {}
         self.producers: dict[str, Producer] = {}
         self.gone: dict[str, list[ProducerIdentity]] = {name: [] for name in NAMES}
@@ -199,8 +210,8 @@ class TransactionsMachine(RuleBasedStateMachine):
             base_sequence=sequence,
             transactional=identity is not None,
         )
-        self.directory.partition(*place).append(batch, now_ms=now_ms)
-        self.written[place].append((value, transaction))
+        result = self.directory.partition(*place).append(batch, now_ms=now_ms)
+        self.written[place].append(Written(value, transaction, result.base_offset))
 
     # Ending
 
@@ -241,9 +252,9 @@ class TransactionsMachine(RuleBasedStateMachine):
 
     @rule()
     def the_time_is_over(self) -> None:
-        for _ in range(TIMEOUT_MS // 1000 + 3):
+        for _ in range(TIMEOUT_MS // STEP_MS + 3):
             self.transactions.step()
-            self.clock.advance(1000)
+            self.clock.advance(STEP_MS)
         for name in self.producers:
             self.end(name, commit=False)
         self.forget()
@@ -286,6 +297,20 @@ class TransactionsMachine(RuleBasedStateMachine):
         self.touched = dict.fromkeys(self.touched, 0)  # what was held in memory is lost
         self.open()
 
+    # Deleting
+
+    @rule(place=places, data=st.data())
+    def records_are_deleted(self, place: TopicPartition, data: st.DataObject) -> None:
+        end = self.directory.partition(*place).high_watermark
+        start = data.draw(st.integers(self.starts[place], end))
+        self.directory.delete_records({place: start})
+        self.starts[place] = start
+
+    @rule()
+    def retention_runs(self) -> None:
+        self.clock.advance(RETENTION_MS)
+        self.directory.housekeeper.step(self.clock.now_ms())
+
     # What must be so
 
     @precondition(lambda self: getattr(self, "fenced", []))
@@ -310,11 +335,11 @@ class TransactionsMachine(RuleBasedStateMachine):
         self.flush()
         for place, written in self.written.items():
             expected: list[bytes] = []
-            for value, transaction in written:
-                if transaction.outcome is None:
-                    break
-                if transaction.outcome:
-                    expected.append(value)
+            for record in written:
+                if record.transaction.outcome is None:
+                    break  # also where it began with records that are deleted
+                if record.transaction.outcome and record.offset >= self.starts[place]:
+                    expected.append(record.value)
             assert self.visible(place) == expected
 
     def visible(self, place: TopicPartition) -> list[bytes]:

@@ -171,7 +171,7 @@ class Loader:
         Raises `CorruptLogError` where that is not all there.
         """
         end = self._bounds.recovery_point
-        base_offsets = [base for base in self._base_offsets() if base < end]
+        base_offsets = [base for base in self._from_start() if base < end]
         segments = [self._segment(base) for base in base_offsets]
         if not segments:
             if end > self._bounds.log_start_offset:
@@ -179,7 +179,13 @@ class Loader:
             return self._loaded([], self._load_producers([], end))
         last = segments[-1]
         last.trusted_offset = end
-        last.size_bytes = _position_behind(last, end)
+        try:
+            last.size_bytes = _position_behind(last, end)
+        except CorruptLogError:
+            if self._bounds.log_start_offset < end:
+                raise
+            # Left of what was deleted: whatever is missing of it, nobody may read it.
+            return self._loaded([], self._load_producers([], end))
         return self._loaded(segments, self._load_producers(segments, end))
 
     def recover(self) -> LoadedLog:
@@ -208,6 +214,20 @@ class Loader:
 
     def _base_offsets(self) -> list[int]:
         return self._offsets_of.get(layout.LOG, [])
+
+    def _from_start(self) -> list[int]:
+        """Without segments that are all below the log start, which are removed.
+
+        They were about to be deleted, and a crash may have left any of them.
+        """
+        bases, start = self._base_offsets(), self._bounds.log_start_offset
+        count = sum(1 for following in bases[1:] if following <= start)
+        for base in bases[:count] if self._writable else ():
+            for suffix in (layout.LOG, *layout.INDEXES):
+                with contextlib.suppress(FileNotFoundError):
+                    path = os.path.join(self._directory, layout.file_name(base, suffix))
+                    self._files.unlink(path)
+        return bases[count:]
 
     def _segment(self, base_offset: int) -> Segment:
         segment = Segment(

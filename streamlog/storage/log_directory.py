@@ -702,11 +702,7 @@ class LogDirectory:
         self._deletions.add(find_deleted(self.root, names), now_ms, directories=True)
         for topic_id, (name, partitions) in list(self._metadata.deleted.items()):
             if name not in self._metadata.topics:
-                written = [each for each in map(parse_partition, names) if each]
-                left = [TopicPartition(*each) for each in written if each[0] == name]
-                self._finish_deletion(
-                    topic_id, [p for p in left if p.partition < partitions], now_ms
-                )
+                self._finish_deletion(topic_id, _partitions_of(name, partitions), now_ms)
         known = {str(METADATA_PARTITION), *map(str, self._written(names, self._metadata.topics))}
         deleted = {each.name for each in self._metadata.deleted.values()}
         for name in names:

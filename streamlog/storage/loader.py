@@ -149,8 +149,6 @@ class Loader:
             parsed = layout.parse_file_name(name)
             if parsed is not None:
                 self._offsets_of.setdefault(parsed[1], []).append(parsed[0])
-        below = [base for base in self._base_offsets() if base < bounds.recovery_point]
-        self._settled_offset = below[-1] if below and not writable else 0
 
     def load_clean(self) -> LoadedLog | None:
         """After a clean stop; None where the files are not what the checkpoints say."""
@@ -186,6 +184,9 @@ class Loader:
                 raise
             # Left of what was deleted: whatever is missing of it, nobody may read it.
             return self._loaded([], self._load_producers([], end))
+        if not self._writable:
+            for segment, next_offset in zip(segments, [*base_offsets[1:], end], strict=True):
+                segment.end_offset = next_offset
         return self._loaded(segments, self._load_producers(segments, end))
 
     def recover(self) -> LoadedLog:
@@ -239,8 +240,6 @@ class Loader:
             swapped=self._swapped,
         )
         segment.take_size(self._files.size(segment.path))
-        if base_offset < self._settled_offset:
-            segment.settled_bytes = segment.size_bytes
         segment.has_aborted = base_offset in self._offsets_of.get(layout.TRANSACTION_INDEX, [])
         return segment
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from errno import ENOENT
+from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from streamlog.files import Bytes, File, Files, OpenMode
     from streamlog.storage.file_pool import FilePool
 
+PLACE: Final = Struct(">qi")  # base offset and length, which begin a batch
 WALK_BYTES: Final = 1 << 16
 REWRITE_BYTES: Final = 1 << 20
 MIN_PREALLOCATION: Final = 1 << 16
@@ -73,8 +75,8 @@ class Segment:
         self.has_aborted = False
         self.retired = False
         """Whether its files are another segment's now: only what is open can still be read."""
-        self.settled_bytes: int | None = None
-        """For who reads beside the owner: the size of the file for as long as it is this one's."""
+        self.end_offset: int | None = None
+        """For who reads beside the owner: behind its batches, to tell its file from another's."""
         self.trusted_offset = ANY_OFFSET
         """Entries of the index files from this offset on are from before a crash."""
         self._pool = pool
@@ -113,7 +115,7 @@ class Segment:
         file = self._file
         if file is None:
             file = self._file = self._pool.open(self, self.path, self._open_mode())
-            self._check_current()
+            self._check_current(file)
         self.used = True
         return file
 
@@ -154,18 +156,24 @@ class Segment:
         self._file = None
         self.unsynced = False
 
-    def _check_current(self) -> None:
+    def _check_current(self, file: File | None = None) -> None:
         """A reader may have come by when the files were renamed, and then it opened another's.
 
-        In another process than the owner's only the size tells.
+        In another process than the owner's only `file`, or what is there now, can tell.
         """
-        retired = self.retired
-        if not retired and self.settled_bytes is not None:
-            retired = self._pool.files.size(self.path) != self.settled_bytes
-        if retired:
+        if self.retired or (self.end_offset is not None and not self._is_own(file)):
             self._pool.forget(self)
             self._file = None
             raise FileNotFoundError(ENOENT, "compacted", self.path)
+
+    def _is_own(self, file: File | None) -> bool:
+        """Whether what stands behind the batches that are known is nothing, zeros, or the next."""
+        if file is None:
+            file = self._pool.files.open(self.path)
+        place = file.pread(PLACE.size, self.size_bytes)
+        if not place.strip(b"\0"):
+            return file.size() >= self.size_bytes
+        return len(place) == PLACE.size and PLACE.unpack(place)[0] == self.end_offset
 
     @property
     def indexes(self) -> SegmentIndexes:

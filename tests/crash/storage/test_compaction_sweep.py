@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -326,3 +327,40 @@ def test_the_workload_reaches_what_it_is_meant_to_reach(workload: Workload) -> N
     assert workload.rounds >= 4
     renamed = [each for each in workload.files.operations if each.kind == "rename"]
     assert len(renamed) > 50
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_reader_beside_the_owner_goes_on_over_compaction(seed: int) -> None:
+    """It opens files late, and finds other segments' under the names that it knows."""
+    chosen = random.Random(f"beside {seed}")
+    workload = Workload(FaultyFiles())
+    owner = workload.open()
+    owner.create_topic("table", 1, CONFIG)
+    workload.put(0, 1)
+    with owner, ReadOnlyDirectory.open(ROOT, files=workload.files, boot_id="boot") as beside:
+        beside._pool._limit = chosen.choice([1, 2, 100])  # pyright: ignore[reportPrivateUsage]
+        log = beside.partition(*NAME)
+        for number in range(60):
+            match chosen.choice(["put", "put", "put", "put", "transact", "clean", "wait"]):
+                case "put":
+                    workload.put(chosen.randrange(5), chosen.choice([number, number, None]))
+                case "transact":
+                    kind = chosen.choice([ControlType.ABORT, ControlType.COMMIT])
+                    workload.transact(range(chosen.randrange(3), 4), kind)
+                case "clean":
+                    workload.clean()
+                case _:
+                    workload.clock.advance(RETENTION_MS)
+            if chosen.random() < 0.5:
+                beside.refresh()
+                assert last_values(check_log(workload.history, log)) == last_values(
+                    read(workload.log)
+                )
+                log.read(chosen.randrange(log.high_watermark), 100)
+                log.offset_for_timestamp(workload.clock.now_ms() - chosen.randrange(2000))
+
+
+def last_values(
+    rows: dict[int, tuple[bytes | None, bytes | None]],
+) -> dict[bytes | None, bytes | None]:
+    return {key: value for key, value in dict(rows.values()).items() if value is not None}

@@ -48,10 +48,11 @@ class Content:
     zeros. Usable from any thread: a block must not grow while another thread looks into it.
     """
 
-    __slots__ = ("_blocks", "_lock", "size")
+    __slots__ = ("_blocks", "_lock", "_room", "size")
 
     def __init__(self) -> None:
         self.size = 0
+        self._room = 0
         self._blocks: list[bytearray] = []
         self._lock = Mutex()
 
@@ -62,8 +63,7 @@ class Content:
                 return b""
             number, start = divmod(offset, BLOCK_BYTES)
             if start + size <= BLOCK_BYTES:
-                with memoryview(self._blocks[number]) as block:
-                    return bytes(block[start : start + size])
+                return bytes(memoryview(self._blocks[number])[start : start + size])
             parts: list[memoryview] = []
             while size > 0:
                 part = memoryview(self._blocks[number])[start : start + size]
@@ -73,40 +73,57 @@ class Content:
             return b"".join(parts)
 
     def write(self, data: Bytes, offset: int) -> None:
-        with self._lock, memoryview(data) as source:
-            if offset + len(source) > self.size:
-                self._grow(offset + len(source))
-            done = 0
-            while done < len(source):
-                number, start = divmod(offset + done, BLOCK_BYTES)
+        size = len(data)
+        with self._lock:
+            if offset + size > self.size:
+                self._reserve(offset + size)
+                self.size = offset + size
+            number, start = divmod(offset, BLOCK_BYTES)
+            if start + size <= BLOCK_BYTES:
+                if size:
+                    self._blocks[number][start : start + size] = data
+                return
+            source, done = memoryview(data), 0
+            while done < size:
                 part = source[done : done + BLOCK_BYTES - start]
-                with memoryview(self._blocks[number]) as block:  # a slice of it is not copied
-                    block[start : start + len(part)] = part
+                # Into a view, as the assignment of a view to a bytearray makes a copy first.
+                memoryview(self._blocks[number])[start : start + len(part)] = part
                 done += len(part)
+                number, start = number + 1, 0
 
     def truncate(self, size: int) -> None:
         with self._lock:
             if size > self.size:
-                self._grow(size)
-                return
-            blocks = -(-size // BLOCK_BYTES)
-            del self._blocks[blocks:]
-            end = size - (blocks - 1) * BLOCK_BYTES
-            if blocks == 1:
-                del self._blocks[0][end:]
-            elif blocks:
-                self._blocks[-1][end:] = bytes(BLOCK_BYTES - end)
+                self._reserve(size)
+            else:
+                self._drop(size)
             self.size = size
 
-    def _grow(self, size: int) -> None:
-        """Under the lock."""
+    def _drop(self, size: int) -> None:
+        """Gives back what is behind `size`. Under the lock."""
+        blocks = -(-size // BLOCK_BYTES)
+        del self._blocks[blocks:]
+        if blocks:
+            last = self._blocks[-1]
+            end = size - (blocks - 1) * BLOCK_BYTES
+            if blocks == 1:
+                del last[end:]
+            else:
+                last[end:] = bytes(BLOCK_BYTES - end)
+        self._room = size if blocks < 2 else blocks * BLOCK_BYTES
+
+    def _reserve(self, size: int) -> None:
+        """Makes room for `size` bytes. Under the lock."""
+        if size <= self._room:
+            return
         if not self._blocks:
             self._blocks.append(bytearray())
         first = self._blocks[0]
-        first.extend(bytes(min(size, BLOCK_BYTES) - len(first)))
+        wanted = min(max(size, 2 * len(first)), BLOCK_BYTES)
+        first.extend(bytes(wanted - len(first)))
         while len(self._blocks) * BLOCK_BYTES < size:
             self._blocks.append(bytearray(BLOCK_BYTES))
-        self.size = size
+        self._room = len(first) + (len(self._blocks) - 1) * BLOCK_BYTES
 
 
 class MemoryFile:

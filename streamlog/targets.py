@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from streamlog.client.contract import Log, TopicPartition
     from streamlog.clock import Clock
@@ -54,7 +54,7 @@ TargetState = Literal["starting", "restoring", "running", "stopping", "stopped"]
 
 
 @contextmanager
-def local_state(log: Log) -> Iterator[Path]:
+def local_state(log: Log) -> Generator[Path]:
     """Where the targets of a log keep their local state: beside it.
 
     That of a log in memory is in a temporary directory, and gone behind the block like the log.

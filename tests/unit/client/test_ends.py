@@ -219,11 +219,25 @@ def test_a_thread_that_is_closing_when_the_interpreter_ends_is_waited_for(run_pr
     assert (tmp_path / "data" / ".kafka_cleanshutdown").exists()
 
 
-@pytest.mark.parametrize("waiting", ["for record in log.consumer('bids'): pass", "c.poll(1000)"])
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        "for record in log.tail('bids'): pass",
+        "for record in log.consumer('bids', group='g'): pass",
+        "c.poll(1000)",
+        "asyncio.run(follow(log.tail('bids')))",
+        "asyncio.run(follow(log.consumer('bids', group='g')))",
+    ],
+)
 def test_ctrl_c_ends_a_wait_and_the_log_is_closed_cleanly(start_program, tmp_path, waiting):
     program = start_program(
         f"""
-        import sys, streamlog
+        import asyncio, sys, streamlog
+
+        async def follow(records):
+            async for record in records:
+                pass
+
         with streamlog.open(sys.argv[1]) as log:
             log.create_topic("bids")
             log.producer().send("bids", value=b"a")

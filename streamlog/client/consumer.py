@@ -16,6 +16,7 @@ from streamlog.client.reader import UNKNOWN_POSITION, PartitionReader
 from streamlog.client.signal import Signal
 from streamlog.errors import (
     GroupError,
+    IllegalGenerationError,
     LogClosedError,
     NoOffsetError,
     OffsetOutOfRangeError,
@@ -422,8 +423,18 @@ class EmbeddedConsumer:
 
     def _commit_positions(self, offsets: dict[TopicPartition, int]) -> None:
         if offsets:
-            self._committing = self._broker.groups.commit(self.group_metadata(), offsets)
+            self._committing = self._commit(offsets)
             self._committed |= offsets
+
+    def _commit(self, offsets: dict[TopicPartition, int]) -> Future[None]:
+        """Of a cooperative member, that may become one of the next generation at any moment."""
+        committer = self.group_metadata()
+        try:
+            return self._broker.groups.commit(committer, offsets)
+        except IllegalGenerationError:
+            if self.group_metadata() == committer:
+                raise
+            return self._broker.groups.commit(self.group_metadata(), offsets)
 
     def _auto_commit_now(self, offsets: dict[TopicPartition, int]) -> None:
         """A member that was put out of the group hears of that from the poll, not from this."""

@@ -92,15 +92,18 @@ class FollowedLog(ReadableLog):
     def _check_replaced(self, segments: list[Segment], error: FileNotFoundError) -> None:
         """A file that is gone was deleted or compacted by the owner: looks what there is now."""
         if not self._deleted and self._segments is segments:
+            end = self._durable_end()
             with self._lock:
-                self._begin_anew()
-            self.refresh()
+                self._follow_or_begin_anew(end, anew=True)
+            self.refresh(end)
 
-    def _follow_or_begin_anew(self, end: int) -> None:
+    def _follow_or_begin_anew(self, end: int, *, anew: bool = False) -> None:
+        """Under the lock. The owner may rename files while they are listed and opened, too."""
         for attempt in range(ATTEMPTS):
             try:
-                if self._log_end_offset < self._log_start_offset:
-                    self._begin_anew()  # the owner has deleted what would be next
+                # Or the owner has deleted what would be next.
+                if anew or attempt or self._log_end_offset < self._log_start_offset:
+                    self._begin_anew()
                 self._follow_to(end)
                 return
             except FileNotFoundError as error:
@@ -112,7 +115,6 @@ class FollowedLog(ReadableLog):
             except CorruptLogError:
                 if attempt == ATTEMPTS - 1:
                     raise
-            self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Under the lock. The high watermark stays: what was durable is durable."""

@@ -193,7 +193,8 @@ class CorruptLogError(StorageError):
         super().__init__(
             path,
             f"corrupt at byte {position}: {reason}; nothing was changed. "
-            "Restore it from a copy of the log directory",
+            "Restore it from a copy of the log directory, or let `streamlog fsck DIR` say what can "
+            "be saved",
         )
 
 

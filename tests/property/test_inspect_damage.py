@@ -22,7 +22,8 @@ from streamlog.testing.faulty_files import FaultyFiles
 from streamlog.testing.manual_clock import ManualClock
 from streamlog.topic import TopicPartition
 
-EXAMPLES = int(os.environ.get("STREAMLOG_INSPECT_EXAMPLES", "20"))
+EXAMPLES = settings().max_examples // 5
+"""Each looks at a whole log, several times."""
 ROOT = "/log"
 NEW = "/saved"
 BOOT = "boot"

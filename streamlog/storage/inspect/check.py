@@ -133,9 +133,12 @@ def read_metadata(
     """The metadata's partition is checked, and its records are taken in."""
     directory = os.path.join(root, str(METADATA_PARTITION))
     if not files.exists(directory):
+        others = any(_PARTITION.fullmatch(name) for name in files.listdir(root))
+        known = known_of(files, directory, METADATA_PARTITION, inspected, METADATA)
         reason = "the metadata is missing: topics and their configurations"
         saved = "names, ids and partitions of topics are found in their directories"
-        yield Finding(level="damage", path=directory, reason=reason, saved=saved)
+        level = "damage" if others or known.clean or known.durable_end else "mended"
+        yield Finding(level=level, path=directory, reason=reason, saved=saved)
         return
     unread: list[Finding] = []
     check = check_of(files, directory, METADATA_PARTITION, inspected, progress)
@@ -177,6 +180,7 @@ def _unread(directory: str, piece: Whole, reason: str) -> Finding:
 
 def list_directory(files: Files, root: str, inspected: Inspected) -> Iterator[Finding]:
     """Tells partitions, leftovers and foreign names apart."""
+    misplaced: list[tuple[str, TopicPartition]] = []
     for name in files.listdir(root):
         path = os.path.join(root, name)
         if name in KNOWN_NAMES or name == str(METADATA_PARTITION):
@@ -189,32 +193,65 @@ def list_directory(files: Files, root: str, inspected: Inspected) -> Iterator[Fi
             yield Finding(level="mended", path=path, reason=reason, saved=saved)
         elif match := _PARTITION.fullmatch(name):
             partition = TopicPartition(match[1], int(match[2]))
-            yield from _assign(files, path, partition, inspected)
+            finding = _assign(files, path, partition, inspected)
+            if finding is None:
+                inspected.partitions[partition] = path
+            else:
+                yield finding
+                misplaced.append((path, partition))
         else:
             yield Finding(level="odd", path=path, reason="no file of a log", saved="not read")
+    for path, partition in misplaced:
+        owner = _owner_of(files, path, partition, inspected)
+        if owner is not None and owner not in inspected.partitions:
+            inspected.partitions[owner] = path
 
 
 def _assign(
     files: Files, path: str, partition: TopicPartition, inspected: Inspected
-) -> Iterator[Finding]:
-    """Whether a directory with a partition's name is one of this log."""
+) -> Finding | None:
+    """What is wrong with a directory that has a partition's name; None for nothing."""
     topic = _topic(inspected, partition)
     found = _id_of(files, path)
-    if topic is not None and partition.partition < topic.description.partitions:
-        inspected.partitions[partition] = path
-        return
-    if topic is not None:
-        reason = f"the topic has {topic.description.partitions} partitions"
-    elif partition.topic in inspected.unread_topics:
-        reason = "the topic's record cannot be read"
-    elif found is None:
+    if found in inspected.metadata.deleted:
+        reason, saved = "of a deleted topic", "opening removes it"
+        return Finding(level="mended", path=path, reason=reason, saved=saved)
+    owner = next((t for t in inspected.metadata.topics.values() if _has_id(t, found)), None)
+    if owner is not None and owner is not topic:
+        reason = f"the directory is of topic {owner.description.name}, by its id"
+    elif topic is None and found is None and partition.topic not in inspected.unread_topics:
         reason = "no topic has this name, and nothing says that it is a partition"
-        yield Finding(level="odd", path=path, reason=reason, saved="not read")
-        return
-    else:
+        return Finding(level="odd", path=path, reason=reason, saved="not read")
+    elif topic is None:
         reason = f"no topic has this name; the directory is of one with id {found}"
-    inspected.partitions[partition] = path
-    yield Finding(level="damage", path=path, reason=reason, saved="its records can be saved")
+    elif found is not None and owner is None:
+        reason = f"the directory is of a topic with id {found}, which is not this one"
+        return Finding(level="damage", path=path, reason=reason, saved="it is not taken over")
+    elif partition.partition >= topic.description.partitions:
+        reason = f"the topic has {topic.description.partitions} partitions"
+    else:
+        return None
+    return Finding(level="damage", path=path, reason=reason, saved="its records can be saved")
+
+
+def _owner_of(
+    files: Files, path: str, partition: TopicPartition, inspected: Inspected
+) -> TopicPartition | None:
+    """The partition that a directory with another's name, or of no known topic, is taken for."""
+    found = _id_of(files, path)
+    if found in inspected.metadata.deleted:
+        return None
+    for topic in inspected.metadata.topics.values():
+        if _has_id(topic, found):
+            return TopicPartition(topic.description.name, partition.partition)
+    if _topic(inspected, partition) is not None:
+        return None
+    lost = found is not None or partition.topic in inspected.unread_topics
+    return partition if lost else None
+
+
+def _has_id(topic: Topic, topic_id: UUID | None) -> bool:
+    return topic.description.topic_id == topic_id
 
 
 def _missing(files: Files, root: str, inspected: Inspected) -> Iterator[Finding]:
@@ -271,9 +308,11 @@ def _ends(root: str, inspected: Inspected) -> Iterator[Finding]:
         ends = inspected.root_files.ends(partition, topic_id)
         name = _disagreeing(ends)
         if name is not None:
+            # The durable offsets are never synced, so a loss of power leaves older ones.
+            behind = name == layout.DURABLE_OFFSETS and ends[name] < max(ends.values())
             reason = f"it says that {partition} ends at {ends[name]}, which the others do not"
             yield Finding(
-                level="damage",
+                level="mended" if behind else "damage",
                 path=os.path.join(root, name),
                 offset=ends[name],
                 reason=reason,

@@ -63,20 +63,22 @@ class PartitionCheck:
     def _small_files(self) -> Iterator[Finding]:
         path = os.path.join(self.directory, layout.PARTITION_METADATA)
         found = read_topic_id(self.files, path)
+        # Before the first checkpoint nothing says that these are on the disk.
+        young = not self.known.clean and not self.known.recovery_point
+        level, saved = ("mended", "written again") if young else ("odd", "nobody needs it")
         topic_id = self.topic_id or found
         if not self.files.exists(path):
-            saved = "the topic has its id as well"
             yield Finding(level="mended", path=path, reason="is missing", saved=saved)
         elif found is not None and found != topic_id:
             reason = f"the directory is of a topic with id {found}, not {topic_id}"
             yield Finding(level="damage", path=path, reason=reason)
         elif found is None or read_file(self.files, path) != _small(topic_id, path):
-            yield Finding(level="odd", path=path, reason="not as it was written", saved="not read")
+            yield Finding(level=level, path=path, reason="not as it was written", saved=saved)
         path = os.path.join(self.directory, layout.LEADER_EPOCH_CHECKPOINT)
         if not self.files.exists(path):
             yield Finding(level="mended", path=path, reason="is missing", saved="nobody reads it")
         elif read_file(self.files, path) != _small(topic_id, path):
-            yield Finding(level="odd", path=path, reason="not as it was written", saved="not read")
+            yield Finding(level=level, path=path, reason="not as it was written", saved=saved)
 
     def _names(self, partition: PartitionFiles) -> Iterator[Finding]:
         for name in partition.in_between:
@@ -93,7 +95,7 @@ class PartitionCheck:
                 path = os.path.join(self.directory, layout.file_name(offset, suffix))
                 if offset in bases:
                     continue
-                if offset < self.known.recovery_point:
+                if self._first_kept(partition) <= offset < self.known.recovery_point:
                     gone.add(offset)
                 else:
                     reason = "an index without a segment"
@@ -115,6 +117,13 @@ class PartitionCheck:
                         saved="all of it can be saved",
                     )
 
+    def _first_kept(self, partition: PartitionFiles) -> int:
+        """Where the segments begin that are not just being deleted."""
+        start = self.known.log_start_offset
+        return max(
+            (s.base_offset for s in partition.segments if s.base_offset <= start), default=start
+        )
+
     # Batches
 
     def _content(self, partition: PartitionFiles) -> Iterator[Finding]:
@@ -127,6 +136,8 @@ class PartitionCheck:
             for offset in partition.snapshots
             for path in [os.path.join(self.directory, layout.file_name(offset, layout.SNAPSHOT))]
         }
+        if not known.clean:  # what is above is made again
+            snapshots = {at: each for at, each in snapshots.items() if at <= known.recovery_point}
         producers = ProducerCheck(self.topic_partition, snapshots, first, partial=partial)
         yield from self._start(segments, first)
         checks: _SegmentCheck | None = None
@@ -136,9 +147,10 @@ class PartitionCheck:
         for segment, piece in walk_partition(self.files, partition, known):
             if checks is None or checks.segment is not segment:
                 before = None if checks is None else checks.segment
-                if checks is not None:
-                    yield from checks.findings()
-                yield from self._gap(before, segment, expected)
+                if checks is not None and expected > known.log_start_offset:
+                    yield from checks.findings()  # else retention is deleting the segment
+                if before is None or expected >= known.log_start_offset:
+                    yield from self._gap(before, segment, expected)
                 checks = _SegmentCheck(self, segment, partial, segment is segments[-1])
                 expected = max(expected, segment.base_offset)
             match piece:
@@ -171,7 +183,7 @@ class PartitionCheck:
                 case _:
                     if piece.padding_bytes and (known.clean or segment is not segments[-1]):
                         yield self._padding(segment, piece.position, piece.padding_bytes)
-        if checks is not None:
+        if checks is not None and expected > known.log_start_offset:
             yield from checks.findings()
         yield from producers.rest(expected, clean=known.clean)
         self.end_offset = expected
@@ -188,12 +200,11 @@ class PartitionCheck:
         start = self.known.log_start_offset
         if segments and first > start:
             yield Finding(
-                level="damage" if self.known.clean else "mended",
+                level="damage",
                 path=self.directory,
                 offset=start,
                 end_offset=first,
                 reason=f"the log begins at {start}, but its first segment at {first}",
-                saved="" if self.known.clean else "opening moves the start",
             )
 
     def _gap(

@@ -170,16 +170,16 @@ class _Repair:
         now_ms: int = 0,
     ) -> None:
         files = self._files
-        source = self._inspected.partitions.get(partition)
-        if source is None:
-            source = os.path.join(self._root, str(partition))
+        source = os.path.join(self._root, str(partition))
+        if partition != METADATA_PARTITION:
+            source = self._inspected.partitions.get(partition, "")
         if partition == METADATA_PARTITION:
             topic, topic_id = METADATA, METADATA_TOPIC_ID
         else:
             topic = self._inspected.metadata.topics.get(partition.topic)
             topic_id = topic.description.topic_id if topic else self._topic_id(partition.topic)
         known = known_of(files, source, partition, self._inspected, topic)
-        exists = files.exists(source)
+        exists = bool(source) and files.exists(source)
         if not exists and not known.durable_end and not more:
             return
         rescue = Rescue(

@@ -242,6 +242,14 @@ def test_fsck_names_the_place_and_repair_saves_the_rest(command: Command, orders
     assert [row for row in read(new) if row[0] == 0] == [row for row in ROWS if row[0] == 0]
 
 
+def test_the_error_of_a_damaged_log_names_fsck(command: Command, orders: Path) -> None:
+    for path in orders.glob("orders-*/*.log"):
+        flip(path, 70)
+    ended = command("consume", "orders", "--from-beginning")
+    assert ended.code == 1
+    assert "let `streamlog fsck DIR` say what can be saved" in ended.err
+
+
 def test_a_damaged_index_loses_nothing(command: Command, orders: Path) -> None:
     next(orders.glob("orders-0/*.txnindex")).unlink()
     assert command("fsck", str(orders)).code == 3

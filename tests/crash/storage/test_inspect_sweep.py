@@ -1,0 +1,120 @@
+"""Power is cut while a log rolls, compacts, deletes: a check calls none of it damage.
+
+And a repair of what is left saves what recovery itself makes of it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from streamlog.client.embedded import EmbeddedLog
+from streamlog.storage.inspect import check_directory, repair_directory
+from streamlog.testing import Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.topic import TopicPartition
+
+CUTS_IN_CI = 90
+EVERY = 6  # so many cuts a repair
+SHARES = 3
+ROOT = "/disk/log"
+NEW = "/disk/saved"
+BOOT = "boot"
+SMALL = {"segment.bytes": "1500", "index.interval.bytes": "200"}
+
+
+@cache
+def workload() -> FaultyFiles:
+    """Transactions, rolls, retention, compaction, deleted records and topics, a clean stop."""
+    files, clock = FaultyFiles(), ManualClock(1_700_000_000_000)
+    log = EmbeddedLog.open(ROOT, files=files, threaded=False, clock=clock)
+    log.alter_config({"log.cleaner.backoff.ms": "1000", "log.retention.check.interval.ms": "1000"})
+    log.create_topic("aged", 2, config={**SMALL, "retention.ms": "20000"})
+    compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}
+    log.create_topic("compacted", config={**SMALL, **compacted, "file.delete.delay.ms": "0"})
+    producer, plain = log.producer(transactional_id="writer"), log.producer()
+    for number in range(30):
+        clock.advance(1500)
+        producer.begin_transaction()
+        for each in range(4):
+            producer.send("aged", str(each), f"v{number}-{each}" * 5, partition=each % 2)
+            value = None if (number + each) % 7 == 0 else f"c{number}" * 9
+            producer.send("compacted", str(each % 3), value)
+        producer.abort_transaction() if number % 5 == 3 else producer.commit_transaction()
+        plain.send("compacted", str(number % 4), "plain" * 9)
+        plain.flush()
+        if number == 14:
+            log.delete_records({TopicPartition("aged", 1): 30})
+        if number == 20:
+            log.alter_topic("aged", partitions=3)
+        if number % 10 == 9:
+            log.create_topic("short", 1)
+            plain.send("short", "k", "v")
+            plain.flush()
+            log.delete_topic("short")
+        log.step()
+    log.close()
+    return files
+
+
+def records(log: EmbeddedLog) -> set[Any]:
+    partitions = [
+        TopicPartition(topic.name, number)
+        for topic in log.topics().values()
+        for number in range(topic.partitions)
+    ]
+    found: set[Any] = set()
+    with log.consumer(auto_commit=False) as consumer:
+        consumer.assign(partitions)
+        for partition, start in log.beginning_offsets(partitions).items():
+            consumer.seek(partition, start)
+        while rows := consumer.poll(max_records=10_000):
+            found |= {(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in rows}
+    return found
+
+
+def reopen(files: FaultyFiles, path: str) -> set[Any]:
+    with EmbeddedLog.open(path, files=files, threaded=False) as log:
+        return records(log)
+
+
+def cuts(share: int, everything: bool) -> list[Cut]:
+    count = None if everything else CUTS_IN_CI
+    return list(choose_cuts(len(workload().operations), count=count))[share::SHARES]
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_what_a_crash_leaves_is_no_damage_and_a_repair_saves_what_recovery_does(
+    share: int, pytestconfig: pytest.Config
+) -> None:
+    for number, cut in enumerate(cuts(share, pytestconfig.getoption("--all-cuts"))):
+        files = workload().cut(cut)
+        if not files.exists(f"{ROOT}/meta.properties"):
+            continue
+        found = list(check_directory(files, ROOT, boot_id=BOOT))
+        assert [str(each) for each in found if each.level == "damage"] == [], cut
+        if number % EVERY == 0:
+            repaired = repair_directory(files, ROOT, NEW, boot_id=BOOT)
+            assert repaired.lost_offsets == 0, cut
+            assert reopen(files, NEW) == reopen(files, ROOT), cut
+
+
+def test_a_cut_in_the_middle_of_a_repair_leaves_no_half_of_a_log() -> None:
+    files = workload()
+    before = len(files.operations)
+    repair_directory(files, ROOT, NEW, boot_id=BOOT)
+    after = len(files.operations)
+    whole = reopen(files.cut(choose_last(after)), NEW)
+    for place in range(before, after, max((after - before) // 25, 1)):
+        survivors = files.cut(Cut(place, choose_last(after).adversary))
+        if survivors.exists(NEW):
+            assert reopen(survivors, NEW) == whole
+        repair_directory(survivors, ROOT, "/disk/again", boot_id=BOOT)
+        assert reopen(survivors, "/disk/again") == whole
+
+
+def choose_last(operations: int) -> Cut:
+    from streamlog.testing import Adversary
+
+    return Cut(operations, Adversary.NOTHING)

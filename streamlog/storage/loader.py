@@ -219,10 +219,12 @@ class Loader:
     def _from_start(self) -> list[int]:
         """Without segments that are all below the log start, which are removed.
 
-        They were about to be deleted, and a crash may have left any of them.
+        They were about to be deleted, and a crash may have left any of them. Not above the recovery
+        point: nothing is deleted there, and recovery needs it.
         """
-        bases, start = self._base_offsets(), self._bounds.log_start_offset
-        count = sum(1 for following in bases[1:] if following <= start)
+        bases = self._base_offsets()
+        limit = min(self._bounds.log_start_offset, self._bounds.recovery_point)
+        count = sum(1 for following in bases[1:] if following <= limit)
         for base in bases[:count] if self._writable else ():
             for suffix in (layout.LOG, *layout.INDEXES):
                 with contextlib.suppress(FileNotFoundError):

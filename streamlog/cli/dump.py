@@ -48,6 +48,7 @@ def dump(
 
         streamlog dump data/orders-0/00000000000000000000.log --from 100 --to 110 --json
     """
+    from streamlog.cli.view.pipe import until_the_reader_leaves
     from streamlog.files import OsFiles
     from streamlog.storage.inspect import Wanted, dump_path
 
@@ -56,13 +57,14 @@ def dump(
     entries = (entry for path in paths for entry in dump_path(files, str(path), wanted))
     damaged = False
     topic = ""
-    for entry in entries:
-        if entry["kind"] == "file":
-            topic = entry.get("topic", "")
-        if entry["kind"] == "record":
-            entry = _record(entry, "" if raw else topic)
-        damaged |= entry["kind"] == "damage" or "damage" in entry
-        print(json.dumps(entry, ensure_ascii=False) if json_ else _line(entry))
+    with until_the_reader_leaves():
+        for entry in entries:
+            if entry["kind"] == "file":
+                topic = entry.get("topic", "")
+            if entry["kind"] == "record":
+                entry = _record(entry, "" if raw else topic)
+            damaged |= entry["kind"] == "damage" or "damage" in entry
+            print(json.dumps(entry, ensure_ascii=False) if json_ else _line(entry))
     if damaged:
         raise typer.Exit(DAMAGE)
 

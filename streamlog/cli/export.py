@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,9 +132,10 @@ def _target(kind: str, output: Path | None) -> Generator[Callable[[FetchedColumn
     """What takes records. A file gets its name when it is complete."""
     from streamlog.cli import parquet
     from streamlog.cli.text.exchange import to_lines
+    from streamlog.cli.view.pipe import until_the_reader_leaves
 
     if output is None:
-        with _until_the_reader_leaves():
+        with until_the_reader_leaves():
             yield lambda columns: sys.stdout.buffer.writelines(to_lines(columns))
             sys.stdout.buffer.flush()
         return
@@ -150,13 +150,3 @@ def _target(kind: str, output: Path | None) -> Generator[Callable[[FetchedColumn
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _until_the_reader_leaves() -> Generator[None]:
-    """`| head` has enough. Else the interpreter would complain when it flushes at exit."""
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit from None

@@ -210,6 +210,37 @@ def test_dump_shows_a_damaged_file_as_far_as_it_can(command: Command, orders: Pa
     assert "  DAMAGE at byte" in lines[-1]
 
 
+@pytest.mark.parametrize("arguments", [["dump", "{}/orders-0"], ["export", "orders", "-l", "{}"]])
+def test_output_into_a_closed_pipe_ends_quietly(orders: Path, arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = "from streamlog.cli.main import main; raise SystemExit(main())"
+    filled = [each.format(orders) for each in arguments]
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *filled],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.usefixtures("orders")
+def test_groups_and_transactional_ids_are_completed(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line, names in (
+        ("streamlog groups describe bil", "billing"),
+        ("streamlog transactions describe w", "writer"),
+        ("streamlog topics alter or", "orders"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", "3")
+        monkeypatch.setenv("_STREAMLOG_COMPLETE", "complete_bash")
+        assert command().out.split() == [names]
+
+
 # fsck
 
 

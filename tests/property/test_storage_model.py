@@ -44,7 +44,7 @@ class PartitionLogMachine(RuleBasedStateMachine):
     )
     def begin(self, segment_bytes: int, interval: int, index_bytes: int, segment_ms: int) -> None:
         self.files = FaultyFiles()
-        self.clock = ManualClock()
+        self.clock = ManualClock(1000)
         self.batches: list[Batch] = []
         self.durable = 0
         self.directory = self.open()

@@ -6,6 +6,7 @@ import os
 import random
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -250,6 +251,34 @@ def test_a_repair_of_much_damage_invents_nothing(seed: int, count: int) -> None:
         assert records(log, "read_uncommitted") <= rows
         assert records(log, "read_committed") <= committed
     log.close()
+
+
+def test_segments_that_have_changed_places_are_all_saved() -> None:
+    stored, rows, committed = original()
+    logs = [path for path in sorted(stored) if "/events-0/" in path and path.endswith(layout.LOG)]
+    for one, other in pairwise(logs):
+        files = restore({**stored, one: stored[other], other: stored[one]})
+        assert {one, other} <= {each.path for each in findings(files) if each.level == "damage"}
+        assert repair_directory(files, ROOT, NEW, boot_id=BOOT).lost_offsets == 0
+        with EmbeddedLog.open(NEW, files=files, threaded=False) as log:
+            assert records(log, "read_uncommitted") == rows
+            assert records(log, "read_committed") == committed
+
+
+def test_the_directory_of_another_topic_is_not_taken_for_this_ones() -> None:
+    stored, rows, _ = original()
+    other = next(os.path.dirname(path) for path in stored if "/__consumer_offsets-" in path)
+    moved = {
+        path.replace(f"{ROOT}/events-0/", f"{other}/") if "/events-0/" in path else path: content
+        for path, content in stored.items()
+        if not path.startswith(f"{other}/")
+    }
+    files = restore(moved)
+    assert other in {each.path for each in findings(files) if each.level == "damage"}
+    repair_directory(files, ROOT, NEW, boot_id=BOOT)
+    with EmbeddedLog.open(NEW, files=files, threaded=False) as log:
+        assert log.topic("events").partitions == 2
+        assert records(log, "read_uncommitted") == {row for row in rows if row[0] == 1}
 
 
 def test_a_whole_log_has_nothing_to_be_found() -> None:

@@ -219,6 +219,9 @@ def _assign(
     owner = next((t for t in inspected.metadata.topics.values() if _has_id(t, found)), None)
     if owner is not None and owner is not topic:
         reason = f"the directory is of topic {owner.description.name}, by its id"
+        if partition.partition >= owner.description.partitions:
+            saved = "not taken over: nothing says of which partition"
+            return Finding(level="damage", path=path, reason=reason, saved=saved)
     elif topic is None and found is None and partition.topic not in inspected.unread_topics:
         reason = "no topic has this name, and nothing says that it is a partition"
         return Finding(level="odd", path=path, reason=reason, saved="not read")
@@ -243,7 +246,8 @@ def _owner_of(
         return None
     for topic in inspected.metadata.topics.values():
         if _has_id(topic, found):
-            return TopicPartition(topic.description.name, partition.partition)
+            owner = TopicPartition(topic.description.name, partition.partition)
+            return owner if partition.partition < topic.description.partitions else None
     if _topic(inspected, partition) is not None:
         return None
     lost = found is not None or partition.topic in inspected.unread_topics

@@ -209,7 +209,9 @@ def test_kafkas_order_of_checks_is_kept() -> None:
 def test_the_records_without_key_are_named_in_a_compacted_topic() -> None:
     batch = batch_of(b"1", b"2", b"3", keys=[b"k", None, None])
     assert validate(batch) == batch
-    with pytest.raises(InvalidRecordError, match="record 1: no key, and the topic is compacted") as caught:
+    with pytest.raises(
+        InvalidRecordError, match="record 1: no key, and the topic is compacted"
+    ) as caught:
         validate(batch, every_record=False, cleanup_policy="delete,compact")
     assert [fault.index for fault in caught.value.faults] == [1, 2]
     assert caught.value.kafka_error == "INVALID_RECORD"

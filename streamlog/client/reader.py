@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UNKNOWN_POSITION: Final = -1
 FIRST_FETCH_BYTES: Final = 1 << 14
 """So much is read ahead at first after a seek, then twice as much: who jumps about reads little."""
+USUAL_RECORD_BYTES: Final = 128
 
 
 class PartitionReader:
@@ -87,7 +88,8 @@ class PartitionReader:
             SerializationError: of the record at the position; records before a bad one come first.
         """
         while self._ahead is None or not self._ahead.reaches(self.position):
-            fetched = self.fetch(min(max_bytes, self._ahead_bytes))
+            ahead_bytes = max(self._ahead_bytes, max_records * USUAL_RECORD_BYTES)
+            fetched = self.fetch(min(max_bytes, ahead_bytes))
             if fetched is None:
                 return []
             self._ahead_bytes = min(2 * self._ahead_bytes, max_bytes)

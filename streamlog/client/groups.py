@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from streamlog.client.membership import Counts, Membership, Step
     from streamlog.clock import Clock
-    from streamlog.coordination.classic_group import JoinAnswer, RebalanceStarted, SyncAnswer
     from streamlog.coordination.group_members import GroupMembers
+    from streamlog.coordination.group_messages import JoinAnswer, RebalanceStarted, SyncAnswer
     from streamlog.topic import TopicDescription, TopicPartition
 
 CLIENT_ID: Final = "streamlog"

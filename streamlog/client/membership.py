@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 from streamlog.client.assignors import ASSIGNORS, Subscriber, choose_assignors
 from streamlog.client.contract import GroupMetadata
-from streamlog.coordination.classic_group import JoinRequest, SyncRequest
 from streamlog.coordination.consumer_protocol import (
     NO_GENERATION,
     PROTOCOL_TYPE,
@@ -32,6 +31,7 @@ from streamlog.coordination.consumer_protocol import (
     encode_assignment,
     encode_subscription,
 )
+from streamlog.coordination.group_messages import JoinRequest, SyncRequest
 from streamlog.errors import (
     IllegalGenerationError,
     RebalanceInProgressError,
@@ -42,7 +42,7 @@ from streamlog.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from streamlog.coordination.classic_group import JoinAnswer, SyncAnswer
+    from streamlog.coordination.group_messages import JoinAnswer, SyncAnswer
     from streamlog.topic import TopicPartition
 
 Counts = dict[str, int]

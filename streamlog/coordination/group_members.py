@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from streamlog.coordination.classic_group import (
-    ClassicGroup,
-    GroupLimits,
-    GroupState,
+from streamlog.coordination.classic_group import ClassicGroup, GroupLimits, GroupState
+from streamlog.coordination.group_messages import (
     JoinAnswer,
     RebalanceStarted,
     SyncAnswer,
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     from streamlog.client.contract import GroupMetadata
     from streamlog.clock import Clock
-    from streamlog.coordination.classic_group import Decision, JoinRequest, SyncRequest
+    from streamlog.coordination.group_messages import Decision, JoinRequest, SyncRequest
     from streamlog.coordination.group_record import GroupValue
 
 IN_PROCESS: Final = ""

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from broker_topics import create_topics
 from group_requests import DYNAMIC, JOIN, STATIC, SYNC, Connection, Described, GroupRequests
 
-from streamlog.coordination.classic_group import (
-    ClassicGroup,
-    GroupState,
+from streamlog.coordination.classic_group import ClassicGroup, GroupState
+from streamlog.coordination.group_messages import (
     JoinAnswer,
     JoinRequest,
     SyncAnswer,

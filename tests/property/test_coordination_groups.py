@@ -13,10 +13,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from streamlog.coordination.classic_group import (
-    ClassicGroup,
-    GroupLimits,
-    GroupState,
+from streamlog.coordination.classic_group import ClassicGroup, GroupLimits, GroupState
+from streamlog.coordination.group_messages import (
     JoinAnswer,
     JoinRequest,
     SyncAnswer,

@@ -9,7 +9,7 @@ import pytest
 
 from streamlog.client.contract import GroupMetadata
 from streamlog.coordination import Coordination
-from streamlog.coordination.classic_group import JoinRequest, SyncRequest
+from streamlog.coordination.group_messages import JoinRequest, SyncRequest
 from streamlog.errors import UnknownGroupError
 from streamlog.storage import LogDirectory
 from streamlog.testing import Cut, FaultyFiles, ManualClock, choose_cuts

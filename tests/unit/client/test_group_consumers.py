@@ -10,12 +10,13 @@ import pytest
 import streamlog
 from streamlog import TopicPartition
 from streamlog.client.membership import Membership
-from streamlog.coordination.classic_group import ClassicGroup, JoinRequest, SyncRequest
+from streamlog.coordination.classic_group import ClassicGroup
 from streamlog.coordination.consumer_protocol import (
     Subscription,
     decode_assignment,
     encode_subscription,
 )
+from streamlog.coordination.group_messages import JoinRequest, SyncRequest
 from streamlog.errors import UnknownMemberError
 from streamlog.testing import FaultyFiles, ManualClock
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from streamlog.coordination.classic_group import (
-    ClassicGroup,
-    GroupLimits,
-    GroupState,
+from streamlog.coordination.classic_group import ClassicGroup, GroupLimits, GroupState
+from streamlog.coordination.group_messages import (
     JoinAnswer,
     JoinRequest,
     RebalanceStarted,

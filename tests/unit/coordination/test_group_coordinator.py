@@ -13,13 +13,13 @@ from streamlog.coordination import (
     read_coordination,
     read_group_descriptions,
 )
-from streamlog.coordination.classic_group import JoinRequest, SyncRequest
 from streamlog.coordination.consumer_protocol import (
     Assignment,
     Subscription,
     encode_assignment,
     encode_subscription,
 )
+from streamlog.coordination.group_messages import JoinRequest, SyncRequest
 from streamlog.errors import (
     FencedInstanceError,
     IllegalGenerationError,

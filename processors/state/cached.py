@@ -34,11 +34,6 @@ DEFAULT_CACHE_BYTES: Final = 32 << 20
 _TIMESTAMP: Final = struct.Struct(">q")
 
 
-def pack_value(value: bytes, timestamp: int) -> bytes:
-    """A value as the byte store holds it: timestamp (8 bytes, big endian), then the value."""
-    return _TIMESTAMP.pack(timestamp) + value
-
-
 def unpack_timestamp(data: bytes) -> int:
     return int.from_bytes(data[:8], "big", signed=True)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-REST: Final = 6.0
+REST: Final = 4.5
 CONTENDED: Final = 1.5
 """Times the time of the processor: from there on a step has waited for others."""
 MIN_STEP_S: Final = 0.0002

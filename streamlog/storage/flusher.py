@@ -227,15 +227,16 @@ class Flusher:
             for job in jobs:
                 job()
             return
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
-
-            self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
         futures: list[Future[None]] = []
         try:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor  # slow to import, seldom needed
+
+                self._pool = ThreadPoolExecutor(SYNC_THREADS, "streamlog-sync")
             for job in jobs:
                 futures.append(self._pool.submit(job))
-        except RuntimeError:  # the interpreter is ending: its pools take nothing any more
+        # The interpreter is ending: its pools take nothing any more, nor can a first one be made.
+        except RuntimeError:
             for job in jobs[len(futures) :]:
                 job()
         errors = [error for future in futures if (error := future.exception()) is not None]

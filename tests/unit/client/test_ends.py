@@ -219,6 +219,23 @@ def test_a_thread_that_is_closing_when_the_interpreter_ends_is_waited_for(run_pr
     assert (tmp_path / "data" / ".kafka_cleanshutdown").exists()
 
 
+def test_a_log_that_nobody_closes_syncs_all_its_files_when_the_interpreter_ends(
+    run_program, tmp_path
+):
+    run_program(
+        """
+        import sys, streamlog
+        log = streamlog.open(sys.argv[1], durability="os")
+        log.create_topic("bids", 8)
+        producer = log.producer()
+        for partition in range(8):
+            producer.send("bids", value=b"a", partition=partition).result()
+        """,
+        tmp_path / "data",
+    )
+    assert (tmp_path / "data" / ".kafka_cleanshutdown").exists()
+
+
 @pytest.mark.parametrize(
     "waiting",
     [

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from processors.runtime.engine import Engine, ExchangeMode
+from processors.runtime.stores import make_state
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
 from processors.state.memory import MemoryStore
 from processors.topology.partitioning import choose_partitions
@@ -171,13 +172,8 @@ class TopologyTestDriver:
         }
         self.plan = choose_partitions(topology, counts)
         self._states = {
-            (spec.name, partition): KeyValueState(
-                spec.name,
-                spec.key,
-                spec.value,
-                MemoryStore(),
-                TopicPartition(spec.changelog, partition),
-                cache_bytes,
+            (spec.name, partition): make_state(
+                spec, MemoryStore(), TopicPartition(spec.changelog, partition), cache_bytes
             )
             for spec in self.plan.stores
             for partition in range(spec.partitions)
@@ -309,10 +305,10 @@ class TopologyTestDriver:
 
     def store(self, name: str) -> StoreView:
         """The store of an aggregate, by its name or path."""
-        states = [state for (store, _), state in self._states.items() if store == name]
-        if not states:
+        named = [state for (store, _), state in self._states.items() if store == name]
+        if not named:
             raise KeyError(f"no store {name!r}; there are {sorted({s for s, _ in self._states})}")
-        return StoreView(states)
+        return StoreView([state for state in named if isinstance(state, KeyValueState)])
 
     def skipped(self) -> dict[str, int]:
         """How many records the error policies have skipped, and how many are dead letters."""

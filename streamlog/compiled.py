@@ -19,6 +19,7 @@ KERNELS = (
     "streamlog.client.kernel",
     "processors.operators.kernel",
     "processors.state.cached",
+    "processors.state.segmented",
     "processors.runtime.order",
 )
 

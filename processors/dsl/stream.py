@@ -12,30 +12,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from processors.errors import TopologyError
-from processors.topology.graph import (
-    AggregateNode,
-    CountNode,
+from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
+from processors.topology.nodes.endpoint import SinkNode, SourceNode
+from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.stateless import (
     FilterNode,
     FlatMapNode,
-    Graph,
-    GroupNode,
     ItemsNode,
-    KeyedNode,
     MapKeyNode,
     MapNode,
     MergeNode,
-    Node,
     RecordsNode,
-    ReduceNode,
-    SinkNode,
-    SourceNode,
 )
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from processors.topology.graph import Emit
+    from processors.topology.graph import Graph
+    from processors.topology.nodes.node import Emit, Node
     from streamlog.client.contract import Record
     from streamlog.serdes import Serde
 
@@ -203,7 +198,7 @@ class Stream(Generic[K, V]):
             raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
         keyed = MapKeyNode(path=f"{path}.key", parents=(self._node,), function=function)
         self._add(keyed)
-        node = GroupNode(
+        node = ExchangeNode(
             path=path,
             parents=(keyed,),
             key=serde_for(key),
@@ -224,10 +219,10 @@ class Stream(Generic[K, V]):
         """
         serde = self._value_serde(value)
         found = self._graph.find(f"{self._node.path}.group_by_key")
-        if name is None and isinstance(found, GroupNode) and found.value.name == serde.name:
+        if name is None and isinstance(found, ExchangeNode) and found.value.name == serde.name:
             return Grouped(self._graph, found)
         path = self._graph.stable_path(self._node.path, "group_by_key", name)
-        node = GroupNode(path=path, parents=(self._node,), key=self._key, value=serde)
+        node = ExchangeNode(path=path, parents=(self._node,), key=self._key, value=serde)
         return Grouped(self._add(node), node)
 
     def to(
@@ -283,7 +278,7 @@ class Stream(Generic[K, V]):
 class Grouped(Generic[K, V]):
     """Records by key, for an aggregate to be made of them."""
 
-    def __init__(self, graph: Graph, node: GroupNode) -> None:
+    def __init__(self, graph: Graph, node: ExchangeNode) -> None:
         self._graph = graph
         self._node = node
 

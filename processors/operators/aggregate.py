@@ -15,8 +15,9 @@ from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk, Encoded
 from processors.operators.handover import copier
 from processors.operators.kernel import KeyedStates, Updates, columns_of, count, fold
-from processors.operators.operator import Failures, Operator
+from processors.operators.operator import Failures, Operator, Origin
 from streamlog.errors import SerializationError
+from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +82,23 @@ class AggregateOperator(Operator):
         tickets = range(next_ticket, next_ticket + len(entries))
         encoded = Encoded(self.states.key_serde, self.value_serde, encoded_keys, encoded_values)
         return Chunk(keys, values, timestamps, tickets, encoded=encoded)
+
+    def locate(self, rows: Chunk, index: int) -> Origin:
+        """A store's row, as its changelog has it; its offset there is not known yet."""
+        assert rows.keys is not None
+        assert rows.values is not None
+        return locate_stored(
+            self.states, rows.keys[index], rows.values[index], rows.timestamps[index]
+        )
+
+
+def locate_stored(states: KeyedStates, key: Any, value: Any, timestamp: int) -> Origin:
+    """The changelog record of an entry; its offset is not known yet."""
+    encoded: bytes = states.key_serde.serialize(key)
+    state = states.states[partition_for(encoded, len(states.states))]
+    data = None if value is None else state.value_serde.serialize(value)
+    at = state.changelog
+    return Origin(at.topic, at.partition, None, timestamp, encoded, data, [])
 
 
 class CountOperator(AggregateOperator):

@@ -40,12 +40,14 @@ class Chunk:
 
     `keys` and `values` are None where nobody downstream reads the column; `headers` also where no
     record has any. `tickets` ascend; rows that one record became share its ticket, in their order.
+    Rows of a table are changes: `values` has what a key became, None where it was deleted, and
+    `olds` what it was, None where nobody asks or where no row had a value before.
     `encoded` is a shortcut for sinks and is lost with the first change.
 
     Columns are shared between chunks and never changed in place.
     """
 
-    __slots__ = ("encoded", "headers", "keys", "tickets", "timestamps", "values")
+    __slots__ = ("encoded", "headers", "keys", "olds", "tickets", "timestamps", "values")
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Chunk:
         tickets: Sequence[int],
         headers: list[Headers] | None = None,
         encoded: Encoded | None = None,
+        olds: list[Any] | None = None,
     ) -> None:
         self.keys = keys
         self.values = values
@@ -62,18 +65,23 @@ class Chunk:
         self.tickets = tickets
         self.headers = headers
         self.encoded = encoded
+        self.olds = olds
 
     def __len__(self) -> int:
         return len(self.timestamps)
 
     def with_values(self, values: list[Any] | None) -> Chunk:
+        """The rows with other values; what they were before is left out."""
         return Chunk(self.keys, values, self.timestamps, self.tickets, self.headers)
 
     def with_keys(self, keys: list[Any] | None) -> Chunk:
-        return Chunk(keys, self.values, self.timestamps, self.tickets, self.headers)
+        return Chunk(keys, self.values, self.timestamps, self.tickets, self.headers, olds=self.olds)
 
     def with_headers(self, headers: list[Headers] | None) -> Chunk:
-        return Chunk(self.keys, self.values, self.timestamps, self.tickets, headers)
+        return Chunk(self.keys, self.values, self.timestamps, self.tickets, headers, olds=self.olds)
+
+    def with_olds(self, olds: list[Any] | None) -> Chunk:
+        return Chunk(self.keys, self.values, self.timestamps, self.tickets, self.headers, olds=olds)
 
     def select(self, truth: list[Any]) -> Chunk:
         """The rows whose entry in `truth` is true."""
@@ -83,6 +91,7 @@ class Chunk:
             list(compress(self.timestamps, truth)),
             list(compress(self.tickets, truth)),
             self.headers and list(compress(self.headers, truth)),
+            olds=self.olds and list(compress(self.olds, truth)),
         )
 
     def without(self, indexes: Iterable[int]) -> Chunk:
@@ -100,6 +109,7 @@ class Chunk:
             pick(self.timestamps, indexes),
             pick(list(self.tickets), indexes),
             self.headers and pick(self.headers, indexes),
+            olds=self.olds and pick(self.olds, indexes),
         )
 
     def repeat(self, counts: list[int], values: list[Any]) -> Chunk:
@@ -151,7 +161,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
     """One chunk of several, by ticket; equal tickets stay in the order of `chunks`.
 
     A column that is None in one of them, as nobody reads it, is None in the result; but headers are
-    filled up with none.
+    filled up with none, and old values with None.
     """
     filled = [chunk for chunk in chunks if chunk.timestamps]
     if not filled:
@@ -175,12 +185,16 @@ def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
     headers = None
     if any(chunk.headers is not None for chunk in chunks):
         headers = list(chain.from_iterable(chunk.headers or _no_headers(chunk) for chunk in chunks))
+    olds: list[Any] | None = None
+    if any(chunk.olds is not None for chunk in chunks):
+        olds = list(chain.from_iterable(chunk.olds or [None] * len(chunk) for chunk in chunks))
     return Chunk(
         _join([chunk.keys for chunk in chunks]),
         _join([chunk.values for chunk in chunks]),
         list(chain.from_iterable(chunk.timestamps for chunk in chunks)),
         list(chain.from_iterable(chunk.tickets for chunk in chunks)),
         headers,
+        olds=olds,
     )
 
 

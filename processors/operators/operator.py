@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from processors.operators.chunk import merge_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from processors.operators.chunk import Chunk
     from processors.operators.guard import OnFailure
+    from streamlog.client.contract import Headers
 
 FailureKind = Literal["deserialization", "processing", "production"]
+
+
+class Origin(NamedTuple):
+    """The source record that a failing row came from, as it lay in its topic."""
+
+    topic: str
+    partition: int
+    offset: int | None
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
 
 
 class Failures(Protocol):
@@ -39,15 +54,59 @@ def reporter(
 
 
 class Operator:
-    """One step of a task: takes a chunk, gives a chunk. Owned by one task."""
+    """One step of a task: takes chunks, gives a chunk. Owned by one task.
+
+    Attributes:
+        path: The node's.
+        sides: What it gives beside its rows, by name; `SideOperator` takes it from there.
+        is_source: Whether it may give rows where no rows came in, in a round.
+    """
+
+    is_source = False
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.sides: dict[str, list[Chunk]] = {}
 
     def process(self, chunk: Chunk) -> Chunk:
         """The rows that follow from these; called with rows only."""
         raise NotImplementedError
 
+    def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
+        """The rows that follow from those of each parent; one of them has rows.
+
+        Operators for which it matters where a row comes from have this method of their own, and
+        walk their inputs in the order of the tickets; rows of one ticket in the order of parents.
+        """
+        return self.process(merge_chunks(inputs) if len(inputs) > 1 else inputs[0])
+
     def flush(self, next_ticket: int) -> Chunk | None:
         """At a commit, after all rows: what was held back, with tickets from `next_ticket`."""
         return None
+
+    def tick(self, now_ms: int, next_ticket: int) -> Chunk | None:
+        """What the wall clock brings about, with tickets from `next_ticket`."""
+        return None
+
+    def end_round(self) -> None:
+        """All of this task has seen the round."""
+
+    def locate(self, rows: Chunk, index: int) -> Origin:
+        """Where a row comes from that `flush` or `tick` gave, for the error policies."""
+        raise AssertionError(f"{self.path}: no row of it has a ticket of its own")
+
+
+class SideOperator(Operator):
+    """The rows that another operator of the task puts to a side."""
+
+    is_source = True
+
+    def __init__(self, path: str, source: Operator, side: str) -> None:
+        super().__init__(path)
+        self._source = source
+        self._side = side
+        source.sides[side] = []
+
+    def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
+        waiting, self._source.sides[self._side] = self._source.sides[self._side], []
+        return merge_chunks(waiting)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processors.agents.instance import AgentInstance
+from processors.operators.operator import Origin
 from processors.runtime.outbox import Address, Output
-from processors.runtime.policies import FailureHandler, Origin
+from processors.runtime.policies import FailureHandler
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:

@@ -16,19 +16,20 @@ A commit is `flush` (what stores held back runs down the graph in one pass), `po
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from processors.operators.aggregate import AggregateOperator
 from processors.operators.chunk import Chunk, merge_chunks
 from processors.operators.sink import MAX_MESSAGE_BYTES
-from processors.runtime.build import Parts, build_source, build_task
+from processors.runtime.build.endpoint import build_source
+from processors.runtime.build.place import Parts
+from processors.runtime.build.task import build_task
 from processors.runtime.exchange import Exchange
 from processors.runtime.intake import Intake
-from processors.runtime.origins import Flushed, Origins
+from processors.runtime.origins import Origins
 from processors.runtime.outbox import Address, Output, RoundOutbox
 from processors.runtime.policies import ErrorPolicies, FailureHandler
-from processors.topology.graph import GroupNode, SourceNode
+from processors.topology.nodes.endpoint import SourceNode
+from processors.topology.nodes.exchange import ExchangeNode
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from processors.operators.operator import Operator
     from processors.runtime.round import Round
     from processors.runtime.task import Stage, Task
-    from processors.state.cached import KeyValueState
-    from processors.topology.graph import Node
+    from processors.state.state import State
+    from processors.topology.nodes.node import Node
     from processors.topology.partitioning import PartitionedTopology
     from processors.topology.subtopology import Entry, SubTopology
     from streamlog.client.contract import FetchedColumns
@@ -67,7 +68,7 @@ class Engine:
     def __init__(
         self,
         plan: PartitionedTopology,
-        stores: Mapping[tuple[str, int], KeyValueState],
+        stores: Mapping[tuple[str, int], State],
         *,
         policies: ErrorPolicies | None = None,
         exchange: ExchangeMode = "memory",
@@ -153,6 +154,10 @@ class Engine:
             state.trim()
         return len(current)
 
+    def tick(self, now_ms: int) -> None:
+        """Runs what is due by the wall clock, in a round of its own."""
+        self._ask(lambda operator, next_ticket: operator.tick(now_ms, next_ticket))
+
     # The commit.
 
     def must_commit(self) -> bool:
@@ -164,12 +169,9 @@ class Engine:
 
         Once a commit: what is flushed stays `committing` until `on_committed` or `abort`.
         """
-        for task, stage in self._stages:
-            inputs = self._inputs(task, stage, None, {})
-            task.flush(stage, inputs, partial(self._flush_operator, task))
-        self._end_round()
+        self._ask(lambda operator, next_ticket: operator.flush(next_ticket))
         self._flushed_positions = self._intake.positions()
-        assert not any(state.dirty for state in self._stores.values())
+        assert not any(state.has_dirty() for state in self._stores.values())
         for state in self._stores.values():
             if state.changelog is not None:
                 self._outbox.add_columns(state.changelog, *state.committing_records())
@@ -244,7 +246,7 @@ class Engine:
             chunks: list[Chunk] = []
             if current is not None:
                 chunks.append(self._source_rows(entry, task, current, number_in_round))
-            if isinstance(entry, GroupNode):
+            if isinstance(entry, ExchangeNode):
                 exchange = self._exchanges[entry]
                 chunks.append(exchange.take(task.partitions[0]))
             rows = merge_chunks(chunks)
@@ -265,14 +267,19 @@ class Engine:
         rows = current.chunk(places, keys=reads.keys, headers=reads.headers)
         return operator.process(rows) if len(rows) else rows
 
-    def _flush_operator(self, task: Task, operator: Operator) -> Chunk | None:
-        rows = operator.flush(self._next_ticket)
-        if rows is not None and isinstance(operator, AggregateOperator):
-            self._next_ticket += len(rows)
-            changelog = self._plan.topology.changelog_topic(operator.path)
-            flushed = Flushed(operator.states, task.partitions, changelog, rows)
-            self._origins.add_flushed(flushed)
-        return rows
+    def _ask(self, question: Callable[[Operator, int], Chunk | None]) -> None:
+        """Asks every operator for rows of its own and runs them down the graph, in one pass."""
+
+        def ask(operator: Operator) -> Chunk | None:
+            rows = question(operator, self._next_ticket)
+            if rows is not None and len(rows):
+                self._next_ticket += len(rows)
+                self._origins.add_given(operator, rows)
+            return rows
+
+        for task, stage in self._stages:
+            task.ask(stage, self._inputs(task, stage, None, {}), ask)
+        self._end_round()
 
     def _end_round(self) -> None:
         assert all(exchange.is_empty() for exchange in self._exchanges.values())
@@ -294,13 +301,14 @@ def _tasks(plan: PartitionedTopology) -> list[tuple[SubTopology, tuple[int, ...]
     return tasks
 
 
-def _make_exchanges(plan: PartitionedTopology) -> dict[GroupNode, Exchange]:
+def _make_exchanges(plan: PartitionedTopology) -> dict[ExchangeNode, Exchange]:
     topology = plan.topology
     return {
         node: Exchange(
             topology.repartition_topic(node),
             topology.reads[node],
             lanes=1 if plan.runs_as_one(sub) else plan.partitions[node],
+            null_values=node.null_values,
         )
         for sub in topology.subtopologies
         for node in sub.receives

@@ -4,9 +4,9 @@ There is a lane to every receiving task, which brings its lane into the order of
 several tasks sent. Nothing waits in a lane beyond the round: senders run before receivers, and the
 end of their level is the mark that no lower ticket will come, whether they sent rows or not.
 
-Rows with a null key or value go no further, since every receiver would skip them. Only what the
-receivers read is carried, in the topic too: where no more is asked than that there is a value, the
-topic has an empty one.
+Rows with a null key go no further, nor do those with a null value where every receiver would skip
+them. Only what the receivers read is carried, in the topic too: where no more is asked than that
+there is a value, the topic has an empty one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ class Exchange:
     Args:
         carries: The columns that receivers read.
         lanes: One a partition, or one for all where one receiver runs them all.
+        null_values: Whether rows without a value go on.
 
     Attributes:
         rows: How many were handed over since the start.
     """
 
-    def __init__(self, topic: str, carries: Reads, lanes: int) -> None:
+    def __init__(
+        self, topic: str, carries: Reads, lanes: int, *, null_values: bool = False
+    ) -> None:
         self.topic = topic
         self.carries = carries
+        self.null_values = null_values
         self.lanes: list[list[Chunk]] = [[] for _ in range(lanes)]
         self.rows = 0
 
@@ -53,6 +57,16 @@ class Exchange:
             return EMPTY  # a task of a partition that this exchange does not have
         waiting, self.lanes[lane] = self.lanes[lane], []
         return merge_chunks(waiting)
+
+    def accept(self, rows: Chunk) -> Chunk:
+        """Those of the rows that go on."""
+        assert rows.keys is not None
+        assert rows.values is not None
+        if self.null_values:
+            if not has_null(rows.keys):
+                return rows
+            return rows.select([key is not None for key in rows.keys])
+        return without_nulls(rows)
 
     def is_empty(self) -> bool:
         return not any(self.lanes)
@@ -71,7 +85,7 @@ class SendOperator(Operator):
 
     def process(self, chunk: Chunk) -> Chunk:
         exchange = self.exchange
-        rows = self._hand_over(without_nulls(chunk))
+        rows = self._hand_over(exchange.accept(chunk))
         if len(exchange.lanes) == 1:
             exchange.put(0, rows)
             return EMPTY
@@ -91,7 +105,7 @@ class SendOperator(Operator):
         """
         carries, encoder = self.exchange.carries, self.encoder
         if not carries.values:
-            rows = rows.with_values(None)
+            rows = rows.with_values(self._marks(rows))
         elif not is_sound(encoder.value, rows.values or []):
             rows, values = encoder.encode_values(rows)
             rows = rows.with_values(encoder.value.deserialize_column(values))
@@ -101,6 +115,10 @@ class SendOperator(Operator):
         if not carries.headers:
             rows = rows.with_headers(None)
         return rows
+
+    def _marks(self, rows: Chunk) -> list[bytes | None] | None:
+        """What tells rows with a value from those without, where both go on."""
+        return null_marks(rows) if self.exchange.null_values else None
 
 
 class SendThroughTopicOperator(Operator):
@@ -113,15 +131,20 @@ class SendThroughTopicOperator(Operator):
         self.outbox = outbox
 
     def process(self, chunk: Chunk) -> Chunk:
-        rows = without_nulls(chunk)
+        rows = self.exchange.accept(chunk)
         if self.exchange.carries.values:
             rows, values = self.encoder.encode_values(rows)
             rows = rows.with_values(values)
         else:
-            rows = rows.with_values([b""] * len(rows))
+            rows = rows.with_values(null_marks(rows))
         rows, keys = self.encoder.encode_keys(rows)
         self.outbox.add(self.exchange.topic, rows.with_keys(keys))
         return EMPTY
+
+
+def null_marks(rows: Chunk) -> list[bytes | None]:
+    """Empty values in place of values."""
+    return [None if value is None else b"" for value in rows.values or []]
 
 
 def without_nulls(chunk: Chunk) -> Chunk:

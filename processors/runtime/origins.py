@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processors.operators.chunk import Chunk
-from processors.runtime.policies import Origin
-from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from processors.operators.kernel import KeyedStates
-    from processors.operators.operator import FailureKind
+    from processors.operators.operator import FailureKind, Operator, Origin
     from processors.operators.sink import Outbox
     from processors.runtime.policies import ErrorPolicies, FailureHandler
     from processors.runtime.round import Round
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
-    """Rows that a store gave at a commit; they have tickets of their own."""
+class Given(NamedTuple):
+    """Rows that an operator gave by itself, at a commit or a tick, with tickets of their own."""
 
-    states: KeyedStates
-    partitions: tuple[int, ...]
-    changelog: str
+    operator: Operator
     rows: Chunk
 
     def locate(self, ticket: int) -> Origin:
-        """A store's row, as its changelog has it; its offset there is not known yet."""
-        row = ticket - self.rows.tickets[0]
-        assert self.rows.keys is not None
-        assert self.rows.values is not None
-        key: bytes = self.states.key_serde.serialize(self.rows.keys[row])
-        value = self.rows.values[row]
-        return Origin(
-            self.changelog,
-            self.partitions[partition_for(key, len(self.partitions))],
-            None,
-            self.rows.timestamps[row],
-            key,
-            None if value is None else self.states.states[0].value_serde.serialize(value),
-            [],
-        )
+        return self.operator.locate(self.rows, ticket - self.rows.tickets[0])
 
 
 class Origins:
@@ -58,7 +37,7 @@ class Origins:
         self._handler = handler
         self._policies = policies
         self._outbox = outbox
-        self._flushed: list[Flushed] = []
+        self._given: list[Given] = []
         self._letter_tickets: list[int] = []
 
     def survives(self, kind: FailureKind) -> bool:
@@ -77,12 +56,12 @@ class Origins:
         assert self.round is not None, "records() stands where rows are source records"
         return self.round.coordinates(tickets)
 
-    def add_flushed(self, flushed: Flushed) -> None:
-        self._flushed.append(flushed)
+    def add_given(self, operator: Operator, rows: Chunk) -> None:
+        self._given.append(Given(operator, rows))
 
     def end_round(self) -> None:
         self.round = None
-        self._flushed.clear()
+        self._given.clear()
         if not self._letter_tickets:
             return
         letters = self._handler.take_letters()
@@ -96,13 +75,13 @@ class Origins:
     def clear(self) -> None:
         """An abort: what is not committed has not happened."""
         self.round = None
-        self._flushed.clear()
+        self._given.clear()
         self._letter_tickets = []
         self._handler.take_letters()
 
     def _locate(self, ticket: int) -> Origin:
-        for flushed in self._flushed:
-            if flushed.rows.tickets[0] <= ticket <= flushed.rows.tickets[-1]:
-                return flushed.locate(ticket)
+        for given in self._given:
+            if given.rows.tickets[0] <= ticket <= given.rows.tickets[-1]:
+                return given.locate(ticket)
         assert self.round is not None, "a row fails in its round"
         return self.round.locate(ticket)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from processors.errors import (
     DeserializationError,
@@ -19,7 +19,7 @@ from processors.errors import (
 )
 
 if TYPE_CHECKING:
-    from processors.operators.operator import FailureKind
+    from processors.operators.operator import FailureKind, Origin
     from streamlog.client.contract import Headers
 
 Policy = Literal["fail", "skip", "dead_letter"]
@@ -55,18 +55,6 @@ class ErrorPolicies:
 
     def needs_dead_letters(self) -> bool:
         return any(self.of(kind) == "dead_letter" for kind in _ERRORS)
-
-
-class Origin(NamedTuple):
-    """The source record that a failing row came from, as it lay in its topic."""
-
-    topic: str
-    partition: int
-    offset: int | None
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class DeadLetters:

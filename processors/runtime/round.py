@@ -6,8 +6,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.operator import Origin
 from processors.runtime.order import gather, split_tickets
-from processors.runtime.policies import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

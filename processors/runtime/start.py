@@ -26,8 +26,9 @@ from processors.runtime.offsets import GroupOffsets, find_offsets, pin_offsets
 from processors.runtime.restore import Changelog, Restore, choose_start
 from processors.runtime.tasks import Tasks
 from processors.runtime.topics import agent_store_partitions, count_partitions, make_topics
+from processors.state.cached import KeyValueState
 from processors.topology.manifest import exchanges, sources_of_state, stores
-from processors.topology.partitioning import choose_partitions
+from processors.topology.partitioning import StoreSpec, choose_partitions
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from processors.runtime.application import Application
     from processors.runtime.manifest_file import Manifest
     from processors.runtime.stores import StoreKey, Stores
-    from processors.state.cached import KeyValueState
+    from processors.state.state import State
     from processors.topology.partitioning import PartitionedTopology
     from streamlog.client.contract import Consumer, Log, Producer
     from streamlog.clock import Clock
@@ -170,31 +171,23 @@ class Starter:
 
     def _open_stores(
         self, plan: PartitionedTopology, agent_partitions: int
-    ) -> tuple[dict[StoreKey, KeyValueState], dict[StoreKey, KeyValueState]]:
+    ) -> tuple[dict[StoreKey, State], dict[StoreKey, KeyValueState]]:
         """The states of the engine's stores and those of the agents'."""
         application, stores = self._application, self._stores
         count = sum(store.partitions for store in plan.stores)
         count += len(application.stores) * agent_partitions
         cache_bytes = application.options.memory_bytes // CACHE_SHARE // max(count, 1)
         engine_states = {
-            (spec.name, partition): stores.add(
-                spec.name, partition, spec.key, spec.value, spec.changelog, cache_bytes
-            )
+            (spec.name, partition): stores.add(spec, partition, cache_bytes)
             for spec in plan.stores
             for partition in range(spec.partitions)
         }
-        agent_states = {
-            (store.name, partition): stores.add(
-                store.name,
-                partition,
-                store.key_serde,
-                store.value_serde,
-                application.changelog_topic(store.name),
-                cache_bytes,
-            )
-            for store in application.stores
-            for partition in range(agent_partitions)
-        }
+        agent_states: dict[StoreKey, KeyValueState] = {}
+        for spec in agent_stores(application, agent_partitions):
+            for partition in range(agent_partitions):
+                state = stores.add(spec, partition, cache_bytes)
+                assert isinstance(state, KeyValueState)
+                agent_states[spec.name, partition] = state
         return engine_states, agent_states
 
     async def _restore(self) -> None:
@@ -208,6 +201,7 @@ class Starter:
                     await asyncio.sleep(0 if further else RESTORE_WAIT_S)
         finally:
             consumer.close()
+        self._stores.begin()
 
     def _plan_restores(self) -> list[Restore]:
         restores: list[Restore] = []
@@ -243,7 +237,7 @@ class Starter:
     def _start_engine(
         self,
         plan: PartitionedTopology,
-        states: dict[StoreKey, KeyValueState],
+        states: dict[StoreKey, State],
         reader: _Reader,
         wake: Callable[[], None],
     ) -> Engine:
@@ -286,24 +280,29 @@ class Starter:
         return frozenset([*plan.repartition_topics, *changelogs])
 
 
+def agent_stores(application: Application, partitions: int) -> list[StoreSpec]:
+    return [
+        StoreSpec(
+            name=store.name,
+            kind="agents",
+            key=store.key_serde,
+            value=store.value_serde,
+            changelog=application.changelog_topic(store.name),
+            partitions=partitions,
+        )
+        for store in application.stores
+    ]
+
+
 def describe(
     application: Application, plan: PartitionedTopology, agent_partitions: int
 ) -> Manifest:
     """The manifest of an application over topics of these partition counts."""
-    agent_stores = {
-        store.name: {
-            "kind": "agents",
-            "key": store.key_serde.name,
-            "value": store.value_serde.name,
-            "partitions": agent_partitions,
-        }
-        for store in application.stores
-    }
     return make_manifest(
         application.name,
         sources=sources_of_state(plan),
         exchanges=exchanges(plan),
-        stores=stores(plan) | agent_stores,
+        stores=stores([*plan.stores, *agent_stores(application, agent_partitions)]),
         agents={agent.name: {"topic": agent.topic} for agent in application.agents},
         reads=[source.topic for source in plan.topology.sources],
     )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from processors.state.cached import KeyValueState
+from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
 from processors.state.position import NO_BOOT_ID, Position
+from processors.state.segmented import SegmentedState
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from processors.state.byte_store import ByteStore
+    from processors.state.state import State
+    from processors.topology.partitioning import StoreSpec
     from streamlog.client.contract import Log
     from streamlog.clock import Clock
-    from streamlog.serdes import Serde
 
 FLUSH_RECORDS: Final = 1_000_000
 FLUSH_PERIOD_MS: Final = 60_000
@@ -56,7 +58,7 @@ class Stores:
     def __init__(
         self, database: Database, log: Log, clock: Clock, boot_id: UUID = NO_BOOT_ID
     ) -> None:
-        self.states: dict[StoreKey, KeyValueState] = {}
+        self.states: dict[StoreKey, State] = {}
         self._database = database
         self._log = log
         self._clock = clock
@@ -68,28 +70,25 @@ class Stores:
         self._records_since_flush = 0
         self._flushing: asyncio.Task[None] | None = None
 
-    def add(
-        self,
-        name: str,
-        partition: int,
-        key: Serde[object],
-        value: Serde[object],
-        changelog: str,
-        cache_bytes: int,
-    ) -> KeyValueState:
+    def add(self, spec: StoreSpec, partition: int, cache_bytes: int) -> State:
         """Opens a store. What it holds must be restored before the state is used."""
-        self._topic_ids[changelog] = self._log.topic(changelog).topic_id
-        at = TopicPartition(changelog, partition)
-        store = self._database.store(byte_store_name(name, partition))
-        state = KeyValueState(name, key, value, store, at, cache_bytes)
-        self.states[name, partition] = state
+        self._topic_ids[spec.changelog] = self._log.topic(spec.changelog).topic_id
+        at = TopicPartition(spec.changelog, partition)
+        store = self._database.store(byte_store_name(spec.name, partition))
+        state = make_state(spec, store, at, cache_bytes)
+        self.states[spec.name, partition] = state
         return state
 
-    def rebuild(self, state: KeyValueState) -> None:
+    def rebuild(self, state: State) -> None:
         """Empties a store whose content cannot be trusted."""
         name = byte_store_name(state.name, state.changelog.partition)
         self._database.drop(name)
         state.store = self._database.store(name)
+
+    def begin(self) -> None:
+        """All are restored: what is empty need not be asked what it has of a key."""
+        for state in self.states.values():
+            state.complete = next(iter(state.store.range()), None) is None
 
     def position_at(self, topic_id: UUID, offset: int) -> Position:
         """The position of a store that reflects its changelog up to `offset`, as of now."""
@@ -126,7 +125,7 @@ class Stores:
         if self._clock.now_ms() - self._renewed_ms >= RENEWAL_MS:
             self._checkpoint(list(self.states.values()))
         else:
-            self._checkpoint([state for state in self.states.values() if state.committed])
+            self._checkpoint([state for state in self.states.values() if state.has_committed()])
 
     async def checkpoint_last(self) -> None:
         """At a stop, of all stores. With the markers of the last commit nothing is behind them.
@@ -136,7 +135,7 @@ class Stores:
         await asyncio.to_thread(self._log.sync)
         self._checkpoint(list(self.states.values()))
 
-    def _checkpoint(self, changed: Sequence[KeyValueState]) -> None:
+    def _checkpoint(self, changed: Sequence[State]) -> None:
         ends = self._log.end_offsets(
             [state.changelog for state in changed], isolation="read_uncommitted"
         )
@@ -177,6 +176,17 @@ class Stores:
         self._flushed_ms = self._clock.now_ms()
         flush = asyncio.to_thread(self.flush)
         self._flushing = asyncio.get_running_loop().create_task(flush)
+
+
+def make_state(
+    spec: StoreSpec,
+    store: ByteStore,
+    changelog: TopicPartition,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+) -> State:
+    """The state of one partition of a store, by its layout."""
+    made = SegmentedState if spec.layout == "segmented" else KeyValueState
+    return made(spec.name, spec.key, spec.value, store, changelog, cache_bytes)
 
 
 def byte_store_name(store: str, partition: int) -> str:

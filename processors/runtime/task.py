@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processors.operators.chunk import EMPTY, Chunk, merge_chunks
+from processors.operators.chunk import EMPTY, Chunk, join_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from processors.operators.operator import Operator
-    from processors.topology.graph import Node
+    from processors.topology.nodes.node import Node
     from processors.topology.subtopology import Entry, SubTopology
 
 
@@ -54,25 +54,29 @@ class Task:
         if self._rows:
             self._run(stage, None)
 
-    def flush(
-        self, stage: Stage, inputs: Mapping[Node, Chunk], flush: Callable[[Operator], Chunk | None]
+    def ask(
+        self, stage: Stage, inputs: Mapping[Node, Chunk], ask: Callable[[Operator], Chunk | None]
     ) -> None:
-        """As `run`; then each operator gives what it held back, which the later ones still see."""
+        """As `run`; each operator is asked for rows of its own, which the later ones still see."""
         self._rows.update(inputs)
-        self._run(stage, flush)
+        self._run(stage, ask)
 
     def end_round(self) -> None:
         self._rows.clear()
+        for stage in self.stages:
+            for step in stage.steps:
+                step.operator.end_round()
 
-    def _run(self, stage: Stage, flush: Callable[[Operator], Chunk | None] | None) -> None:
+    def _run(self, stage: Stage, ask: Callable[[Operator], Chunk | None] | None) -> None:
         rows = self._rows
         for step in stage.steps:
+            operator = step.operator
             given = [rows.get(parent, EMPTY) for parent in step.parents]
-            chunk = given[0] if len(given) == 1 else merge_chunks(given)
-            made = step.operator.process(chunk) if len(chunk) else EMPTY
-            if flush is not None:
-                held = flush(step.operator)
-                if held is not None:
-                    assert not len(made), "an operator holds results back or gives them at once"
-                    made = held
+            made = EMPTY
+            if operator.is_source or any(map(len, given)):
+                made = operator.process_inputs(given)
+            if ask is not None:
+                own = ask(operator)
+                if own is not None and len(own):
+                    made = join_chunks([made, own]) if len(made) else own
             rows[step.node] = made

@@ -8,7 +8,7 @@ from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from processors.state.cached import stored_row
+from processors.state.cached import KeyValueState, stored_row
 from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from processors.runtime.application import Application
     from processors.runtime.stores import Stores
     from processors.state.byte_store import ByteStore
-    from processors.state.cached import KeyValueState
 
 LOOK_S: Final = 0.05
 """So long a look may read what is not cached; the next one goes on from there."""
@@ -33,10 +32,12 @@ Rank = tuple[float, str, int, Any]
 
 def find_last_table(application: Application, stores: Stores) -> list[KeyValueState]:
     """The partitions of the last store that counts or sums; empty where there is none."""
-    names = [node.path for sub in application.topology.subtopologies for node in sub.stores]
+    subs = application.topology.subtopologies
+    names = [store.name for sub in subs for stores in sub.stores.values() for store in stores]
     names += [store.name for store in application.stores]
     for name in reversed(names):
-        states = [state for (store, _), state in stores.states.items() if store == name]
+        named = [state for (store, _), state in stores.states.items() if store == name]
+        states = [state for state in named if isinstance(state, KeyValueState)]
         if states and states[0].value_serde.name in NUMBERS:
             return states
     return []

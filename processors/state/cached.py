@@ -65,6 +65,8 @@ class KeyValueState:
     serde), else by the key's bytes: 1, True and 1.0 are equal in Python and three keys here.
     `forgotten` changes when entries leave the cache: who has kept some must look them up again.
     `on_leave`, where it is set, is called with the keys of `entries` that are about to leave.
+    `complete` says that the cache has every key there is: what it has not, no layer has.
+    `prefix` stands in front of every key's bytes, where several share a byte store and a changelog.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class KeyValueState:
         store: ByteStore,
         changelog: TopicPartition | None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        prefix: bytes = b"",
     ) -> None:
         self.name: str = name
         self.key_serde: Any = key_serde
@@ -82,6 +85,8 @@ class KeyValueState:
         self.store: Any = store
         self.changelog: Any = changelog
         self.cache_bytes: i64 = cache_bytes
+        self.prefix: bytes = prefix
+        self.complete: bool = False
         self.exact_keys: bool = key_serde.exact_keys
         self.entries: dict[Any, Entry] = {}
         self.forgotten: i64 = 0
@@ -95,6 +100,7 @@ class KeyValueState:
         self._timestamps: list[int] = []
         self._generation: i64 = 1
         self._entry_bytes: i64 = ENTRY_OVERHEAD_BYTES
+        self._cleared: list[bytes] = []
 
     # Reading and writing.
 
@@ -109,6 +115,16 @@ class KeyValueState:
         key_bytes = self.key_serde.serialize(key)
         found = self.entries.get(key_bytes)
         return found if found is not None else self._load(key_bytes, key, key_bytes)
+
+    def find(self, key: Any) -> Entry | None:
+        """The entry of a key that is present; makes none for one that is absent and known to be."""
+        cache_key = key if self.exact_keys else self.key_serde.serialize(key)
+        found = self.entries.get(cache_key)
+        if found is None:
+            if self.complete:
+                return None
+            found = self.entry(key)
+        return None if found.value is None else found
 
     def lookup(self, keys: list[Any]) -> list[Entry]:
         """The entries of a column of keys, all misses loaded with one read of the byte store."""
@@ -155,23 +171,39 @@ class KeyValueState:
 
     def rows(self, *, committed: bool = False) -> Iterator[tuple[Any, Any, int]]:
         """Key, value and timestamp in the order of the key bytes."""
+        skipped = len(self.prefix)
+        for key_bytes, data, timestamp in self.encoded_rows(committed=committed):
+            key = self.key_serde.deserialize(key_bytes[skipped:])
+            yield key, self.value_serde.deserialize(data), timestamp
+
+    def encoded_rows(self, *, committed: bool = False) -> Iterator[tuple[bytes, bytes, int]]:
+        """As `rows`, in bytes; keys have the prefix."""
         overlay: dict[bytes, tuple[Any, int]] = dict(self.committed)
         if not committed:
             overlay.update(self.committing)
+            for key_bytes in self._cleared:
+                overlay[key_bytes] = (None, NO_TIMESTAMP)
             for entry in self.dirty:
                 encoded = None if entry.value is None else self.value_serde.serialize(entry.value)
                 overlay[entry.key_bytes] = (encoded, entry.timestamp)
+        stored = self.store.range(self.prefix or None, range_end(self.prefix))
         last: Any = None
-        for key_bytes, layer, data in merge(
-            _above(overlay), _stored(self.store.range()), key=_row_order
-        ):
+        for key_bytes, layer, data in merge(_above(overlay), _stored(stored), key=_row_order):
             if key_bytes == last:
                 continue
             last = key_bytes
             row = data if layer == 0 else stored_row(data)
             if row[0] is not None:
-                key = self.key_serde.deserialize(key_bytes)
-                yield key, self.value_serde.deserialize(row[0]), row[1]
+                yield key_bytes, row[0], row[1]
+
+    def clear(self) -> None:
+        """Deletes every row."""
+        self._cleared = [key_bytes for key_bytes, _, _ in self.encoded_rows()]
+        self._cleared += [entry.key_bytes for entry in self.dirty if entry.value is None]
+        self.entries = {}
+        self.dirty = []
+        self.complete = True
+        self.forgotten += 1
 
     # The commit.
 
@@ -181,6 +213,8 @@ class KeyValueState:
         Raises what the serde raises; nothing has changed then.
         """
         dirty = self.dirty
+        if self._cleared:
+            self._flush_cleared()
         if not dirty:
             return dirty
         keys = [entry.key_bytes for entry in dirty]
@@ -199,6 +233,22 @@ class KeyValueState:
         self._weigh(keys, values)
         return dirty
 
+    def _flush_cleared(self) -> None:
+        cleared, self._cleared = self._cleared, []
+        absent: tuple[Any, int] = (None, NO_TIMESTAMP)
+        self.committing.update(dict.fromkeys(cleared, absent))
+        self._keys += cleared
+        self._values += [None] * len(cleared)
+        self._timestamps += [0] * len(cleared)
+
+    def has_dirty(self) -> bool:
+        """Whether something has changed since the last flush."""
+        return bool(self.dirty) or bool(self._cleared)
+
+    def has_committed(self) -> bool:
+        """Whether a checkpoint would write something."""
+        return bool(self.committed)
+
     def committing_records(self) -> tuple[list[bytes], list[Any], list[int]]:
         """The changelog's columns of this commit: keys, values (None deletes), timestamps."""
         return self._keys, self._values, self._timestamps
@@ -216,6 +266,8 @@ class KeyValueState:
         self.entries = {}
         self.forgotten += 1
         self.dirty = []
+        self._cleared = []
+        self.complete = False
         self._end_commit()
 
     def _end_commit(self) -> None:
@@ -281,7 +333,20 @@ class KeyValueState:
             self.on_leave(leaving)
         for key in leaving:
             del self.entries[key]
+        self.complete = False
         self.forgotten += 1
+
+    def evict_clean(self) -> None:
+        """Evicts every entry that is not dirty."""
+        self._evict(len(self.entries), self._generation + 1)
+
+    def is_idle(self) -> bool:
+        """Whether nothing of it is in memory."""
+        return not (self.entries or self._cleared or self.committing or self.committed)
+
+    def dirty_bytes(self) -> int:
+        """What the dirty entries take, estimated."""
+        return len(self.dirty) * self._entry_bytes
 
     def _weigh(self, keys: list[bytes], values: list[Any]) -> None:
         size: i64 = 0
@@ -295,13 +360,17 @@ class KeyValueState:
     # Loading.
 
     def _load(self, cache_key: Any, key: Any, key_bytes: bytes) -> Entry:
-        row = self.committing.get(key_bytes)
-        if row is None:
-            row = self.committed.get(key_bytes)
-        if row is None:
-            row = stored_row(self.store.get_many([key_bytes])[0])
-        value = None if row[0] is None else self.value_serde.deserialize(row[0])
-        entry = Entry(self, key, key_bytes, value, row[1])
+        key_bytes = self.prefix + key_bytes
+        if self.complete:
+            entry = Entry(self, key, key_bytes, None, NO_TIMESTAMP)
+        else:
+            row = self.committing.get(key_bytes)
+            if row is None:
+                row = self.committed.get(key_bytes)
+            if row is None:
+                row = stored_row(self.store.get_many([key_bytes])[0])
+            value = None if row[0] is None else self.value_serde.deserialize(row[0])
+            entry = Entry(self, key, key_bytes, value, row[1])
         self.entries[cache_key] = entry
         return entry
 
@@ -309,6 +378,16 @@ class KeyValueState:
         encoded: list[bytes] = (
             self.key_serde.serialize_column(keys) if self.exact_keys else cache_keys
         )
+        prefix = self.prefix
+        if prefix:
+            encoded = [prefix + key_bytes for key_bytes in encoded]
+        entries = self.entries
+        if self.complete:
+            for index in range(len(keys)):
+                entries[cache_keys[index]] = Entry(
+                    self, keys[index], encoded[index], None, NO_TIMESTAMP
+                )
+            return
         rows: list[Any] = []
         below: list[bytes] = []
         for key_bytes in encoded:
@@ -325,11 +404,16 @@ class KeyValueState:
                 rows[index] = stored_row(stored[taken])
                 taken += 1
         values: list[Any] = self.value_serde.deserialize_column([row[0] for row in rows])
-        entries = self.entries
         for index in range(len(rows)):
             entries[cache_keys[index]] = Entry(
                 self, keys[index], encoded[index], values[index], rows[index][1]
             )
+
+
+def range_end(prefix: bytes) -> bytes | None:
+    """The first key behind all that begin with the prefix; None where there is no such key."""
+    bare = prefix.rstrip(b"\xff")
+    return bare[:-1] + bytes([bare[-1] + 1]) if bare else None
 
 
 def _above(overlay: dict[bytes, tuple[Any, int]]) -> Iterator[tuple[bytes, int, Any]]:

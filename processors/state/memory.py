@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._data: dict[bytes, bytes] = {}
+        self._sorted: list[bytes] | None = None
         self._position: Position | None = None
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return list(map(self._data.get, keys))
 
     def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Position | None) -> None:
+        self._sorted = None
         for key, value in items:
             if value is None:
                 self._data.pop(key, None)
@@ -31,10 +34,13 @@ class MemoryStore:
     def range(
         self, start: bytes | None = None, end: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
-        low = b"" if start is None else start
-        for key in sorted(self._data):
-            if key >= low and (end is None or key < end):
-                yield key, self._data[key]
+        if self._sorted is None:
+            self._sorted = sorted(self._data)
+        keys = self._sorted
+        first = bisect_left(keys, b"" if start is None else start)
+        last = len(keys) if end is None else bisect_left(keys, end)
+        for key in keys[first:last]:
+            yield key, self._data[key]
 
     def position(self) -> Position | None:
         return self._position
@@ -44,3 +50,4 @@ class MemoryStore:
 
     def close(self) -> None:
         self._data.clear()
+        self._sorted = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processors.topology.graph import GroupNode, KeyedNode, Node, SinkNode, SourceNode
+from processors.topology.nodes.exchange import ExchangeNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from processors.topology.nodes.node import Node
     from processors.topology.subtopology import SubTopology, Topology
 
 
@@ -33,10 +34,10 @@ def _draw(topology: Topology, sub: SubTopology) -> list[tuple[str, str]]:
     def draw(node: Node, first: str, rest: str, *, is_entry: bool) -> None:
         again = node in drawn
         rows.append(
-            (first + node.path, "(see above)" if again else _facts(topology, node, is_entry))
+            (first + node.path, "(see above)" if again else _facts(topology, sub, node, is_entry))
         )
         drawn.add(node)
-        if again or (isinstance(node, GroupNode) and not is_entry):
+        if again or (isinstance(node, ExchangeNode) and not is_entry):
             return
         children = topology.children[node]
         for number, child in enumerate(children):
@@ -49,26 +50,14 @@ def _draw(topology: Topology, sub: SubTopology) -> list[tuple[str, str]]:
     return rows
 
 
-def _facts(topology: Topology, node: Node, is_entry: bool) -> str:
-    match node:
-        case (
-            SourceNode(topic=topic, key=key, value=value)
-            | SinkNode(topic=topic, key=key, value=value)
-        ):
-            return f"{node.kind}: topic {topic}, key {key.name}, value {value.name}"
-        case GroupNode(key=key):
-            end = "from" if is_entry else "to"
-            value = node.value.name if topology.reads[node].values else "not carried"
-            topic = topology.repartition_topic(node)
-            return f"{end} exchange: topic {topic}, key {key.name}, value {value}"
-        case KeyedNode(emit=emit, key=key, value=value):
-            changelog = topology.changelog_topic(node.path)
-            return (
-                f"{node.kind}: emits {emit}, key {key.name}, value {value.name}, "
-                f"changelog {changelog}"
-            )
-        case _:
-            return node.kind
+def _facts(topology: Topology, sub: SubTopology, node: Node, is_entry: bool) -> str:
+    if isinstance(node, ExchangeNode):
+        end = "from" if is_entry else "to"
+        value = node.value.name if topology.reads[node].values else "not carried"
+        topic = topology.repartition_topic(node)
+        return f"{end} exchange: topic {topic}, key {node.key.name}, value {value}"
+    topics = [topology.changelog_topic(store.name) for store in sub.stores.get(node, ())]
+    return ", ".join([node.facts(), *(f"changelog {topic}" for topic in topics)])
 
 
 def _align(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -10,134 +10,17 @@ may stand below such a suffix: there the user must name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 from processors.errors import TopologyError
+from processors.topology.nodes.endpoint import SourceNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from streamlog.serdes import Serde
-
-Emit = Literal["latest", "every"]
+    from processors.topology.nodes.node import Node
 
 _AMBIGUOUS = "~"
 _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Node:
-    """One operator as written. Compared by identity. `kind` is its name in paths and drawings."""
-
-    kind: ClassVar[str]
-    path: str
-    parents: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SourceNode(Node):
-    """A topic that is read."""
-
-    kind = "source"
-    topic: str
-    key: Serde[Any]
-    value: Serde[Any]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FunctionNode(Node):
-    """A function of the value."""
-
-    function: Callable[[Any], Any]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class MapNode(FunctionNode):
-    kind = "map"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class MapKeyNode(FunctionNode):
-    kind = "map_key"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FilterNode(FunctionNode):
-    kind = "filter"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class FlatMapNode(FunctionNode):
-    kind = "flat_map"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ItemsNode(Node):
-    kind = "items"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class RecordsNode(Node):
-    kind = "records"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class MergeNode(Node):
-    kind = "merge"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class GroupNode(Node):
-    """Where aggregates need all rows of a key in one task.
-
-    It becomes an exchange where the key was changed since the rows were last partitioned, and
-    vanishes where it was not.
-    """
-
-    kind = "group_by"
-    key: Serde[Any]
-    value: Serde[Any]
-    partitions: int | None = None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class KeyedNode(Node):
-    """An aggregate: one entry a key, in a store that has the node's path as its name."""
-
-    key: Serde[Any]
-    value: Serde[Any]
-    emit: Emit = "latest"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CountNode(KeyedNode):
-    kind = "count"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ReduceNode(KeyedNode):
-    kind = "reduce"
-    function: Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AggregateNode(KeyedNode):
-    kind = "aggregate"
-    initial: Callable[[], Any]
-    function: Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SinkNode(Node):
-    """A topic that is written."""
-
-    kind = "to"
-    topic: str
-    key: Serde[Any]
-    value: Serde[Any]
-    partitions: int | None = None
 
 
 class Graph:
@@ -150,8 +33,8 @@ class Graph:
     def add(self, node: Node) -> None:
         assert node.path not in self._paths
         assert all(parent in self.nodes for parent in node.parents)
-        for field in ("function", "initial"):
-            _check_plain(node, getattr(node, field, None))
+        for function in node.functions():
+            _check_plain(node, function)
         self._paths[node.path] = node
         self.nodes.append(node)
 

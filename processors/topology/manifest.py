@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from processors.topology.partitioning import PartitionedTopology
+    from collections.abc import Sequence
+
+    from processors.topology.partitioning import PartitionedTopology, StoreSpec
 
 Facts = dict[str, dict[str, Any]]
 
@@ -36,7 +38,7 @@ def exchanges(plan: PartitionedTopology) -> Facts:
     }
 
 
-def stores(plan: PartitionedTopology) -> Facts:
+def stores(specs: Sequence[StoreSpec]) -> Facts:
     return {
         store.name: {
             "kind": store.kind,
@@ -44,5 +46,5 @@ def stores(plan: PartitionedTopology) -> Facts:
             "value": store.value.name,
             "partitions": store.partitions,
         }
-        for store in plan.stores
+        for store in specs
     }

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from processors.errors import CopartitionError, TopologyError
-from processors.topology.graph import GroupNode, SourceNode
+from processors.topology.nodes.endpoint import SourceNode
+from processors.topology.nodes.exchange import ExchangeNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from processors.topology.graph import KeyedNode, Node
+    from processors.topology.nodes.node import Layout, Node
     from processors.topology.subtopology import Entry, SubTopology, Topology
     from streamlog.serdes import Serde
 
@@ -27,6 +28,7 @@ class StoreSpec:
     value: Serde[Any]
     changelog: str
     partitions: int
+    layout: Layout = "keyed"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,36 +38,43 @@ class PartitionedTopology:
     Attributes:
         tasks: The number of tasks of each sub-topology: the most partitions of its entries.
         partitions: The partition count of every entry: topics and exchanges.
-        store_partitions: That of every store; the tasks of a sub-topology may be more.
+        node_partitions: That of every node in which keys meet; the tasks of its sub-topology may
+            be more.
     """
 
     topology: Topology
     tasks: tuple[int, ...]
     partitions: Mapping[Entry, int]
-    store_partitions: Mapping[KeyedNode, int]
+    node_partitions: Mapping[Node, int]
 
     def runs_as_one(self, sub: SubTopology) -> bool:
         """Whether one instance may run all its partitions that a worker has.
 
-        So it is without stores: nothing has to be kept apart. And where all rows come by
-        exchanges with one partition count: then the key alone says whose entry it is.
+        So it is where no keys meet: nothing has to be kept apart. And where all rows come by
+        exchanges with one partition count, and nothing depends on what else its task sees: then
+        the key alone says whose entry it is.
         """
+        if any(node.per_task for node in sub.nodes):
+            return False
         counts = {self.partitions[entry] for entry in sub.entries}
-        return not sub.stores or (not sub.sources and len(counts) == 1)
+        met = sub.stores or any(node.meets for node in sub.nodes)
+        return not met or (not sub.sources and len(counts) == 1)
 
     @property
     def stores(self) -> list[StoreSpec]:
         return [
             StoreSpec(
-                name=node.path,
-                kind=node.kind,
-                key=node.key,
-                value=node.value,
-                changelog=self.topology.changelog_topic(node.path),
-                partitions=self.store_partitions[node],
+                name=store.name,
+                kind=store.kind,
+                key=store.key,
+                value=store.value,
+                changelog=self.topology.changelog_topic(store.name),
+                partitions=self.node_partitions[node],
+                layout=store.layout,
             )
             for sub in self.topology.subtopologies
-            for node in sub.stores
+            for node, stores in sub.stores.items()
+            for store in stores
         ]
 
     @property
@@ -110,7 +119,12 @@ def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> Partitio
         if exchange.partitions is not None:
             partitions[exchange] = exchange.partitions
     origins = _origins(topology)
-    meetings = [(node, origins[node]) for sub in topology.subtopologies for node in sub.stores]
+    meetings = [
+        (node, origins[node])
+        for sub in topology.subtopologies
+        for node in (*sub.entries, *sub.nodes)
+        if (node.meets or node in sub.stores) and node in origins
+    ]
     _agree(topology, meetings, partitions)
     for exchange in sorted(topology.exchanges, key=topology.levels.__getitem__):
         if exchange not in partitions:
@@ -121,7 +135,7 @@ def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> Partitio
         topology=topology,
         tasks=tuple(tasks),
         partitions=partitions,
-        store_partitions={node: max(map(partitions.__getitem__, met)) for node, met in meetings},
+        node_partitions={node: max(map(partitions.__getitem__, met)) for node, met in meetings},
     )
 
 
@@ -129,7 +143,7 @@ def _origins(topology: Topology) -> dict[Node, set[Entry]]:
     """The entries whose rows each node sees; an exchange is an entry, and hides what is above."""
     origins: dict[Node, set[Entry]] = {}
     for node, parents in topology.parents.items():
-        if isinstance(node, SourceNode | GroupNode):
+        if isinstance(node, SourceNode | ExchangeNode):
             origins[node] = {node}
         else:
             origins[node] = set().union(*(origins[parent] for parent in parents))
@@ -138,9 +152,9 @@ def _origins(topology: Topology) -> dict[Node, set[Entry]]:
 
 def _default(
     topology: Topology,
-    exchange: GroupNode,
+    exchange: ExchangeNode,
     origins: Mapping[Node, set[Entry]],
-    meetings: Sequence[tuple[KeyedNode, set[Entry]]],
+    meetings: Sequence[tuple[Node, set[Entry]]],
     partitions: Mapping[Entry, int],
 ) -> int:
     """The most partitions of what sends, to this exchange or to one that meets it."""
@@ -151,7 +165,7 @@ def _default(
 
 def _agree(
     topology: Topology,
-    meetings: Sequence[tuple[KeyedNode, set[Entry]]],
+    meetings: Sequence[tuple[Node, set[Entry]]],
     partitions: dict[Entry, int],
 ) -> None:
     """Checks that counts which meet are equal, and gives them to exchanges that have none yet."""

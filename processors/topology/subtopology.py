@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING
 
 from processors.topology.columns import choose_columns
 from processors.topology.exchange import choose_exchanges, effective_parents
-from processors.topology.graph import GroupNode, KeyedNode, SinkNode, SourceNode
+from processors.topology.nodes.endpoint import SinkNode, SourceNode
+from processors.topology.nodes.exchange import ExchangeNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from processors.topology.columns import Reads
-    from processors.topology.graph import Graph, Node
+    from processors.topology.graph import Graph
+    from processors.topology.nodes.node import Node, StoreDeclaration
+    from processors.topology.reads import Reads
 
-Entry = SourceNode | GroupNode
+Entry = SourceNode | ExchangeNode
 """Where rows come into a sub-topology: a topic, or the receiving end of an exchange."""
 
 
@@ -38,16 +40,14 @@ class SubTopology:
         entries: Where rows come in.
         nodes: All others in an order in which parents come first, sending ends of exchanges
             included.
+        stores: What its nodes keep.
     """
 
     index: int
     name: str
     entries: tuple[Entry, ...]
     nodes: tuple[Node, ...]
-
-    @property
-    def stores(self) -> tuple[KeyedNode, ...]:
-        return tuple(node for node in self.nodes if isinstance(node, KeyedNode))
+    stores: Mapping[Node, tuple[StoreDeclaration, ...]]
 
     @property
     def sources(self) -> tuple[SourceNode, ...]:
@@ -58,14 +58,14 @@ class SubTopology:
         return tuple(node for node in self.nodes if isinstance(node, SinkNode))
 
     @property
-    def receives(self) -> tuple[GroupNode, ...]:
+    def receives(self) -> tuple[ExchangeNode, ...]:
         """The exchanges that it receives from."""
-        return tuple(entry for entry in self.entries if isinstance(entry, GroupNode))
+        return tuple(entry for entry in self.entries if isinstance(entry, ExchangeNode))
 
     @property
-    def sends(self) -> tuple[GroupNode, ...]:
+    def sends(self) -> tuple[ExchangeNode, ...]:
         """The exchanges that it sends to."""
-        return tuple(node for node in self.nodes if isinstance(node, GroupNode))
+        return tuple(node for node in self.nodes if isinstance(node, ExchangeNode))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,39 +95,45 @@ class Topology:
         return [sink for sub in self.subtopologies for sink in sub.sinks]
 
     @property
-    def exchanges(self) -> list[GroupNode]:
+    def exchanges(self) -> list[ExchangeNode]:
         return [node for sub in self.subtopologies for node in sub.receives]
 
     def changelog_topic(self, store: str) -> str:
         return f"{self.application}-{store}-changelog"
 
-    def repartition_topic(self, exchange: GroupNode) -> str:
+    def repartition_topic(self, exchange: ExchangeNode) -> str:
         return f"{self.application}-{exchange.path}-repartition"
 
 
 def compile_graph(graph: Graph, application: str) -> Topology:
     """Applies the rewrite rules and cuts the graph."""
     exchanges = choose_exchanges(graph)
-    nodes = [node for node in graph.nodes if not isinstance(node, GroupNode) or node in exchanges]
+    nodes = [
+        node for node in graph.nodes if not isinstance(node, ExchangeNode) or node in exchanges
+    ]
     parents = {node: effective_parents(node, exchanges) for node in nodes}
     children = {node: tuple(other for other in nodes if node in parents[other]) for node in nodes}
     levels: dict[Node, int] = {}
     for node in nodes:
         above = max((levels[parent] for parent in parents[node]), default=0)
-        levels[node] = above + isinstance(node, GroupNode)
-    subtopologies = _cut(nodes, parents, levels)
+        levels[node] = above + isinstance(node, ExchangeNode)
+    reads = choose_columns(nodes, parents, children)
+    subtopologies = _cut(nodes, parents, levels, reads)
     return Topology(
         application=application,
         subtopologies=subtopologies,
         parents=parents,
         children=children,
-        reads=choose_columns(nodes, children),
+        reads=reads,
         levels=levels,
     )
 
 
 def _cut(
-    nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]], levels: Mapping[Node, int]
+    nodes: Sequence[Node],
+    parents: Mapping[Node, tuple[Node, ...]],
+    levels: Mapping[Node, int],
+    reads: Mapping[Node, Reads],
 ) -> tuple[SubTopology, ...]:
     component = _components(nodes, parents)
     lowest: dict[int, int] = {}
@@ -136,7 +142,8 @@ def _cut(
         lowest[number] = min(levels[node], lowest.get(number, levels[node]))
     order = sorted(lowest, key=lambda number: (lowest[number], number))
     return tuple(
-        _subtopology(index, number, nodes, component) for index, number in enumerate(order)
+        _subtopology(index, [node for node in nodes if component[node] == number], nodes, reads)
+        for index, number in enumerate(order)
     )
 
 
@@ -147,7 +154,7 @@ def _components(nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]])
     """
     component: dict[Node, int] = {}
     for place, node in enumerate(nodes):
-        above = () if isinstance(node, GroupNode) else parents[node]
+        above = () if isinstance(node, ExchangeNode) else parents[node]
         met = {component[parent] for parent in above}
         number = min(met, default=place)
         component[node] = number
@@ -158,14 +165,21 @@ def _components(nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]])
 
 
 def _subtopology(
-    index: int, number: int, nodes: Sequence[Node], component: Mapping[Node, int]
+    index: int, mine: Sequence[Node], nodes: Sequence[Node], reads: Mapping[Node, Reads]
 ) -> SubTopology:
-    mine = [node for node in nodes if component[node] == number]
-    entries = tuple(node for node in mine if isinstance(node, SourceNode | GroupNode))
+    entries = tuple(node for node in mine if isinstance(node, SourceNode | ExchangeNode))
+    inside = set(mine)
     steps = [
         node
         for node in nodes
-        if (component[node] == number and node not in entries)
-        or (isinstance(node, GroupNode) and component[node.parents[0]] == number)
+        if (node in inside and node not in entries)
+        or (isinstance(node, ExchangeNode) and node.parents[0] in inside)
     ]
-    return SubTopology(index=index, name=entries[0].path, entries=entries, nodes=tuple(steps))
+    stores = {node: node.stores(reads[node]) for node in mine}
+    return SubTopology(
+        index=index,
+        name=entries[0].path,
+        entries=entries,
+        nodes=tuple(steps),
+        stores={node: declared for node, declared in stores.items() if declared},
+    )

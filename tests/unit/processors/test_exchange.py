@@ -10,7 +10,7 @@ import pytest
 from processors.operators.chunk import Chunk
 from processors.operators.sink import Encoder
 from processors.runtime.exchange import Exchange, SendOperator, SendThroughTopicOperator
-from processors.topology.columns import ALL, Reads
+from processors.topology.reads import ALL, Reads
 from streamlog.partitioner import partition_for
 from streamlog.serdes import serde_for
 

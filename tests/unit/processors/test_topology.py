@@ -298,7 +298,7 @@ def test_the_manifest_knows_what_state_depends_on() -> None:
     assert manifest.exchanges(plan) == {
         "lines.flat_map.group_by": {"partitions": 3, "key": "str", "value": None}
     }
-    assert manifest.stores(plan) == {
+    assert manifest.stores(plan.stores) == {
         "counts": {"kind": "count", "key": "str", "value": "int", "partitions": 3}
     }
 
@@ -306,7 +306,11 @@ def test_the_manifest_knows_what_state_depends_on() -> None:
 def test_stateless_operators_and_sinks_are_not_in_the_manifest() -> None:
     def facts(app: App) -> tuple[Any, ...]:
         plan = planned(app, lines=3, other=2)
-        return manifest.sources_of_state(plan), manifest.exchanges(plan), manifest.stores(plan)
+        return (
+            manifest.sources_of_state(plan),
+            manifest.exchanges(plan),
+            manifest.stores(plan.stores),
+        )
 
     more = word_count()
     more.stream("lines", value=str).map(str.upper).to("loud")

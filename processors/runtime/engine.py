@@ -33,7 +33,7 @@ from processors.topology.nodes.exchange import ExchangeNode
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from processors.operators.operator import Operator
     from processors.runtime.round import Round
@@ -133,13 +133,17 @@ class Engine:
     def buffered_rows(self) -> int:
         return self._intake.rows()
 
-    def run_round(self, max_records: int) -> int:
+    def run_round(self, max_records: int, arrivals: Sequence[TopicPartition] | None = None) -> int:
         """Runs the next records, at most `max_records`; returns how many, 0 if none waits.
+
+        Args:
+            arrivals: The source of each of the next records, where they are to run in a given order
+                and not in that of their timestamps.
 
         Raises:
             RecordError: a record failed and the policy is to fail. Only `abort` is left then.
         """
-        taken = self._intake.next_round(self._next_ticket, max_records)
+        taken = self._intake.next_round(self._next_ticket, max_records, arrivals)
         if taken is None:
             return 0
         current, active = taken

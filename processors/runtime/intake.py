@@ -106,10 +106,19 @@ class Intake:
         for buffer in self.buffers:
             buffer.clear(self.committed.get(buffer.topic_partition))
 
-    def next_round(self, first_ticket: int, max_records: int) -> tuple[Round, list[int]] | None:
+    def next_round(
+        self,
+        first_ticket: int,
+        max_records: int,
+        arrivals: Sequence[TopicPartition] | None = None,
+    ) -> tuple[Round, list[int]] | None:
         """The next records, and the numbers of the sources that they come from; None without any.
 
         The round ends early where a fetched run does: only then is the next head known.
+
+        Args:
+            arrivals: The sources to take the next records from, in this order, whatever their
+                timestamps say; all of these records have been fed, a run a source.
         """
         active = [number for number, buffer in enumerate(self.buffers) if buffer.runs]
         if not active:
@@ -118,7 +127,13 @@ class Intake:
         columns = [buffer.runs[0] for buffer in buffers]
         starts = [buffer.head for buffer in buffers]
         heads = list(starts)
-        order = choose_order([run.timestamps for run in columns], heads, max_records)
+        if arrivals is None:
+            order = choose_order([run.timestamps for run in columns], heads, max_records)
+        else:
+            places = {buffer.topic_partition: place for place, buffer in enumerate(buffers)}
+            order = [places[source] for source in arrivals[:max_records]]
+            for place in order:
+                heads[place] += 1
         for buffer, start, head in zip(buffers, starts, heads, strict=True):
             if head != start:
                 buffer.advance(head)

@@ -282,7 +282,11 @@ def start(program: Program, **options: Any) -> tuple[App, TopologyTestDriver]:
     try:
         app = program.build()
         return app, TopologyTestDriver(
-            app, partitions=program.partitions, commit_every=10**9, **options
+            app,
+            partitions=program.partitions,
+            commit_every=10**9,
+            order="timestamps",
+            **options,
         )
     except (CopartitionError, TopologyError):
         assume(False)

@@ -139,3 +139,109 @@ def test_partitions_and_topics_that_are_not_there_are_refused() -> None:
     for partition in (2, -1):
         with pytest.raises(ValueError, match="'lines' has 2 partitions"):
             driver.pipe("lines", "x", partition=partition)
+
+
+def test_records_run_in_the_order_in_which_they_were_piped() -> None:
+    app = App("a")
+    app.stream("l", value=str).merge(app.stream("r", value=str)).to("out")
+    for options in ({}, {"commit_every": 4, "chunk_size": 1}, {"commit_every": 4}):
+        driver = TopologyTestDriver(app, **options)
+        for topic, timestamp in (("l", 9), ("r", 1), ("l", 3), ("r", 0)):
+            driver.pipe(topic, f"{topic}{timestamp}", timestamp=timestamp)
+        assert driver.values("out") == ["l9", "r1", "l3", "r0"]
+    driver = TopologyTestDriver(app, commit_every=2, order="timestamps")
+    driver.pipe("l", "l9", timestamp=9)
+    driver.pipe("r", "r1", timestamp=1)
+    assert driver.values("out") == ["r1", "l9"]
+
+
+@pytest.mark.parametrize("state", ["memory", "rocksdb"])
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_a_restart_finds_everything_in_the_changelogs(state: Any, cache_bytes: int) -> None:
+    with TopologyTestDriver(
+        counting(), partitions=2, state=state, cache_bytes=cache_bytes
+    ) as driver:
+        driver.run("clicks", [("a", "1"), ("b", "1"), ("a", "2")])
+        driver.restart()
+        assert dict(driver.store("counts").items()) == {"a": 2, "b": 1}
+        assert driver.store("counts").timestamp("a") == 2
+        driver.run("clicks", [("a", "3"), ("c", "1")])
+        driver.assert_output("out", [("a", 1), ("b", 1), ("a", 2), ("a", 3), ("c", 1)])
+
+
+def test_what_was_not_committed_at_a_restart_is_processed_by_the_new_one() -> None:
+    driver = TopologyTestDriver(counting(), commit_every=2)
+    driver.pipe("clicks", "1", key="a")
+    driver.restart()
+    driver.pipe("clicks", "2", key="a")
+    assert driver.items("out") == [("a", 2)]
+
+
+def test_an_output_topic_gives_one_record_after_the_other() -> None:
+    driver = TopologyTestDriver(counting())
+    out = driver.output_topic("out")
+    driver.run("clicks", [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")])
+    assert (out.read().value, out.read().value) == (1, 2)
+    assert out.read_map() == {"b": 2}
+    assert out.records() == []
+    with pytest.raises(LookupError, match="'out': everything has been read"):
+        out.read()
+    with pytest.raises(UnknownTopicError, match="did you mean 'out'"):
+        driver.output_topic("outt")
+
+
+def test_an_output_that_is_not_as_expected_is_shown_beside_it() -> None:
+    driver = TopologyTestDriver(counting())
+    clicks = driver.input_topic("clicks", advance=10)
+    for _ in range(12):
+        clicks.pipe("x", key="a")
+    clicks.pipe("x", key="b")
+    expected = [("a", n, 10 * n - 10) for n in range(1, 12)]
+    with pytest.raises(AssertionError) as caught:
+        driver.assert_output("out", [*expected, ("a", 13, 110), ("b", 1, 120)])
+    assert str(caught.value).splitlines() == [
+        "topic 'out': output differs: 13 rows expected, 13 found",
+        "     0  ('a', 1, 0)",
+        "     1  ('a', 2, 10)",
+        "     2  ('a', 3, 20)",
+        "        ... 5 equal rows ...",
+        "     8  ('a', 9, 80)",
+        "     9  ('a', 10, 90)",
+        "    10  ('a', 11, 100)",
+        "-   11  ('a', 13, 110)                            expected",
+        "+   11  ('a', 12, 110)                            found",
+        "    12  ('b', 1, 120)",
+    ]
+
+
+def test_an_output_is_compared_as_values_or_pairs_or_with_times_or_in_any_order() -> None:
+    driver = TopologyTestDriver(counting())
+    driver.run("clicks", [("a", "1")]).assert_output("out", [1])
+    driver.run("clicks", [("a", "1")]).assert_output("out", [("a", 2)])
+    driver.run("clicks", [("a", "1")]).assert_output("out", [("a", 3, 2)])
+    driver.run("clicks", [("a", "1"), ("b", "1")])
+    driver.assert_output("out", [("b", 1), ("a", 4)], any_order=True)
+    driver.assert_output("out", [])
+    driver.run("clicks", [("a", "1")])
+    with pytest.raises(AssertionError, match="0 rows expected, 1 found"):
+        driver.assert_output("out", [])
+
+
+def test_time_only_goes_forward() -> None:
+    driver = TopologyTestDriver(counting(), wall_clock_ms=1_000)
+    clicks = driver.input_topic("clicks", advance=1)
+    clicks.pipe("x", key="a")
+    clicks.advance_time(99)
+    clicks.pipe("x", key="a")
+    assert driver.stream_time == 100
+    with pytest.raises(ValueError, match="time goes forward"):
+        clicks.advance_time(-1)
+    driver.advance_wall_clock(500)
+    assert driver.wall_clock_ms == 1_500
+    with pytest.raises(ValueError, match="time goes forward"):
+        driver.advance_wall_clock(-1)
+
+
+def test_a_kind_of_state_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="state='disk': choose 'memory' or 'rocksdb'"):
+        TopologyTestDriver(counting(), state="disk")  # type: ignore[arg-type]

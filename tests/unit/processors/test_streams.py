@@ -47,7 +47,7 @@ def test_keys_of_another_kind_have_their_serde() -> None:
 def test_merged_streams_keep_the_order_of_time() -> None:
     app = App("a")
     app.stream("l", value=str).merge(app.stream("r", value=str)).to("out")
-    driver = TopologyTestDriver(app, commit_every=4)
+    driver = TopologyTestDriver(app, commit_every=4, order="timestamps")
     driver.pipe("l", "l3", timestamp=3)
     driver.pipe("l", "l9", timestamp=9)
     driver.pipe("r", "r1", timestamp=1)

@@ -1,139 +1,37 @@
 """`TopologyTestDriver`: runs an application's streams synchronously, without a log directory.
 
-    driver = TopologyTestDriver(app)
-    driver.pipe("lines", "to be or not to be", timestamp=5)
-    assert driver.map("word-counts") == {"to": 2, "be": 2, "or": 1, "not": 1}
-
 It is the application's own engine over lists instead of topics. As with Kafka's driver, every
 record that is piped is processed to completion, through all exchanges, and then committed, so
-`latest` emits after every record; `commit_every` changes that. Agents are not run.
+`latest` emits after every record; `commit_every` changes that. Records run in the order in which
+they were piped, whatever their topics and timestamps. Agents are not run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from processors.runtime.engine import Engine, ExchangeMode
-from processors.runtime.stores import make_state
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
-from processors.state.memory import MemoryStore
+from processors.state.segmented import SegmentedState
+from processors.testing.difference import difference
+from processors.testing.stores import DriverStores, StateKind
+from processors.testing.topics import InputTopic, OutputTopic, Row, Topic
+from processors.testing.views import SegmentedView, StoreView
 from processors.topology.partitioning import choose_partitions
 from streamlog.client.contract import FetchedColumns, Record, TopicPartition
 from streamlog.errors import UnknownTopicError
-from streamlog.partitioner import partition_for
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
 
     from processors.app import App
     from processors.runtime.outbox import Output
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
 
-
-@dataclass(slots=True)
-class _Row:
-    """A record of a topic of the driver, as bytes."""
-
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-
-class _Topic:
-    """Partitions as lists; `read` is how many records `records()` has given."""
-
-    def __init__(self, partitions: int) -> None:
-        self.partitions = partitions
-        self.rows: list[_Row] = []
-        self.read = 0
-        self._next_offsets = [0] * partitions
-
-    def append(
-        self,
-        partition: int | None,
-        timestamp: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers,
-    ) -> _Row:
-        if partition is None:
-            partition = 0 if key is None else partition_for(key, self.partitions)
-        offset = self._next_offsets[partition]
-        self._next_offsets[partition] = offset + 1
-        row = _Row(partition, offset, timestamp, key, value, headers)
-        self.rows.append(row)
-        return row
-
-
-class InputTopic:
-    """Pipes records into one topic, with timestamps that go on by themselves."""
-
-    def __init__(self, driver: TopologyTestDriver, topic: str, start: int, advance: int) -> None:
-        self._driver = driver
-        self._topic = topic
-        self._timestamp = start
-        self._advance = advance
-
-    def pipe(
-        self,
-        value: Any,
-        *,
-        key: Any = None,
-        timestamp: int | None = None,
-        headers: Headers | None = None,
-    ) -> None:
-        """One record; without `timestamp`, the next one of this topic."""
-        if timestamp is None:
-            timestamp = self._timestamp
-            self._timestamp += self._advance
-        self._driver.pipe(self._topic, value, key=key, timestamp=timestamp, headers=headers)
-
-    def pipe_all(self, rows: Iterable[Any]) -> None:
-        """Values, or `(key, value)` pairs."""
-        for row in rows:
-            if isinstance(row, tuple):
-                key, value = cast("tuple[Any, Any]", row)  # what the caller was told to give
-                self.pipe(value, key=key)
-            else:
-                self.pipe(row)
-
-
-class StoreView:
-    """A store of all tasks, as a mapping that only reads."""
-
-    def __init__(self, states: list[KeyValueState]) -> None:
-        self._states = states
-
-    def __getitem__(self, key: Any) -> Any:
-        value = self.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        encoded = self._states[0].key_serde.serialize(key)
-        state = self._states[partition_for(encoded, len(self._states))]
-        value = state.get(key)
-        return default if value is None else value
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        """Task by task, in the order of the key bytes."""
-        for state in self._states:
-            yield from state.items()
-
-    def timestamp(self, key: Any) -> int:
-        """The timestamp of the key's value."""
-        encoded = self._states[0].key_serde.serialize(key)
-        return self._states[partition_for(encoded, len(self._states))].entry(key).timestamp
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.items())
+Order = Literal["arrival", "timestamps"]
 
 
 class TopologyTestDriver:
@@ -146,9 +44,18 @@ class TopologyTestDriver:
         chunk_size: The most records of a round.
         exchange: As for `App`.
         cache_bytes: The bound of each store's cache.
+        state: What is below the caches: `memory`, or `rocksdb` in a temporary directory, which
+            `close` removes, as does the end of a `with`.
+        wall_clock_ms: What the wall clock shows first.
+        order: In which order records that were piped before one commit run: that of their `arrival`
+            here, or, as a worker chooses among what it has read, that of their `timestamps`.
 
     Errors, such as `ProcessingError`, come out of the call that piped the record; what was piped
     since the last commit is forgotten then.
+
+    Attributes:
+        stream_time: The highest timestamp piped so far; -1 before the first record.
+        wall_clock_ms: What the wall clock shows; `advance_wall_clock` moves it.
     """
 
     def __init__(
@@ -160,6 +67,9 @@ class TopologyTestDriver:
         chunk_size: int = 1_024,
         exchange: ExchangeMode = "memory",
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        state: StateKind = "memory",
+        wall_clock_ms: int = 0,
+        order: Order = "arrival",
     ) -> None:
         application = app.plan()
         topology = application.topology
@@ -171,25 +81,20 @@ class TopologyTestDriver:
             for source in topology.sources
         }
         self.plan = choose_partitions(topology, counts)
-        self._states = {
-            (spec.name, partition): make_state(
-                spec, MemoryStore(), TopicPartition(spec.changelog, partition), cache_bytes
-            )
-            for spec in self.plan.stores
-            for partition in range(spec.partitions)
-        }
-        self._engine = Engine(
-            self.plan, self._states, policies=application.policies, exchange=exchange
-        )
-        self._read = set(self._engine.sources)
+        self._policies = application.policies
+        self._exchange: ExchangeMode = exchange
         self._topics = self._make_topics(counts)
         self._serdes = self._topic_serdes()
         self._commit_every = commit_every
         self._chunk_size = chunk_size
+        self._order: Order = order
         self._piped = 0
-        self._waiting: dict[TopicPartition, list[_Row]] = {}
+        self._arrivals: list[TopicPartition] = []
+        self._waiting: dict[TopicPartition, list[Row]] = {}
         self.stream_time = -1
-        """The highest timestamp piped so far; -1 before the first record."""
+        self.wall_clock_ms = wall_clock_ms
+        self._stores = DriverStores(self.plan.stores, state, cache_bytes)
+        self._engine = self._start()
 
     # Input.
 
@@ -231,7 +136,9 @@ class TopologyTestDriver:
         count = self._topics[topic].partitions
         if partition is not None and not 0 <= partition < count:
             raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
-        self._append(topic, partition, timestamp, key, value, headers or [])
+        row = self._append(topic, partition, timestamp, key, value, headers or [])
+        if self._order == "arrival":
+            self._arrivals.append(TopicPartition(topic, row.partition))
         self.stream_time = max(self.stream_time, timestamp)
         self._piped += 1
         if self._piped % self._commit_every == 0:
@@ -240,7 +147,7 @@ class TopologyTestDriver:
     def input_topic(self, topic: str, *, start: int = 0, advance: int = 0) -> InputTopic:
         """Pipes into a topic with timestamps from `start`, each `advance` ms after the last."""
         self._source_serdes(topic)
-        return InputTopic(self, topic, start, advance)
+        return InputTopic(self.pipe, topic, start, advance)
 
     def run(self, topic: str, rows: Iterable[Any]) -> TopologyTestDriver:
         """Pipes values, or `(key, value)` pairs, one millisecond apart, and commits."""
@@ -250,26 +157,56 @@ class TopologyTestDriver:
 
     def commit(self) -> None:
         """Processes what was piped and commits, until nothing waits in any topic."""
-        try:
-            while self._waiting:
-                self._run_waiting()
-                self._engine.flush()
-                outputs = self._engine.take_outputs()
-                self._engine.on_committed()
-                for (topic, partition), output in outputs.items():
-                    self._write(topic, partition, output)
-        except BaseException:
-            self._engine.abort()
-            self._waiting.clear()
-            raise
+        if self._waiting:
+            self._try(self._process)
+
+    def advance_wall_clock(self, milliseconds: int) -> None:
+        """Moves the wall clock, runs what is due by then, and commits.
+
+        What is due several times in between runs once, as after a stall.
+        """
+        if milliseconds < 0:
+            raise ValueError(f"advance_wall_clock({milliseconds}): time goes forward")
+        self.commit()
+        self.wall_clock_ms += milliseconds
+        self._try(self._tick)
+
+    def restart(self) -> None:
+        """As if the process died and another one began.
+
+        State is dropped, whatever it was kept in, and restored from the changelogs that this driver
+        holds. What was piped and not committed is processed by the new one.
+        """
+        self._stores.restore(
+            {store.changelog: self._topics[store.changelog].rows for store in self.plan.stores}
+        )
+        self._engine = self._start()
+
+    def close(self) -> None:
+        """Removes what lies on the disk."""
+        self._stores.close()
+
+    def __enter__(self) -> TopologyTestDriver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     # Output.
 
-    def records(self, topic: str, *, key: Any = None, value: Any = None) -> list[Record]:
+    def records(
+        self, topic: str, *, key: Any = None, value: Any = None, at_most: int | None = None
+    ) -> list[Record]:
         """The records that were written to a topic and not read here yet, in order.
 
         Args:
             key, value: Serdes, where the topic is none that the application writes or reads.
+            at_most: So many; the others stay for the next call.
         """
         found = self._topics.get(topic)
         if found is None:
@@ -277,7 +214,9 @@ class TopologyTestDriver:
         serdes = self._serdes.get(topic, (serde_for(bytes), serde_for(bytes)))
         key_serde = serdes[0] if key is None else serde_for(key)
         value_serde = serdes[1] if value is None else serde_for(value)
-        rows, found.read = found.rows[found.read :], len(found.rows)
+        end = len(found.rows) if at_most is None else found.read + at_most
+        rows = found.rows[found.read : end]
+        found.read += len(rows)
         return [
             Record(
                 topic,
@@ -299,16 +238,52 @@ class TopologyTestDriver:
         """As `records`, only `(key, value)` pairs."""
         return [(record.key, record.value) for record in self.records(topic, key=key, value=value)]
 
-    def map(self, topic: str, *, key: Any = None, value: Any = None) -> dict[Any, Any]:
+    def read_map(self, topic: str, *, key: Any = None, value: Any = None) -> dict[Any, Any]:
         """As `records`, the last value of each key."""
         return dict(self.items(topic, key=key, value=value))
 
-    def store(self, name: str) -> StoreView:
-        """The store of an aggregate, by its name or path."""
-        named = [state for (store, _), state in self._states.items() if store == name]
-        if not named:
-            raise KeyError(f"no store {name!r}; there are {sorted({s for s, _ in self._states})}")
-        return StoreView([state for state in named if isinstance(state, KeyValueState)])
+    map = read_map
+
+    def output_topic(self, topic: str, *, key: Any = None, value: Any = None) -> OutputTopic:
+        """Reads one topic, record by record or all at once."""
+        if topic not in self._topics:
+            raise UnknownTopicError(topic, self._topics)
+        return OutputTopic(self.records, topic, key, value)
+
+    def assert_output(
+        self,
+        topic: str,
+        expected: Iterable[Any],
+        *,
+        key: Any = None,
+        value: Any = None,
+        any_order: bool = False,
+    ) -> None:
+        """Reads what is new in a topic and compares it, with a difference that can be read.
+
+        Args:
+            expected: Values, `(key, value)` pairs or `(key, value, timestamp)` triples.
+            any_order: Compares the rows in the order of what they print as.
+
+        Raises:
+            AssertionError: it is something else.
+        """
+        wanted = list(expected)
+        records = self.records(topic, key=key, value=value)
+        found = _shaped(records, wanted)
+        if any_order:
+            found, wanted = sorted(found, key=repr), sorted(wanted, key=repr)
+        told = difference(found, wanted)
+        if told is not None:
+            raise AssertionError(f"topic {topic!r}: {told}")
+
+    def store(self, name: str) -> Any:
+        """A store by its name or path: a `StoreView`, or a `SegmentedView` of one kept by time."""
+        named = self._stores.named(name)
+        keyed = [state for state in named if isinstance(state, KeyValueState)]
+        if keyed:
+            return StoreView(keyed)
+        return SegmentedView([state for state in named if isinstance(state, SegmentedState)])
 
     def skipped(self) -> dict[str, int]:
         """How many records the error policies have skipped, and how many are dead letters."""
@@ -321,11 +296,55 @@ class TopologyTestDriver:
 
     # Inside.
 
-    def _make_topics(self, counts: Mapping[str, int]) -> dict[str, _Topic]:
+    def _start(self) -> Engine:
+        engine = Engine(
+            self.plan, self._stores.states, policies=self._policies, exchange=self._exchange
+        )
+        self._read = set(engine.sources)
+        return engine
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException:
+            self._engine.abort()
+            self._waiting.clear()
+            self._arrivals.clear()
+            raise
+
+    def _process(self) -> None:
+        while self._waiting:
+            arrivals, self._arrivals = self._arrivals, []
+            self._feed()
+            self._run(arrivals)
+            self._commit()
+
+    def _tick(self) -> None:
+        self._engine.tick(self.wall_clock_ms)
+        self._commit()
+        self._process()
+
+    def _run(self, arrivals: Sequence[TopicPartition]) -> None:
+        """What was piped in its order; what the application wrote itself, in that of the times."""
+        if not arrivals:
+            while self._engine.run_round(self._chunk_size):
+                pass
+        for start in range(0, len(arrivals), self._chunk_size):
+            self._engine.run_round(self._chunk_size, arrivals[start : start + self._chunk_size])
+
+    def _commit(self) -> None:
+        self._engine.flush()
+        outputs = self._engine.take_outputs()
+        self._engine.on_committed()
+        self._stores.checkpoint()
+        for (topic, partition), output in outputs.items():
+            self._write(topic, partition, output)
+
+    def _make_topics(self, counts: Mapping[str, int]) -> dict[str, Topic]:
         plan = self.plan
         changelogs = {store.changelog: store.partitions for store in plan.stores}
         wanted = {**plan.sink_topics, **changelogs, **plan.repartition_topics, **counts}
-        return {name: _Topic(partitions) for name, partitions in wanted.items()}
+        return {name: Topic(partitions) for name, partitions in wanted.items()}
 
     def _topic_serdes(self) -> dict[str, tuple[Serde[Any], Serde[Any]]]:
         topology = self.plan.topology
@@ -347,12 +366,13 @@ class TopologyTestDriver:
         key: bytes | None,
         value: bytes | None,
         headers: Headers,
-    ) -> None:
-        found = self._topics.setdefault(topic, _Topic(1))
+    ) -> Row:
+        found = self._topics.setdefault(topic, Topic(1))
         row = found.append(partition, timestamp, key, value, headers)
         source = TopicPartition(topic, row.partition)
         if source in self._read:
             self._waiting.setdefault(source, []).append(row)
+        return row
 
     def _write(self, topic: str, partition: int | None, output: Output) -> None:
         headers = output.headers or [[] for _ in range(len(output))]
@@ -360,7 +380,7 @@ class TopologyTestDriver:
         for timestamp, key, value, row_headers in rows:
             self._append(topic, partition, timestamp, key, value, row_headers)
 
-    def _run_waiting(self) -> None:
+    def _feed(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for source, rows in waiting.items():
             has_headers = any(row.headers for row in rows)
@@ -376,8 +396,6 @@ class TopologyTestDriver:
                     next_offset=rows[-1].offset + 1,
                 )
             )
-        while self._engine.run_round(self._chunk_size):
-            pass
 
 
 def _check_partitions(partitions: int | Mapping[str, int], topics: list[str]) -> None:
@@ -387,3 +405,15 @@ def _check_partitions(partitions: int | Mapping[str, int], topics: list[str]) ->
             raise UnknownTopicError(topic, topics)
         if count < 1:
             raise ValueError(f"topic {topic!r}: partitions={count}: must be at least 1")
+
+
+def _shaped(records: Sequence[Record], like: Sequence[Any]) -> list[Any]:
+    """The records as the rows of `like` are: values, pairs or triples."""
+    sizes = {len(row) if isinstance(row, tuple) else 0 for row in like}
+    match max(sizes, default=2):
+        case 2:
+            return [(record.key, record.value) for record in records]
+        case 3:
+            return [(record.key, record.value, record.timestamp) for record in records]
+        case _:
+            return [record.value for record in records]

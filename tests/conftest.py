@@ -47,12 +47,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="every cut of the crash sweeps, instead of a share of them chosen by hash",
     )
     parser.addoption(
+        "--all-restarts",
+        action="store_true",
+        help="the stream vectors with a restart before every record, instead of before three",
+    )
+    parser.addoption(
         "--sequences",
         type=int,
         default=10,
         metavar="N",
         help="how many sequences of operations are run beside a real broker (10)",
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many cuts the crash sweeps have made, in all processes."""
+    cuts = sum(
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, value in report.user_properties
+        if name == "cuts"
+    )
+    if cuts:
+        terminalreporter.write_line(f"crash sweeps: {cuts} cuts")
 
 
 @pytest.fixture(scope="session")

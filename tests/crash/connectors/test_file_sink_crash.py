@@ -21,6 +21,8 @@ from streamlog.topic import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..conftest import Sweep
+
 PATH = "/out/table.jsonl"
 CONTEXT = SinkContext(connector="c", topic_ids={"t": UUID(int=7)}, clock=SystemClock())
 PARTITIONS = [TopicPartition("t", 0), TopicPartition("t", 1)]
@@ -110,31 +112,35 @@ def promised(files: FaultyFiles, cut: Cut, kind: str) -> dict[TopicPartition, in
 @pytest.mark.parametrize("chunk", [2, 7])
 @pytest.mark.parametrize("mode", ["append", "upsert"])
 def test_a_cut_after_every_operation_ends_with_the_uninterrupted_file(
-    mode: str, chunk: int
+    mode: str, chunk: int, sweep: Sweep
 ) -> None:
     """Of the larger chunk every flush replaces the table's file, of the smaller some append."""
     wanted = expected(mode, chunk)
     files = FaultyFiles()
     run(files, mode, upto=RECORDS, chunk=chunk)
-    for cut in choose_cuts(len(files.operations)):
+
+    def check(survivors: FaultyFiles, cut: Cut) -> None:
         found = held(files.cut(cut), mode)
         durable, put = promised(files, cut, "durable"), promised(files, cut, "put")
         for partition in PARTITIONS:
-            assert durable[partition] <= found.get(partition, 0) <= put[partition], cut
-        survivors = files.cut(cut)
+            assert durable[partition] <= found.get(partition, 0) <= put[partition]
         run(survivors, mode, upto=RECORDS, chunk=chunk)
-        assert read_file(survivors, PATH) == wanted, cut
+        assert read_file(survivors, PATH) == wanted
+
+    sweep.make(files, choose_cuts(len(files.operations)), check)
 
 
 @pytest.mark.parametrize("mode", ["append", "upsert"])
-def test_a_second_cut_during_recovery_changes_nothing(mode: str) -> None:
+def test_a_second_cut_during_recovery_changes_nothing(mode: str, sweep: Sweep) -> None:
     wanted = expected(mode, 4)
     files = FaultyFiles()
     run(files, mode, upto=RECORDS, chunk=4)
-    for first in choose_cuts(len(files.operations), count=30, seed=mode):
-        again = files.cut(first)
-        run(again, mode, upto=RECORDS, chunk=4)
-        for second in choose_cuts(len(again.operations), count=30, seed=f"{mode} {first}"):
-            survivors = again.cut(second)
-            run(survivors, mode, upto=RECORDS, chunk=4)
-            assert read_file(survivors, PATH) == wanted, (first, second)
+
+    def finish(survivors: FaultyFiles) -> None:
+        run(survivors, mode, upto=RECORDS, chunk=4)
+
+    def check(survivors: FaultyFiles, cut: Cut) -> None:
+        finish(survivors)
+        assert read_file(survivors, PATH) == wanted
+
+    sweep.cut_twice(files, finish, check, in_ci=30, seed=mode, again=30)

@@ -35,18 +35,21 @@ from streamlog.client.contract import TopicPartition
 from streamlog.clock import SystemClock
 from streamlog.files import read_file
 from streamlog.targets import RunContext
-from streamlog.testing import FaultyFiles, choose_cuts
+from streamlog.testing import FaultyFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamlog.client.contract import Log, Record
+    from streamlog.testing import Cut
+
+    from ..conftest import Sweep
 
 LOG = "/log"
 OUT = "/out/lines.jsonl"
 PARTITIONS = [TopicPartition("lines", number) for number in range(2)]
 COMMIT = Commit(size_bytes=24, age_ms=0)
-CUTS = 120
+CUTS_IN_CI = 120
 SHARES = 2
 
 
@@ -166,18 +169,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_cut_anywhere_ends_with_every_line_once(
-    folder: Path, pytestconfig: pytest.Config, share: int
-) -> None:
-    count = None if pytestconfig.getoption("--all-cuts") else CUTS
+def test_a_cut_anywhere_ends_with_every_line_once(folder: Path, sweep: Sweep, share: int) -> None:
     wanted = write_corpus(folder)
     files = FaultyFiles()
     run(files, folder)
-    for cut in choose_cuts(len(files.operations), count=count, seed="pipeline")[share::SHARES]:
+
+    def check(survivors: FaultyFiles, cut: Cut) -> None:
         check_crashed(files.cut(cut), folder)
-        survivors = files.cut(cut)
         run(survivors, folder)
         rows = [json.loads(line) for line in read_file(survivors, OUT).splitlines()]
-        assert Counter(row["value"].encode() for row in rows) == wanted, cut
+        assert Counter(row["value"].encode() for row in rows) == wanted
         with streamlog.open(LOG, files=survivors, threaded=False) as log:
-            assert Counter(record.value for record in committed(log, "lines")) == wanted, cut
+            assert Counter(record.value for record in committed(log, "lines")) == wanted
+
+    sweep.cut(files, check, in_ci=CUTS_IN_CI, seed="pipeline", share=share, shares=SHARES)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +19,13 @@ from streamlog.client.isolation import decode_visible
 from streamlog.errors import StorageError
 from streamlog.record import ControlType, encode_batch
 from streamlog.storage import LogDirectory, ReadOnlyDirectory
-from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.storage import PartitionLog, ReadableLog
+
+    from ..conftest import Sweep
 
 ROOT = "/disk/log"
 CUTS_IN_CI = 300
@@ -257,32 +260,23 @@ def workload() -> Workload:
 
 
 def test_every_key_keeps_its_last_value_wherever_the_power_is_cut(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    count = None if everything else CUTS_IN_CI
-    for cut in choose_cuts(len(workload.files.operations), count=count, seed="compaction"):
-        try:
-            check_survivors(workload, workload.files.cut(cut), cut)
-        except BaseException as error:
-            error.add_note(f"{cut}, after {workload.files.operations[cut.after - 1]!r:.200}")
-            raise
+    check = partial(check_survivors, workload)
+    sweep.cut(workload.files, check, in_ci=CUTS_IN_CI, seed="compaction")
 
 
 def test_a_second_cut_while_the_first_is_recovered_changes_nothing(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    count = None if everything else RECOVERY_CUTS_IN_CI
-    for first in choose_cuts(len(workload.files.operations), count=count, seed="recovery"):
-        survivors = workload.files.cut(first)
-        LogDirectory.open(ROOT, files=survivors, threaded=False, boot_id="next").close()
-        for second in choose_cuts(len(survivors.operations), count=3, seed=f"{first}"):
-            try:
-                check_survivors(workload, survivors.cut(second), first)
-            except BaseException as error:
-                error.add_note(f"{first}, then {second}")
-                raise
+    check = partial(check_survivors, workload)
+    sweep.cut_twice(
+        workload.files, recover, check, in_ci=RECOVERY_CUTS_IN_CI, seed="recovery", again=3
+    )
+
+
+def recover(survivors: FaultyFiles) -> None:
+    LogDirectory.open(ROOT, files=survivors, threaded=False, boot_id="next").close()
 
 
 @pytest.mark.parametrize(
@@ -297,13 +291,9 @@ def test_a_second_cut_while_the_first_is_recovered_changes_nothing(
     ],
 )
 def test_every_key_keeps_its_last_value_whichever_operation_fails(
-    workload: Workload, pytestconfig: pytest.Config, kind: str, error: int
+    workload: Workload, sweep: Sweep, kind: str, error: int
 ) -> None:
-    count = sum(operation.kind == kind for operation in workload.files.operations)
-    step = 1 if pytestconfig.getoption("--all-cuts") else max(1, count // FAILURES_IN_CI)
-    for place in range(0, count, step):
-        files = FaultyFiles()
-        files.fail(kind, after=place, error=error)
+    def check(files: FaultyFiles, place: int) -> None:
         failing = Workload(files)
         with contextlib.suppress(StorageError):
             failing.run()
@@ -312,11 +302,9 @@ def test_every_key_keeps_its_last_value_whichever_operation_fails(
         if failing.directory is not None:
             with contextlib.suppress(StorageError):
                 failing.directory.close()
-        try:
-            check_survivors(failing, survivors, cut)
-        except BaseException as raised:
-            raised.add_note(f"{kind} {place} of {count} failed")
-            raise
+        check_survivors(failing, survivors, cut)
+
+    sweep.fail(workload.files, kind, check, in_ci=FAILURES_IN_CI, error=error)
 
 
 def test_the_workload_reaches_what_it_is_meant_to_reach(workload: Workload) -> None:

@@ -6,14 +6,17 @@ And a repair of what is left saves what recovery itself makes of it.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streamlog.client.embedded import EmbeddedLog
 from streamlog.storage.inspect import check_directory, repair_directory
-from streamlog.testing import Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock
 from streamlog.topic import TopicPartition
+
+if TYPE_CHECKING:
+    from ..conftest import Sweep
 
 CUTS_IN_CI = 90
 EVERY = 6  # so many cuts a repair
@@ -79,25 +82,21 @@ def reopen(files: FaultyFiles, path: str) -> set[Any]:
         return records(log)
 
 
-def cuts(share: int, everything: bool) -> list[Cut]:
-    count = None if everything else CUTS_IN_CI
-    return list(choose_cuts(len(workload().operations), count=count))[share::SHARES]
-
-
 @pytest.mark.parametrize("share", range(SHARES))
 def test_what_a_crash_leaves_is_no_damage_and_a_repair_saves_what_recovery_does(
-    share: int, pytestconfig: pytest.Config
+    share: int, sweep: Sweep
 ) -> None:
-    for number, cut in enumerate(cuts(share, pytestconfig.getoption("--all-cuts"))):
-        files = workload().cut(cut)
+    def check(files: FaultyFiles, cut: Cut) -> None:
         if not files.exists(f"{ROOT}/meta.properties"):
-            continue
+            return
         found = list(check_directory(files, ROOT, boot_id=BOOT))
-        assert [str(each) for each in found if each.level == "damage"] == [], cut
-        if number % EVERY == 0:
+        assert [str(each) for each in found if each.level == "damage"] == []
+        if sweep.made % EVERY == 1:
             repaired = repair_directory(files, ROOT, NEW, boot_id=BOOT)
-            assert repaired.lost_offsets == 0, cut
-            assert reopen(files, NEW) == reopen(files, ROOT), cut
+            assert repaired.lost_offsets == 0
+            assert reopen(files, NEW) == reopen(files, ROOT)
+
+    sweep.cut(workload(), check, in_ci=CUTS_IN_CI, share=share, shares=SHARES)
 
 
 def test_a_cut_in_the_middle_of_a_repair_leaves_no_half_of_a_log() -> None:
@@ -105,16 +104,10 @@ def test_a_cut_in_the_middle_of_a_repair_leaves_no_half_of_a_log() -> None:
     before = len(files.operations)
     repair_directory(files, ROOT, NEW, boot_id=BOOT)
     after = len(files.operations)
-    whole = reopen(files.cut(choose_last(after)), NEW)
+    whole = reopen(files.cut(Cut(after, Adversary.NOTHING)), NEW)
     for place in range(before, after, max((after - before) // 25, 1)):
-        survivors = files.cut(Cut(place, choose_last(after).adversary))
+        survivors = files.cut(Cut(place, Adversary.NOTHING))
         if survivors.exists(NEW):
             assert reopen(survivors, NEW) == whole
         repair_directory(survivors, ROOT, "/disk/again", boot_id=BOOT)
         assert reopen(survivors, "/disk/again") == whole
-
-
-def choose_last(operations: int) -> Cut:
-    from streamlog.testing import Adversary
-
-    return Cut(operations, Adversary.NOTHING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from streamlog.errors import StorageError
 from streamlog.record import Columns, ControlType, decode_batch, encode_batch, read_header
 from streamlog.storage import LogDirectory, ReadOnlyDirectory
-from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
     from streamlog.storage import Durability, PartitionLog, ReadableLog
 
+    from ..conftest import Sweep
+
 ROOT = "/disk/log"
 CUTS_IN_CI = 700
 SHARES = 3
 RECOVERY_CUTS_IN_CI = 120
 OS_CUTS_IN_CI = 150
 FAILURES_IN_CI = 10  # of each kind
+READ_FAILURES_IN_CI = 30
 PARTITIONS = [TopicPartition("events", 0), TopicPartition("events", 1)]
 SMALL = {"segment.bytes": "700", "index.interval.bytes": "150"}
 
@@ -322,50 +326,31 @@ def workload() -> Workload:
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_nothing_acknowledged_is_lost_wherever_the_power_is_cut(
-    workload: Workload, pytestconfig: pytest.Config, share: int
+    workload: Workload, sweep: Sweep, share: int
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    cuts = choose_cuts(
-        len(workload.files.operations), count=None if everything else CUTS_IN_CI, seed="storage"
-    )
-    for cut in cuts[share::SHARES]:
-        try:
-            check_survivors(workload, workload.files.cut(cut), cut)
-        except BaseException as error:
-            error.add_note(f"{cut}, after {workload.files.operations[cut.after - 1]!r:.200}")
-            raise
+    check = partial(check_survivors, workload)
+    sweep.cut(workload.files, check, in_ci=CUTS_IN_CI, seed="storage", share=share, shares=SHARES)
 
 
 def test_a_second_cut_while_the_first_is_recovered_loses_nothing_either(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    count = None if everything else RECOVERY_CUTS_IN_CI
-    for first in choose_cuts(len(workload.files.operations), count=count, seed="recovery"):
-        survivors = workload.files.cut(first)
-        LogDirectory.open(
-            ROOT, files=survivors, clock=ManualClock(), threaded=False, boot_id="next"
-        ).close()
-        operations = len(survivors.operations)
-        for second in choose_cuts(operations, count=2, seed=f"{first}"):
-            try:
-                check_survivors(workload, survivors.cut(second), first)
-            except BaseException as error:
-                error.add_note(f"{first}, then {second}")
-                raise
+    check = partial(check_survivors, workload)
+    sweep.cut_twice(workload.files, recover, check, in_ci=RECOVERY_CUTS_IN_CI, seed="recovery")
 
 
-def test_without_fsync_a_loss_of_power_leaves_a_prefix(pytestconfig: pytest.Config) -> None:
+def recover(survivors: FaultyFiles) -> None:
+    LogDirectory.open(
+        ROOT, files=survivors, clock=ManualClock(), threaded=False, boot_id="next"
+    ).close()
+
+
+def test_without_fsync_a_loss_of_power_leaves_a_prefix(sweep: Sweep) -> None:
     """And never something that refuses to open: no recovery point is ahead of the disk."""
     workload = Workload(FaultyFiles(), "os")
     workload.run()
-    count = None if pytestconfig.getoption("--all-cuts") else OS_CUTS_IN_CI
-    for cut in choose_cuts(len(workload.files.operations), count=count, seed="os"):
-        try:
-            check_survivors(workload, workload.files.cut(cut), cut)
-        except BaseException as error:
-            error.add_note(f"{cut}, after {workload.files.operations[cut.after - 1]!r:.200}")
-            raise
+    check = partial(check_survivors, workload)
+    sweep.cut(workload.files, check, in_ci=OS_CUTS_IN_CI, seed="os")
 
 
 @pytest.mark.parametrize(
@@ -379,42 +364,26 @@ def test_without_fsync_a_loss_of_power_leaves_a_prefix(pytestconfig: pytest.Conf
     ],
 )
 def test_nothing_acknowledged_is_lost_whichever_operation_fails(
-    workload: Workload, pytestconfig: pytest.Config, kind: str, error: int
+    workload: Workload, sweep: Sweep, kind: str, error: int
 ) -> None:
-    count = sum(operation.kind == kind for operation in workload.files.operations)
-    step = 1 if pytestconfig.getoption("--all-cuts") else max(1, count // FAILURES_IN_CI)
-    for place in range(0, count, step):
-        files = FaultyFiles()
-        files.fail(kind, after=place, error=error)
-        failing = Workload(files)
-        with contextlib.suppress(StorageError):
-            failing.run()
+    def check(files: FaultyFiles, place: int) -> None:
+        failing = run_failing(files)
         cut = Cut(len(files.operations), Adversary.NOTHING if place % 2 else Adversary.ALL)
         survivors = files.cut(cut)
-        if failing.directory is not None:
-            with contextlib.suppress(StorageError):
-                failing.directory.close()
-        try:
-            check_survivors(failing, survivors, cut)
-        except BaseException as raised:
-            raised.add_note(f"{kind} {place} of {count} failed")
-            raise
+        close_failed(failing)
+        check_survivors(failing, survivors, cut)
+
+    sweep.fail(workload.files, kind, check, in_ci=FAILURES_IN_CI, error=error)
 
 
 def test_what_is_read_after_a_failed_sync_survives_a_loss_of_power(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep
 ) -> None:
     """Reopened in the same boot, the log finds in memory what the failed sync has not written."""
-    count = sum(operation.kind == "datasync" for operation in workload.files.operations)
-    for place in range(0, count, 1 if pytestconfig.getoption("--all-cuts") else 3):
-        files = FaultyFiles()
-        files.fail("datasync", after=place)
-        failing = Workload(files)
-        with contextlib.suppress(StorageError):
-            failing.run()
-        if failing.directory is not None:
-            with contextlib.suppress(StorageError):
-                failing.directory.close()
+
+    def check(files: FaultyFiles, place: int) -> None:
+        failing = run_failing(files)
+        close_failed(failing)
         directory = failing.open()
         if "events" in directory.topics():
             for name in PARTITIONS:
@@ -422,11 +391,22 @@ def test_what_is_read_after_a_failed_sync_survives_a_loss_of_power(
         cut = Cut(len(files.operations), Adversary.NOTHING)
         survivors = files.cut(cut)
         directory.close()
-        try:
-            check_survivors(failing, survivors, cut)
-        except BaseException as raised:
-            raised.add_note(f"datasync {place} of {count} failed")
-            raise
+        check_survivors(failing, survivors, cut)
+
+    sweep.fail(workload.files, "datasync", check, in_ci=READ_FAILURES_IN_CI, error=errno.EIO)
+
+
+def run_failing(files: FaultyFiles) -> Workload:
+    failing = Workload(files)
+    with contextlib.suppress(StorageError):
+        failing.run()
+    return failing
+
+
+def close_failed(failing: Workload) -> None:
+    if failing.directory is not None:
+        with contextlib.suppress(StorageError):
+            failing.directory.close()
 
 
 def test_the_workload_reaches_what_it_is_meant_to_reach(workload: Workload) -> None:

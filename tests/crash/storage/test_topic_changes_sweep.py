@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
     from streamlog.storage import ReadableLog
 
+    from ..conftest import Sweep
+
 ROOT = "/disk/log"
 CUTS_IN_CI = 260
+RECOVERY_CUTS_IN_CI = 40
+SHARES = 2
 DAY_MS = 86_400_000
 
 
@@ -192,37 +197,25 @@ def workload() -> Workload:
     return workload
 
 
-@pytest.mark.parametrize("share", range(2))
+@pytest.mark.parametrize("share", range(SHARES))
 def test_changes_of_topics_survive_wherever_the_power_is_cut(
-    workload: Workload, pytestconfig: pytest.Config, share: int
+    workload: Workload, sweep: Sweep, share: int
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    operations = workload.files.operations
-    count = None if everything else CUTS_IN_CI
-    for cut in choose_cuts(len(operations), count=count, seed="topics")[share::2]:
-        try:
-            check_survivors(workload, workload.files.cut(cut), cut)
-        except BaseException as error:
-            error.add_note(f"{cut}, after {operations[cut.after - 1]!r:.200}")
-            raise
+    check = partial(check_survivors, workload)
+    sweep.cut(workload.files, check, in_ci=CUTS_IN_CI, seed="topics", share=share, shares=SHARES)
 
 
 def test_a_second_cut_while_a_deletion_is_finished_changes_nothing(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    operations = workload.files.operations
-    for first in choose_cuts(len(operations), count=None if everything else 40, seed="again"):
-        survivors = workload.files.cut(first)
-        LogDirectory.open(
-            ROOT, files=survivors, clock=ManualClock(), threaded=False, boot_id="next"
-        ).close()
-        for second in choose_cuts(len(survivors.operations), count=2, seed=f"{first}"):
-            try:
-                check_survivors(workload, survivors.cut(second), first)
-            except BaseException as error:
-                error.add_note(f"{first}, then {second}")
-                raise
+    check = partial(check_survivors, workload)
+    sweep.cut_twice(workload.files, recover, check, in_ci=RECOVERY_CUTS_IN_CI, seed="again")
+
+
+def recover(survivors: FaultyFiles) -> None:
+    LogDirectory.open(
+        ROOT, files=survivors, clock=ManualClock(), threaded=False, boot_id="next"
+    ).close()
 
 
 def test_the_workload_deletes_what_it_is_meant_to_delete(workload: Workload) -> None:

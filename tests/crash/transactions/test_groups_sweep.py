@@ -12,11 +12,13 @@ from streamlog.coordination import Coordination
 from streamlog.coordination.group_messages import JoinRequest, SyncRequest
 from streamlog.errors import UnknownGroupError
 from streamlog.storage import LogDirectory
-from streamlog.testing import Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.testing import Cut, FaultyFiles, ManualClock
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from ..conftest import Sweep
 
 ROOT = "/log"
 CUTS_IN_CI = 120
@@ -90,8 +92,7 @@ class Life:
         self.generations.append(generation)
         self.acknowledged.append(len(self.files.operations))
 
-    def check(self, cut: Cut) -> None:
-        survived = self.files.cut(cut)
+    def check(self, survived: FaultyFiles, cut: Cut) -> None:
         directory, coordination = open_coordination(survived)
         groups = coordination.groups
         known = sum(at <= cut.after for at in self.acknowledged) - 1
@@ -120,12 +121,6 @@ def life() -> Life:
 
 
 def test_no_acknowledged_offset_or_deletion_is_lost_wherever_the_power_is_cut(
-    life: Life, pytestconfig: pytest.Config
+    life: Life, sweep: Sweep
 ) -> None:
-    count = None if pytestconfig.getoption("--all-cuts") else CUTS_IN_CI
-    for cut in choose_cuts(len(life.files.operations), count=count, seed="groups"):
-        try:
-            life.check(cut)
-        except BaseException as error:
-            error.add_note(f"{cut}")
-            raise
+    sweep.cut(life.files, life.check, in_ci=CUTS_IN_CI, seed="groups")

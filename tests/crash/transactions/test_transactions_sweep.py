@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,7 @@ from streamlog.coordination.internal_topic import OFFSETS_TOPIC, TRANSACTION_TOP
 from streamlog.coordination.transaction_record import decode_key, decode_value
 from streamlog.record import BatchHeader, Columns, decode_batch, encode_batch, read_header
 from streamlog.storage import LogDirectory
-from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock, choose_cuts
+from streamlog.testing import Adversary, Cut, FaultyFiles, ManualClock
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ if TYPE_CHECKING:
     from streamlog.storage import Durability
     from streamlog.testing.faulty_files import Operation
 
+    from ..conftest import Sweep
+
 ROOT = "/disk/log"
 CUTS_IN_CI = 500
+SHARES = 3
 RECOVERY_CUTS_IN_CI = 60
 PARTITIONS = [TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("b", 0)]
 SOURCE = TopicPartition("source", 0)
@@ -433,52 +437,37 @@ def workload() -> Workload:
     return workload
 
 
+@pytest.mark.parametrize("share", range(SHARES))
 def test_no_transaction_is_lost_or_seen_by_halves_wherever_the_power_is_cut(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep, share: int
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    operations = len(workload.files.operations)
-    for cut in choose_cuts(operations, count=None if everything else CUTS_IN_CI, seed="commits"):
-        try:
-            check_cut(workload, workload.files.cut(cut), cut)
-        except BaseException as error:
-            error.add_note(f"{cut}, after {workload.files.operations[cut.after - 1]!r:.200}")
-            raise
+    check = partial(check_cut, workload)
+    sweep.cut(workload.files, check, in_ci=CUTS_IN_CI, seed="commits", share=share, shares=SHARES)
 
 
 def test_a_second_cut_while_the_first_is_recovered_changes_nothing(
-    workload: Workload, pytestconfig: pytest.Config
+    workload: Workload, sweep: Sweep
 ) -> None:
-    everything = pytestconfig.getoption("--all-cuts")
-    count = None if everything else RECOVERY_CUTS_IN_CI
-    for first in choose_cuts(len(workload.files.operations), count=count, seed="recovered"):
-        survivors = workload.files.cut(first)
-        before = Survivor(survivors).visible()
-        for second in choose_cuts(len(survivors.operations), count=2, seed=f"{first}"):
-            try:
-                again = survivors.cut(second)
-                check_cut(workload, again, first)
-            except BaseException as error:
-                error.add_note(f"{first}, then {second}")
-                raise
+    def check_unchanged(survivors: FaultyFiles, before: dict[TopicPartition, list[bytes]]) -> None:
         survived = Survivor(survivors.cut(Cut(len(survivors.operations), Adversary.NOTHING)))
         assert survived.visible() == before, "what a reader has seen, no crash takes away"
 
+    sweep.cut_twice(
+        workload.files,
+        lambda survivors: Survivor(survivors).visible(),
+        partial(check_cut, workload),
+        in_ci=RECOVERY_CUTS_IN_CI,
+        seed="recovered",
+        behind=check_unchanged,
+    )
 
-def test_under_durability_os_the_death_of_the_process_takes_nothing_away(
-    pytestconfig: pytest.Config,
-) -> None:
+
+def test_under_durability_os_the_death_of_the_process_takes_nothing_away(sweep: Sweep) -> None:
     workload = Workload(FaultyFiles(), "os")
     workload.run()
-    everything = pytestconfig.getoption("--all-cuts")
-    step = 1 if everything else 20
-    for after in range(0, len(workload.files.operations) + 1, step):
-        cut = Cut(after, Adversary.ALL)
-        try:
-            check_cut(workload, workload.files.cut(cut), cut)
-        except BaseException as error:
-            error.add_note(f"{cut}, after {workload.files.operations[cut.after - 1]!r:.200}")
-            raise
+    step = 1 if sweep.everything else 20
+    cuts = [Cut(at, Adversary.ALL) for at in range(0, len(workload.files.operations) + 1, step)]
+    sweep.make(workload.files, cuts, partial(check_cut, workload))
 
 
 # The order of operations

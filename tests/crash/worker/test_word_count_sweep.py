@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     from streamlog.client.contract import Log
 
+    from ..conftest import Sweep
+
 CUTS_IN_CI = 2_000
 SHARES = 10
 """The cuts are dealt out to so many tests, for runners in parallel."""
@@ -252,10 +254,10 @@ def place_state(recording: Recording, cut: Cut, state_dir: Path) -> str:
     return f"state {number}, {file.name} {damage}"
 
 
-def check_cut(recording: Recording, cut: Cut, state_dir: Path) -> None:
+def check_cut(recording: Recording, survivors: FaultyFiles, cut: Cut, state_dir: Path) -> None:
     promised = [line for lines in recording.files.notes(cut) for line in lines]
     where = f"{cut} with {place_state(recording, cut, state_dir)}"
-    run = Run(recording.files.cut(cut), state_dir)
+    run = Run(survivors, state_dir)
     try:
         run.prepare()
         lines = run.lines()
@@ -293,13 +295,13 @@ def check_end(run: Run, lines: list[str], where: str) -> None:
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_after_every_cut_the_words_are_counted_exactly_once(
-    recording: Recording, share: int, folder: Path, pytestconfig: pytest.Config
+    recording: Recording, share: int, folder: Path, sweep: Sweep
 ) -> None:
-    count = None if pytestconfig.getoption("--all-cuts") else CUTS_IN_CI
-    cuts = choose_cuts(len(recording.files.operations), count=count, seed="word count")
-    per_share = -(-len(cuts) // SHARES)
-    for cut in cuts[share * per_share : (share + 1) * per_share]:
-        check_cut(recording, cut, folder / "cut")
+    def check(survivors: FaultyFiles, cut: Cut) -> None:
+        check_cut(recording, survivors, cut, folder / "cut")
+
+    files = recording.files
+    sweep.cut(files, check, in_ci=CUTS_IN_CI, seed="word count", share=share, shares=SHARES)
 
 
 @pytest.mark.parametrize("adversary", [Adversary.NOTHING, Adversary.ALL])

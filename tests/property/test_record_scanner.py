@@ -32,11 +32,23 @@ Seen = list[tuple[int, bytes] | Torn | Corrupt | End]
 
 
 def seen(chunks: list[bytes], bound: int | None = None) -> Seen:
-    """The events of a run in chunks; asserts that no more than `bound` bytes are held."""
+    """The events of a run in chunks; asserts that no more than `bound` bytes are held.
+
+    And that whole batches may be taken many at a time.
+    """
+    events = seen_so(chunks, bound, many=False)
+    assert seen_so(chunks, bound, many=True) == events
+    return events
+
+
+def seen_so(chunks: list[bytes], bound: int | None, *, many: bool) -> Seen:
     scanner = BatchScanner()
     events: Seen = []
 
     def drain() -> None:
+        for batch in scanner.take_batches() if many else ():
+            assert bound is None or len(batch.buffer) <= bound
+            events.append((batch.position, batch.data))
         while not isinstance(event := scanner.next_event(), NeedData):
             if not isinstance(event, Batch):
                 events.append(event)

@@ -4,6 +4,10 @@ What is taken are the segments: everything else is rebuilt from them, and every 
 the way. The directories are made, recovered and checkpointed before the topic is: a crash in the
 middle leaves directories of a topic id that no topic has.
 
+Kafka's compaction may leave nothing of the last offsets of a segment; in our logs each segment
+ends where the next one begins, so that one that is lost is missed. Such a gap gets a batch without
+records.
+
 The producers of a foreign log stay where they are. Ours may get the same ids, and must not be
 taken for them; so of theirs only the transactions that are still open are remembered.
 """
@@ -21,10 +25,11 @@ from streamlog.errors import DirectoryLockedError, StorageError
 from streamlog.files import OsFiles, write_file
 from streamlog.record import encode_control_batch
 from streamlog.storage import layout
+from streamlog.storage.batch_cleaner import filler_batch
 from streamlog.storage.directory_files import read_offsets
 from streamlog.storage.failure import wrap_write_error
 from streamlog.storage.loader import Bounds, Loader, small_files
-from streamlog.storage.partition_log import CHECKPOINT_BYTES
+from streamlog.storage.partition_log import CHECKPOINT_BYTES, MAX_RELATIVE_OFFSET
 from streamlog.storage.producer_state import NO_OFFSET, ProducerState
 from streamlog.storage.segment import ANY_OFFSET
 from streamlog.topic import TopicPartition
@@ -109,6 +114,8 @@ def adopt_partitions(
             made.append(path)
             _copy_partition(source, pool.files, path, topic_id)
             loaded = _load(source, name, path, config, pool)
+            if _fill_gaps(pool.files, path, loaded):
+                loaded = _load(source, name, path, config, pool)
             opened = loaded.producers.open_transactions()
             if choose_marker is not None and opened:
                 markers = [
@@ -164,6 +171,33 @@ def _load(
     if not loaded.segments:
         loaded.log_start_offset = loaded.recovery_point = loaded.log_end_offset
     return loaded
+
+
+def _fill_gaps(files: Files, directory: str, loaded: LoadedLog) -> bool:
+    """Lets every segment end where the next one begins, the last where the log ends.
+
+    Whether any did not. Not synced: loading it again does that.
+    """
+    segments = loaded.segments
+    ends = [*(segment.base_offset for segment in segments[1:]), loaded.log_end_offset]
+    gaps = [
+        (segment, start, end)
+        for segment, end in zip(segments, ends, strict=False)
+        if (start := segment.next_offset()) < end
+    ]
+    for segment, start, end in gaps:
+        segment.close()
+        base_offset, position = segment.base_offset, segment.size_bytes
+        while start < end:
+            if start - base_offset > MAX_RELATIVE_OFFSET:  # more than a segment can have
+                base_offset, position = start, 0
+            following = min(end, base_offset + MAX_RELATIVE_OFFSET + 1)
+            content = filler_batch(start, following - 1)
+            path = os.path.join(directory, layout.file_name(base_offset, layout.LOG))
+            with contextlib.closing(files.open(path, "create")) as file:
+                file.pwrite(content, position)
+            start = following
+    return bool(gaps)
 
 
 def _append_markers(

@@ -36,6 +36,7 @@ from streamlog.record.header import (
     DELETE_HORIZON_BIT,
     HEADER,
     LENGTH_OVERHEAD,
+    MAGIC,
     NO_TIMESTAMP,
 )
 from streamlog.record.kernel import add_longs
@@ -184,6 +185,26 @@ def empty_batch(header: BatchHeader) -> bytes:
     """The batch without its records: offsets, sequences, producer and time are as they were."""
     attributes = header.attributes & ~(CODEC_MASK | DELETE_HORIZON_BIT)
     header = header._replace(attributes=attributes, base_timestamp=NO_TIMESTAMP, record_count=0)
+    return _assemble(header, b"")
+
+
+def filler_batch(base_offset: int, last_offset: int) -> bytes:
+    """A batch without records, where a log that is not ours has nothing for these offsets."""
+    header = BatchHeader(
+        base_offset=base_offset,
+        batch_length=0,
+        partition_leader_epoch=0,
+        magic=MAGIC,
+        crc=0,
+        attributes=0,
+        last_offset_delta=last_offset - base_offset,
+        base_timestamp=NO_TIMESTAMP,
+        max_timestamp=NO_TIMESTAMP,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        record_count=0,
+    )
     return _assemble(header, b"")
 
 

@@ -77,15 +77,17 @@ class Round:
         return self.dirty_bytes / total if total else 0.0
 
 
-def choose_round(logs: Iterable[CleanableLog], now_ms: int) -> Round | None:
-    """The round for the dirtiest log of those that are due; None where none is."""
-    due: list[Round] = []
-    for log in logs:
-        each = plan_round(log, now_ms)
-        ratio = log.config.min_cleanable_dirty_ratio
-        if each.dirty_bytes and (each.overdue or each.dirty_ratio > ratio):
-            due.append(each)
+def choose_round(due: Iterable[Round]) -> Round | None:
+    """The round of the dirtiest log; None where none is due."""
     return max(due, key=lambda each: each.dirty_ratio, default=None)
+
+
+def due_round(log: CleanableLog, now_ms: int) -> Round | None:
+    """What a round would clean; None where it is not due."""
+    planned = plan_round(log, now_ms)
+    ratio = log.config.min_cleanable_dirty_ratio
+    due = planned.dirty_bytes and (planned.overdue or planned.dirty_ratio > ratio)
+    return planned if due else None
 
 
 def plan_round(log: CleanableLog, now_ms: int) -> Round:

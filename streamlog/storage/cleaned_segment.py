@@ -48,20 +48,15 @@ class CleanedSegment:
             self._written_bytes = self.size_bytes
             self._parts.clear()
 
-    def finish(
-        self, aborted: list[AbortedEntry], *, had_transaction_index: bool
-    ) -> tuple[Segment, Swap]:
+    def finish(self, aborted: list[AbortedEntry]) -> tuple[Segment, Swap]:
         """Writes and syncs all of it; the segment as the log will have it, and how."""
         self.write()
         self._file.datasync()
         indexes = self._indexes
         indexes.seal()
         indexes.aborted = aborted
-        contents = {suffix: data for suffix, _, data in indexes.take_unwritten()}
-        if had_transaction_index:
-            contents.setdefault(layout.TRANSACTION_INDEX, b"")
-        swap = Swap(self._pool.files, self._directory, self._base_offset, tuple(contents))
-        for suffix, data in contents.items():
+        swap = self._swap
+        for suffix, _, data in indexes.take_unwritten():  # all three of them, as none is written
             path = swap.path(suffix, layout.CLEANED)
             with contextlib.closing(self._pool.files.open(path, "create")) as file:
                 file.truncate(0)

@@ -29,6 +29,7 @@ from streamlog.storage.cleanable import (
     CleanableLog,
     Round,
     choose_round,
+    due_round,
     group_segments,
 )
 from streamlog.storage.cleaned_segment import CleanedSegment
@@ -62,7 +63,8 @@ class Cleaner:
     """Cleans one log at a time: where `run`, a task, or `step` is called. Usable from any thread.
 
     `logs` are all that are loaded; those whose `cleanup.policy` says so are compacted. `delete`
-    gets the files that nobody needs any more. Only with `paced` does it rest between two steps.
+    gets the files that nobody needs any more, and their topic's `file.delete.delay.ms`. Only with
+    `paced` does it rest between two steps.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Cleaner:
         flusher: Flusher,
         logs: Callable[[], Iterable[PartitionLog]],
         config: Callable[[], LogConfig],
-        delete: Callable[[list[str]], None],
+        delete: Callable[[list[str], int], None],
         *,
         paced: bool = True,
     ) -> None:
@@ -110,13 +112,16 @@ class Cleaner:
         if not self._config().log_cleaner_enable or self._closing.is_set():
             return False
         with self._cleaning:
-            views = {
-                log.topic_partition: (log, log.view())
-                for log in self._logs()
-                if log.config.compact and log.topic_partition not in self.faults
-            }
-            cleanable = [self._describe(log, view) for log, view in views.values()]
-            chosen = choose_round(cleanable, now_ms)
+            views: dict[TopicPartition, tuple[PartitionLog, LogView]] = {}
+            due: list[Round] = []
+            for log in self._logs():
+                if log.config.compact and log.topic_partition not in self.faults:
+                    view = log.view()
+                    planned = self._plan(log, view, now_ms)
+                    if planned is not None:
+                        due.append(planned)
+                        views[log.topic_partition] = log, view
+            chosen = choose_round(due)
             if chosen is None:
                 return False
             log, view = views[chosen.topic_partition]
@@ -141,6 +146,18 @@ class Cleaner:
             self.faults.pop(topic_partition, None)
             if self._cleaned_offsets.pop(topic_partition, None) is not None:
                 self._write_checkpoint()
+
+    def _plan(self, log: PartitionLog, view: LogView, now_ms: int) -> Round | None:
+        """The log's next round if it is due. A damaged log is not cleaned, and the others are."""
+        try:
+            return due_round(self._describe(log, view), now_ms)
+        except FileNotFoundError as error:
+            if any(segment.retired for segment in view.segments):
+                return None  # somebody has deleted one meanwhile: the next look finds others
+            self._give_up(log, CorruptLogError(error.filename, 0, "the file is gone"))
+        except CorruptLogError as error:
+            self._give_up(log, error)
+        return None
 
     def _describe(self, log: PartitionLog, view: LogView) -> CleanableLog:
         return CleanableLog(
@@ -232,9 +249,7 @@ class Cleaner:
         try:
             for segment in group:
                 self._copy(segment, cleaner, cleaned, end)
-            aborted = transactions.take_kept()
-            had_index = any(segment.has_aborted for segment in group)
-            new, swap = cleaned.finish(aborted, had_transaction_index=had_index)
+            new, swap = cleaned.finish(transactions.take_kept())
         except (_Stopped, CorruptLogError, OSError) as error:
             cleaned.abandon()
             if log.deleted and isinstance(error, OSError):  # its directory has another name now
@@ -245,7 +260,7 @@ class Cleaner:
                 cleaned.abandon()
                 raise _Stopped
             deleted = self._swap(log, group, new, swap)
-        self._delete(deleted)
+        self._delete(deleted, log.config.file_delete_delay_ms)
 
     def _swap(
         self, log: PartitionLog, group: Sequence[Segment], new: Segment, swap: Swap
@@ -288,8 +303,10 @@ class Cleaner:
                 size, offset = _whole_batches(segment, data, position, offset, end)
                 if size > len(data):
                     data = segment.pread(size, position)
-            except FileNotFoundError:  # somebody has deleted it meanwhile
-                raise _Stopped from None
+            except FileNotFoundError as error:
+                if segment.retired:  # somebody has deleted it meanwhile
+                    raise _Stopped from None
+                raise CorruptLogError(segment.path, 0, "the file is gone") from error
             yield position, data, size
             position += size
             self._rest(size, time.perf_counter() - began_s, time.thread_time() - processor_s)

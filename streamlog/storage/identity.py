@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from streamlog.files import Files
 
 FORMAT: Final = 1
+TRANSACTION_INDEXES: Final = "streamlog.transaction.indexes"
+"""`always`: every segment below its recovery point has the file. Missing in older directories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,13 @@ def check_format(files: Files, root: str) -> bool:
     return True
 
 
+def has_all_transaction_indexes(files: Files, root: str) -> bool:
+    """Whether a transaction index that is missing was lost; else there may be nothing in it."""
+    content = read_file(files, os.path.join(root, layout.META_PROPERTIES))
+    properties = _parse_properties(content.decode(errors="replace"))
+    return properties.get(TRANSACTION_INDEXES) == "always"
+
+
 def write_meta_properties(files: Files, root: str, cluster_id: str, directory_id: str) -> None:
     """Sets the directory up, durably."""
     properties = {
@@ -64,6 +73,7 @@ def write_meta_properties(files: Files, root: str, cluster_id: str, directory_id
         "directory.id": directory_id,
         "streamlog.format": str(FORMAT),
         "streamlog.version": package_version(),
+        TRANSACTION_INDEXES: "always",
     }
     content = "".join(f"{key}={value}\n" for key, value in properties.items())
     replace_file(files, os.path.join(root, layout.META_PROPERTIES), content.encode())

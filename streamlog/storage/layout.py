@@ -14,7 +14,7 @@
     <20-digit base offset>.log        record batches back to back
     <20-digit base offset>.index      offset index
     <20-digit base offset>.timeindex  time index
-    <20-digit base offset>.txnindex   aborted transactions, from the first abort on
+    <20-digit base offset>.txnindex   aborted transactions
     <20-digit offset>.snapshot        producer state up to that offset
     leader-epoch-checkpoint
     partition.metadata                the topic's id

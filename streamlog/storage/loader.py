@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from streamlog.errors import CorruptLogError
-from streamlog.files import read_file
+from streamlog.files import read_file, write_file
 from streamlog.record import Batch, BatchScanner, Corrupt, End, NeedData, Torn
 from streamlog.storage import layout
 from streamlog.storage.checkpoint_file import encode_epochs
@@ -32,14 +32,17 @@ from streamlog.storage.producer_state import ProducerEntry, ProducerState
 from streamlog.storage.replay import replay_batch, replay_producers
 from streamlog.storage.segment import Segment
 from streamlog.storage.segment_swap import overlook_swaps, recover_swaps
+from streamlog.storage.transaction_index import encode_aborted
 
 if TYPE_CHECKING:
     from streamlog.files import Files
+    from streamlog.record import BatchHeader
     from streamlog.storage.file_pool import FilePool
     from streamlog.storage.topic_config import TopicConfig
     from streamlog.topic import TopicPartition
 
 SCAN_BYTES: Final = 1 << 20
+DAMAGED_BITS: Final = 16
 MIN_MAX_BATCH_BYTES: Final = 64 << 20
 
 
@@ -85,6 +88,8 @@ class Bounds:
     """How far from the end a batch can be torn; None for any distance."""
     offsets_may_be_missing: bool = False
     """Above the recovery point, too: in a log that somebody else has compacted."""
+    all_transaction_indexes: bool = False
+    """Whether every segment below the recovery point must have one, be it empty."""
 
 
 def small_files(topic_id: UUID) -> dict[str, bytes]:
@@ -104,6 +109,14 @@ def read_topic_id(files: Files, directory: str) -> UUID | None:
         return UUID(bytes=base64.urlsafe_b64decode(encoded + "=="))
     except (FileNotFoundError, ValueError, KeyError):
         return None  # it is written with the first checkpoint
+
+
+def is_other_topic(found: UUID | None, topic_id: UUID) -> bool:
+    """Whether a directory's id is another topic's.
+
+    Ids are random: one that differs in a few bits is a damaged one, for which there is no checksum.
+    """
+    return found is not None and (found.int ^ topic_id.int).bit_count() > DAMAGED_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,7 @@ class Loader:
             parsed = layout.parse_file_name(name)
             if parsed is not None:
                 self._offsets_of.setdefault(parsed[1], []).append(parsed[0])
+        self._with_transaction_index = set(self._offsets_of.get(layout.TRANSACTION_INDEX, []))
 
     def load_clean(self) -> LoadedLog | None:
         """After a clean stop; None where the files are not what the checkpoints say."""
@@ -187,6 +201,8 @@ class Loader:
         if not self._writable:
             for segment, next_offset in zip(segments, [*base_offsets[1:], end], strict=True):
                 segment.end_offset = next_offset
+        if self._bounds.all_transaction_indexes:
+            self._restore_transaction_indexes(segments)
         return self._loaded(segments, self._load_producers(segments, end))
 
     def recover(self) -> LoadedLog:
@@ -242,8 +258,27 @@ class Loader:
             swapped=self._swapped,
         )
         segment.take_size(self._files.size(segment.path))
-        segment.has_aborted = base_offset in self._offsets_of.get(layout.TRANSACTION_INDEX, [])
+        if base_offset in self._with_transaction_index:
+            path = segment.path_of(layout.TRANSACTION_INDEX)
+            segment.has_aborted = self._files.size(path) > 0
         return segment
+
+    def _restore_transaction_indexes(self, segments: list[Segment]) -> None:
+        """Makes those anew that were lost: without them aborted records would be shown."""
+        lost = [s for s in segments if s.base_offset not in self._with_transaction_index]
+        for segment in lost:
+            producers = self._load_producers(segments, segment.base_offset)
+            found = [
+                replay_batch(producers, header, segment, position)
+                for position, header in segment.walk(0, segment.size_bytes)
+            ]
+            aborted = [entry for entry in found if entry is not None]
+            content = encode_aborted(aborted)
+            if self._writable:
+                write_file(self._files, segment.path_of(layout.TRANSACTION_INDEX), content)
+            segment.take_aborted(aborted, len(content) if self._writable else -1)
+        if lost and self._writable:
+            self._files.sync_directory(self._directory)
 
     def _loaded(self, segments: list[Segment], producers: ProducerState) -> LoadedLog:
         end = self._bounds.recovery_point
@@ -316,30 +351,40 @@ class Loader:
     ) -> Torn | Corrupt | End:
         limit = max(self._config.max_message_bytes, MIN_MAX_BATCH_BYTES)
         scanner = BatchScanner(position, max_batch_bytes=limit)
-        indexes, producers = segment.indexes, loaded.producers
         while True:
+            for batch in scanner.take_batches():
+                misplaced = self._take_batch(segment, batch.header, batch.position, loaded)
+                if misplaced is not None:
+                    return misplaced
             event = scanner.next_event()
-            if isinstance(event, NeedData):
-                chunk = segment.pread(SCAN_BYTES, position)
-                position += len(chunk)
-                if chunk:
-                    scanner.feed(chunk)
-                else:
-                    scanner.feed_end()
-                continue
-            if not isinstance(event, Batch):
+            if not isinstance(event, NeedData):
+                assert not isinstance(event, Batch), "all of them were taken"
                 return event
-            header = event.header
-            if not self._may_begin(header.base_offset, loaded):
-                reason = f"base offset {header.base_offset} instead of {loaded.log_end_offset}"
-                return Corrupt(event.position, reason)
-            if header.base_offset >= self._bounds.synced_offset:
-                self._unsynced.setdefault(segment, event.position)
-            indexes.observe(header.last_offset, header.max_timestamp, event.position)
-            aborted = replay_batch(producers, header, segment, event.position)
+            chunk = segment.pread(SCAN_BYTES, position)
+            position += len(chunk)
+            if chunk:
+                scanner.feed(chunk)
+            else:
+                scanner.feed_end()
+
+    def _take_batch(
+        self, segment: Segment, header: BatchHeader, position: int, loaded: LoadedLog
+    ) -> Corrupt | None:
+        """Takes note of the log's next batch, or says why it is not the next."""
+        base_offset = header.base_offset
+        if base_offset != loaded.log_end_offset and not self._may_begin(base_offset, loaded):
+            reason = f"base offset {base_offset} instead of {loaded.log_end_offset}"
+            return Corrupt(position, reason)
+        if base_offset >= self._bounds.synced_offset and segment not in self._unsynced:
+            self._unsynced[segment] = position
+        last_offset = base_offset + header.last_offset_delta
+        segment.indexes.observe(last_offset, header.max_timestamp, position)
+        if header.producer_id >= 0:
+            aborted = replay_batch(loaded.producers, header, segment, position)
             if aborted is not None:
                 segment.add_aborted(aborted)
-            loaded.log_end_offset = header.next_offset
+        loaded.log_end_offset = last_offset + 1
+        return None
 
     def _truncation(self, segments: list[Segment], damage: _Damage) -> Truncation:
         """Judges the damage: raises `CorruptLogError` unless a crash explains it."""

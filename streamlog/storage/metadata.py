@@ -28,18 +28,20 @@ from streamlog.storage.topic_config import (
     TopicConfig,
     parse_config,
 )
-from streamlog.topic import TopicDescription
+from streamlog.topic import TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streamlog.storage.readable_log import FetchedBatches
+    from streamlog.storage.readable_log import ReadableLog
 
+METADATA_PARTITION: Final = TopicPartition(METADATA_TOPIC, 0)
 METADATA_TOPIC_ID: Final = UUID(int=1)  # Kafka's id of __cluster_metadata
 TOPIC_KEY: Final = b"topic:"
 DELETED_KEY: Final = b"deleted:"
 CONFIG_KEY: Final = b"config"
 PRODUCER_IDS_KEY: Final = b"producer-ids"
+READ_BYTES: Final = 1 << 20
 
 MetadataRecord = tuple[bytes, bytes | None]
 
@@ -128,16 +130,23 @@ class Metadata:
         )
         self.topics[name] = Topic(description, self.parse(description))
 
-    def apply_batches(self, fetched: FetchedBatches) -> None:
-        """Takes in whole batches. Raises `CorruptLogError` for a damaged one."""
-        columns, position = Columns(), 0
-        try:
-            while position < len(fetched.data):
-                position = decode_batch(fetched.data, position, columns)
-        except CorruptRecordError as error:
-            raise fetched.place(error) from error
-        for key, value in zip(columns.keys, columns.values, strict=True):
-            self.apply(key, value)
+    def follow(self, log: ReadableLog, offset: int) -> int:
+        """Takes in what the metadata log has from `offset` on; the offset to go on from.
+
+        Raises `CorruptLogError` for a damaged batch.
+        """
+        while offset < log.high_watermark:
+            fetched = log.read(offset, READ_BYTES)
+            columns, position = Columns(), 0
+            try:
+                while position < len(fetched.data):
+                    position = decode_batch(fetched.data, position, columns)
+            except CorruptRecordError as error:
+                raise fetched.place(error) from error
+            for key, value in zip(columns.keys, columns.values, strict=True):
+                self.apply(key, value)
+            offset = fetched.next_offset
+        return offset
 
 
 def encode_topic(topic: TopicDescription) -> tuple[bytes, bytes]:

@@ -323,14 +323,14 @@ class PartitionLog(ReadableLog):
         ):
             return True
         first_timestamp = segment.first_timestamp()
-        limit_ms = config.segment_ms - self._roll_jitter_ms()
+        limit_ms = config.longest_segment_ms - self._roll_jitter_ms()
         if first_timestamp is not None and first_timestamp >= 0:
             return max_timestamp - first_timestamp > limit_ms
         return self._created_at_ms is not None and now_ms - self._created_at_ms > limit_ms
 
     def _roll_jitter_ms(self) -> int:
         """So that not all logs roll at once: the same for a segment each time, as nothing draws."""
-        highest = min(self.config.segment_jitter_ms, self.config.segment_ms)
+        highest = min(self.config.segment_jitter_ms, self.config.longest_segment_ms)
         if not highest:
             return 0
         seed = f"{self.topic_partition} {self._segments[-1].base_offset}".encode()

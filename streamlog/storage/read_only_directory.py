@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from threading import RLock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from streamlog.errors import (
     CorruptLogError,
@@ -22,11 +22,15 @@ from streamlog.storage.durable_offsets import DurableOffsetsReader
 from streamlog.storage.failure import wrap_access_error
 from streamlog.storage.file_pool import FilePool
 from streamlog.storage.followed_log import ATTEMPTS, FollowedLog
-from streamlog.storage.identity import check_format, read_boot_id, read_session
-from streamlog.storage.loader import Bounds, LoadedLog, Loader, read_topic_id
+from streamlog.storage.identity import (
+    check_format,
+    has_all_transaction_indexes,
+    read_boot_id,
+    read_session,
+)
+from streamlog.storage.loader import Bounds, LoadedLog, Loader, is_other_topic, read_topic_id
 from streamlog.storage.log_config import log_entries, topic_entries
-from streamlog.storage.metadata import METADATA, Metadata, Topic
-from streamlog.storage.topic_config import METADATA_TOPIC
+from streamlog.storage.metadata import METADATA, METADATA_PARTITION, Metadata, Topic
 from streamlog.topic import ConfigEntry, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
@@ -37,9 +41,6 @@ if TYPE_CHECKING:
     from streamlog.files import Files
     from streamlog.storage.durable_offsets import DurableOffset, PartitionId
     from streamlog.storage.topic_config import TopicConfig
-
-READ_BYTES: Final = 1 << 20
-METADATA_PARTITION: Final = TopicPartition(METADATA_TOPIC, 0)
 
 
 class ReadOnlyDirectory:
@@ -55,6 +56,7 @@ class ReadOnlyDirectory:
         self._pool = FilePool(files)
         self._lock = RLock()
         self._checkpoints = read_checkpoints(files, root)
+        self._all_transaction_indexes = has_all_transaction_indexes(files, root)
         self._durable = DurableOffsetsReader(files, os.path.join(root, layout.DURABLE_OFFSETS))
         session = read_session(files, root)
         # Without fsync, what was published before the machine stopped may be lost since.
@@ -105,11 +107,8 @@ class ReadOnlyDirectory:
         log.refresh(self._end_of(METADATA_PARTITION, METADATA, durable))
         if self._metadata_offset >= log.high_watermark:
             return
-        self._metadata_offset = max(self._metadata_offset, log.log_start_offset)
-        while self._metadata_offset < log.high_watermark:
-            fetched = log.read(self._metadata_offset, READ_BYTES)
-            self._metadata.apply_batches(fetched)
-            self._metadata_offset = fetched.next_offset
+        start = max(self._metadata_offset, log.log_start_offset)
+        self._metadata_offset = self._metadata.follow(log, start)
         self.changes += 1
         # Checkpoints go by names, and a topic may have the name of one that was deleted.
         self._checkpoints = read_checkpoints(self._files, self.root)
@@ -207,13 +206,15 @@ class ReadOnlyDirectory:
 
             def load() -> LoadedLog:
                 """Takes no lock of the directory's: the log's own may be held."""
-                if read_topic_id(self._files, directory) not in (None, topic_id):
+                if is_other_topic(read_topic_id(self._files, directory), topic_id):
                     raise TopicDeletedError(topic_partition.topic)
                 points = read_offsets(self._files, self.root, layout.RECOVERY_POINTS)
                 starts = read_offsets(self._files, self.root, layout.LOG_START_OFFSETS)
                 start = starts.get(topic_partition, 0)
                 bounds = Bounds(
-                    recovery_point=points.get(topic_partition, 0), log_start_offset=start
+                    recovery_point=points.get(topic_partition, 0),
+                    log_start_offset=start,
+                    all_transaction_indexes=self._all_transaction_indexes,
                 )
                 return load_beside(topic_partition, directory, topic.config, self._pool, bounds)
 

@@ -230,6 +230,12 @@ class ReadableLog:
                 position = segment.locate(offset, size)
             if position < size:
                 data, next_offset = _read_batches(segment, position, size, bound, max_bytes)
+                following = segments[place + 1] if place + 1 < len(segments) else None
+                if following is not None and next_offset > following.base_offset:
+                    reason = f"offset {next_offset - 1} is the next segment's"
+                    raise CorruptLogError(segment.path, position, reason)
+                if not data:  # all that was below the bound was compacted away
+                    next_offset = bound
                 if next_offset < bound:
                     self._keep_cursor(next_offset, segment, position + len(data))
                 return data, next_offset, place, position
@@ -274,7 +280,8 @@ def _read_batches(
 ) -> tuple[bytes, int]:
     """Whole batches below `bound` in one read, and the offset behind them.
 
-    The index knows where batches begin, so only those behind its last entry are walked over.
+    Where there are none, the offset behind that of the first batch. The index knows where batches
+    begin, so only those behind its last entry are walked over.
     """
     limit = min(position + max(max_bytes, HEADER_SIZE), size)
     boundary = segment.indexes.offsets.boundary(bound, limit)
@@ -286,8 +293,8 @@ def _read_batches(
     end, next_offset = _whole_batches(segment, data, position, walked, bound)
     if not end:  # the first batch is larger than max_bytes
         base_offset, length = PLACE.unpack_from(data)
-        if base_offset >= bound:  # all that was below it was compacted away
-            return b"", bound
+        if base_offset >= bound:
+            return b"", base_offset + 1
         data = segment.pread(length + LENGTH_OVERHEAD, position)
         end, next_offset = _whole_batches(segment, data, position, 0, bound)
     return data if end == len(data) else data[:end], next_offset

@@ -11,8 +11,10 @@ What a crash leaves, in the order of a deletion:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from streamlog.errors import CorruptLogError
 from streamlog.storage.deletion import unname_segments
 from streamlog.storage.failure import wrap_write_error
 from streamlog.storage.retention import choose_deletable, may_roll
@@ -52,7 +54,14 @@ class Retainer:
 
         Raises the `StorageError` of a write that failed.
         """
-        plans = [plan for log in self._logs() if (plan := _plan(log, now_ms)) is not None]
+        plans: list[tuple[PartitionLog, list[Segment], int]] = []
+        for log in self._logs():
+            # Of damage whoever reads is told; and of what was compacted or deleted meanwhile the
+            # next look finds the rest. Other logs do not wait for either.
+            with suppress(CorruptLogError, FileNotFoundError):
+                plan = _plan(log, now_ms)
+                if plan is not None:
+                    plans.append(plan)
         self._advance({log.topic_partition: start for log, _, start in plans})
         for log, segments, _ in plans:
             self._delete(log, segments, now_ms)

@@ -263,6 +263,13 @@ class Segment:
             yield position, header
             position += header.size_bytes
 
+    def next_offset(self) -> int:
+        """The offset behind the last batch; the base offset without one."""
+        end = self.base_offset
+        for _, header in self.walk(self.indexes.offsets.last_position, self.size_bytes):
+            end = header.next_offset
+        return end
+
     def locate(self, offset: int, end: int) -> int:
         """The position of the first batch in the file's first `end` bytes that reaches `offset`.
 
@@ -276,8 +283,6 @@ class Segment:
     def forget_indexes(self) -> None:
         """For a segment whose index files are all from before a crash."""
         self._indexes = SegmentIndexes(self.base_offset, self._index_interval_bytes)
-        if self.has_aborted:
-            self._indexes.take_aborted([], -1)
         self.has_aborted = False
 
     def first_timestamp(self) -> int | None:
@@ -305,6 +310,11 @@ class Segment:
     def aborted(self) -> list[AbortedEntry]:
         """The aborted transactions whose marker is in the segment, by marker."""
         return self.indexes.aborted if self.has_aborted else []
+
+    def take_aborted(self, entries: list[AbortedEntry], file_size: int) -> None:
+        """What a transaction index says that was lost; its file has this size now, -1 without."""
+        self.indexes.take_aborted(entries, file_size)
+        self.has_aborted = bool(entries)
 
     def add_aborted(self, entry: AbortedEntry) -> None:
         self.indexes.aborted.append(entry)
@@ -372,10 +382,13 @@ class Segment:
         return True
 
     def _load_aborted(self, indexes: SegmentIndexes) -> None:
-        """Raises `CorruptLogError` for a damaged transaction index that should be whole."""
-        content = self._read_index(layout.TRANSACTION_INDEX) if self.has_aborted else None
-        if content is None:
+        """Raises `CorruptLogError` for a damaged transaction index that should be whole.
+
+        And `FileNotFoundError` for one that is gone: without it aborted records would be shown.
+        """
+        if not self.has_aborted:
             return
+        content = read_file(self._pool.files, self.path_of(layout.TRANSACTION_INDEX))
         entries, intact = decode_aborted(content, end_offset=self.trusted_offset)
         if self.trusted_offset != ANY_OFFSET:
             while entries and not self._is_marker(indexes, entries[-1]):

@@ -40,8 +40,9 @@ class SegmentIndexes:
         self._last_indexed = 0
         self._max = self.times.last_entry
         self._written = (0, 0, 0)
-        # Files that are missing, or that have something behind the written entries.
-        self._stale: set[str] = {layout.OFFSET_INDEX, layout.TIME_INDEX}
+        # Files that are missing, or that have something behind the written entries. Each segment
+        # has all three, be they empty: so one that was lost is missed.
+        self._stale = set(layout.INDEXES)
 
     @classmethod
     def decode(
@@ -66,10 +67,11 @@ class SegmentIndexes:
         indexes._last_indexed = offsets.last_position
         indexes._max = times.last_entry
         indexes._written = (len(offsets), len(times), 0)
-        if len(offset_index) == len(offsets) * OFFSET_ENTRY_SIZE:
-            indexes._stale.discard(layout.OFFSET_INDEX)
-        if len(time_index) == len(times) * TIME_ENTRY_SIZE:
-            indexes._stale.discard(layout.TIME_INDEX)
+        indexes._stale.clear()
+        if len(offset_index) != len(offsets) * OFFSET_ENTRY_SIZE:
+            indexes._stale.add(layout.OFFSET_INDEX)
+        if len(time_index) != len(times) * TIME_ENTRY_SIZE:
+            indexes._stale.add(layout.TIME_INDEX)
         return indexes
 
     def take_aborted(self, entries: list[AbortedEntry], file_size: int) -> None:

@@ -21,6 +21,7 @@ from streamlog.storage.inspect.finding import Finding
 from streamlog.storage.inspect.partition_check import PartitionCheck, read_topic_id
 from streamlog.storage.inspect.partition_files import Known
 from streamlog.storage.inspect.root_files import KNOWN_NAMES, read_root
+from streamlog.storage.loader import is_other_topic
 from streamlog.storage.metadata import METADATA, METADATA_TOPIC_ID, Metadata, Topic
 from streamlog.storage.topic_config import METADATA_TOPIC
 from streamlog.topic import TopicPartition
@@ -227,7 +228,7 @@ def _assign(
         return Finding(level="odd", path=path, reason=reason, saved="not read")
     elif topic is None:
         reason = f"no topic has this name; the directory is of one with id {found}"
-    elif found is not None and owner is None:
+    elif owner is None and is_other_topic(found, topic.description.topic_id):
         reason = f"the directory is of a topic with id {found}, which is not this one"
         return Finding(level="damage", path=path, reason=reason, saved="it is not taken over")
     elif partition.partition >= topic.description.partitions:

@@ -116,7 +116,7 @@ class TimeIndexCheck:
             return
         self._highest = header.max_timestamp, header.last_offset
         while self._next < len(self._entries) and self._entry()[0] <= self._highest[0]:
-            if self._entry() != self._highest:
+            if self._entry() != self._highest and self._entry()[1] < self._trusted_end:
                 self._wrong()
             self._next += 1
 

@@ -75,13 +75,12 @@ def ours(written: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("suffix", [".log", ".index", ".timeindex", ".txnindex"])
 def test_sealed_segments_are_the_same(written: list[Path], ours: Path, suffix: str) -> None:
+    """But that a transaction index of ours is there where it has nothing to say, too."""
     assert any(segment.with_suffix(suffix).exists() for segment in written[:-1])
     for segment in written[:-1]:
         theirs = segment.with_suffix(suffix)
         mine = ours / theirs.name
-        assert mine.exists() == theirs.exists()
-        if theirs.exists():
-            assert mine.read_bytes() == theirs.read_bytes()
+        assert mine.read_bytes() == (theirs.read_bytes() if theirs.exists() else b"")
 
 
 def test_segments_roll_at_the_same_offsets(written: list[Path], ours: Path) -> None:

@@ -12,7 +12,7 @@ from streamlog.errors import (
     StorageError,
     TopicExistsError,
 )
-from streamlog.record import ControlType
+from streamlog.record import Columns, ControlType, decode_batch, read_header
 from streamlog.storage import LogDirectory
 from streamlog.testing import Adversary, Cut
 from streamlog.topic import TopicPartition
@@ -21,6 +21,9 @@ from .conftest import ROOT, append, read_all
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from streamlog.record import BatchHeader
+    from streamlog.storage import ReadableLog
 
     from .conftest import Disk
 
@@ -128,6 +131,74 @@ def test_a_start_above_zero_and_an_empty_partition_are_kept(disk: Disk, source: 
         assert read_all(logs[0], 5) == VALUES[0][5:]
         directory = disk.reopen()
     assert append(directory.partition("ours", 1), b"new").base_offset == end
+
+
+def batches(path: Path) -> list[tuple[int, BatchHeader]]:
+    content, position = path.read_bytes(), 0
+    found: list[tuple[int, BatchHeader]] = []
+    while position < len(content):
+        header = read_header(content, position)
+        found.append((position, header))
+        position += header.size_bytes
+    return found
+
+
+@pytest.mark.parametrize("last", ["kept", "cut", "empty"])
+def test_gaps_between_segments_that_a_brokers_compaction_has_left_are_read_over(
+    disk: Disk, source: Path, last: str
+) -> None:
+    """The end of one segment is gone, all of another, and the last is as `last` says."""
+    segments = sorted((source / "theirs-0").glob("*.log"))
+    assert len(segments) > 4
+    gone: set[int] = set()
+    for place, keep in ((0, 1), (2, 0), *({"cut": [(-2, 1)], "empty": [(-1, 0)]}.get(last, []))):
+        found = batches(segments[place])
+        position = found[keep][0]
+        gone |= {header.base_offset for at, header in found if at >= position}
+        segments[place].write_bytes(segments[place].read_bytes()[:position])
+    end = int(segments[-1].stem) if last == "empty" else 21
+    expected = [(n, b"%d of 0" % n) for n in range(min(end, 16)) if n not in gone]
+    expected += [(n, b"%d of 0" % (n - 1)) for n in range(17, end) if n not in gone]
+    directory = disk.open()
+    config = {"cleanup.policy": "compact,delete", "segment.bytes": "300"}
+    directory.adopt_topic("ours", source, config, source_name="theirs")
+    for reopen in (disk.reopen, lambda: (disk.crash(Adversary.NOTHING), disk.open())[1]):
+        log = directory.partition("ours", 0)
+        assert (log.log_start_offset, log.log_end_offset) == (0, end)
+        for start in range(end):
+            assert offsets_and_values(log, start) == [row for row in expected if row[0] >= start]
+        directory = reopen()
+    log = directory.partition("ours", 0)
+    assert append(log, b"more").base_offset == end
+    disk.flush()
+    assert offsets_and_values(log)[-1] == (end, b"more")
+
+
+def test_a_gap_wider_than_a_segment_can_be_is_read_over(disk: Disk, source: Path) -> None:
+    (source / "theirs-0" / "00000000020000000000.log").write_bytes(b"")
+    directory = disk.open()
+    directory.adopt_topic("ours", source, source_name="theirs")
+    log = directory.partition("ours", 0)
+    assert append(log, b"more").base_offset == 20_000_000_000
+    disk.flush()
+    for start in (20, 21, 5_000_000_000, 19_999_999_999):
+        assert offsets_and_values(log, start)[-1] == (20_000_000_000, b"more")
+    disk.crash(Adversary.NOTHING)
+    assert offsets_and_values(disk.open().partition("ours", 0), 21) == [(20_000_000_000, b"more")]
+
+
+def offsets_and_values(log: ReadableLog, start: int = 0) -> list[tuple[int, bytes]]:
+    columns, offset = Columns(), start
+    while offset < log.high_watermark:
+        fetched = log.read(offset, 1 << 20)
+        position = 0
+        while position < len(fetched.data):
+            if read_header(fetched.data, position).is_control:
+                position += read_header(fetched.data, position).size_bytes
+            else:
+                position = decode_batch(fetched.data, position, columns, min_offset=start)
+        offset = fetched.next_offset
+    return [(n, value or b"") for n, value in zip(columns.offsets, columns.values, strict=True)]
 
 
 def test_what_is_missing_there_already_or_damaged_is_refused(disk: Disk, source: Path) -> None:

@@ -8,6 +8,7 @@ from streamlog.storage.cleanable import (
     CleanableLog,
     Round,
     choose_round,
+    due_round,
     group_segments,
     plan_round,
 )
@@ -90,15 +91,15 @@ def test_a_segment_younger_than_the_minimum_lag_is_left_alone() -> None:
 
 
 def test_a_log_is_due_when_more_than_half_of_it_is_dirty() -> None:
-    assert choose_round([log(*pieces(5), cleaned_offset=20)], NOW) is None
-    assert choose_round([log(*pieces(6), cleaned_offset=20)], NOW) is not None
+    assert due_round(log(*pieces(5), cleaned_offset=20), NOW) is None
+    assert due_round(log(*pieces(6), cleaned_offset=20), NOW) is not None
 
 
 def test_a_log_is_due_when_its_oldest_dirty_record_is_too_old() -> None:
     at_last = log(*pieces(9), cleaned_offset=70, max_compaction_lag_ms=NOW - 1001)
-    assert choose_round([at_last], NOW) is not None
+    assert due_round(at_last, NOW) is not None
     not_yet = log(*pieces(9), cleaned_offset=70, max_compaction_lag_ms=NOW - 1000)
-    assert choose_round([not_yet], NOW) is None
+    assert due_round(not_yet, NOW) is None
 
 
 def test_the_dirtiest_log_comes_first() -> None:
@@ -107,13 +108,14 @@ def test_the_dirtiest_log_comes_first() -> None:
         log(*pieces(6), cleaned_offset=10, topic="more"),
         log(*pieces(6), cleaned_offset=20, topic="as much"),
     ]
-    found = choose_round(logs, NOW)
+    found = choose_round(filter(None, (due_round(each, NOW) for each in logs)))
     assert found is not None
     assert found.topic_partition.topic == "more"
 
 
 def test_logs_with_nothing_to_clean_are_passed_over() -> None:
-    assert choose_round([log(Piece(0)), log(*pieces(3), cleaned_offset=20)], NOW) is None
+    for each in (log(Piece(0)), log(*pieces(3), cleaned_offset=20)):
+        assert due_round(each, NOW) is None
 
 
 def bases(groups: list[list[Piece]]) -> list[list[int]]:

@@ -265,6 +265,39 @@ def test_a_damaged_batch_ends_the_cleaning_of_its_log_alone(disk: Disk) -> None:
     put(log, "c", "goes on")
 
 
+@pytest.mark.parametrize("damage", ["a header", "no file"])
+def test_a_log_whose_first_batch_cannot_be_read_keeps_no_other_from_being_cleaned(
+    disk: Disk, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for topic in ("t", "u"):
+        log = disk.partition(topic, **SMALL)
+        for number in range(12):
+            put(log, "ab"[number % 2], "value")
+            disk.flush()
+    disk.reopen()
+    logs = [disk.partition(topic) for topic in ("t", "u")]
+    path = disk.path("00000000000000000000.log")
+    if damage == "a header":
+        disk.overwrite(path, 16, b"\xff")
+    else:
+        disk.files.unlink(path)
+    assert step(disk)
+    assert not step(disk)
+    cleaner = disk.directories[-1].cleaner
+    assert cleaner is not None
+    assert list(cleaner.faults) == [T]
+    assert path in caplog.text
+    assert logs[1].size_bytes < logs[0].size_bytes
+
+
+def test_old_segments_are_removed_after_their_topics_delay(disk: Disk) -> None:
+    fill(disk, *"abababababab", file_delete_delay_ms="5")
+    assert step(disk)
+    assert any(name.endswith(".deleted") for name in files_of(disk))
+    disk.directories[-1].housekeeper.step(disk.clock.advance(5))
+    assert not any(name.endswith(".deleted") for name in files_of(disk))
+
+
 @pytest.mark.parametrize("kind", ["write", "datasync", "create"])
 def test_a_disk_that_refuses_before_the_swap_leaves_the_log_as_it_was(
     disk: Disk, kind: str, caplog: pytest.LogCaptureFixture

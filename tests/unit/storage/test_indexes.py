@@ -123,6 +123,7 @@ def test_only_what_the_files_lack_is_written() -> None:
     assert first == (
         (".index", 0, struct.pack(">ii", 1, 100)),
         (".timeindex", 0, struct.pack(">qi", 11, 1)),
+        (".txnindex", 0, b""),
     )
     assert indexes.take_unwritten() == ()
     indexes.observe(2, 12, 200)
@@ -144,7 +145,11 @@ def test_entries_that_are_not_trusted_are_cut_off_at_the_next_write() -> None:
 def test_indexes_are_only_let_go_of_when_the_files_have_the_highest_timestamp_too() -> None:
     indexes = SegmentIndexes(100, 1000)
     indexes.observe(105, 7000, 0)
-    assert indexes.take_unwritten() == ((".index", 0, b""), (".timeindex", 0, b""))
+    assert [(suffix, data) for suffix, _, data in indexes.take_unwritten()] == [
+        (".index", b""),
+        (".timeindex", b""),
+        (".txnindex", b""),
+    ]
     assert not indexes.is_written  # no entry was due, so no file says 7000
     indexes.seal()
     indexes.take_unwritten()

@@ -375,7 +375,7 @@ def test_open_transactions_are_known_without_loading_every_partition(disk: Disk)
     append(log, b"x", producer_id=1, producer_epoch=0, base_sequence=0, transactional=True)
     directory = disk.reopen()
     assert directory.open_transactions() == {("busy", 0): {1: (0, 0)}}
-    assert not any(p.topic == "quiet" for p in directory._partitions)
+    assert not any(p.topic == "quiet" for p in directory._partitions.logs())
     directory = disk.reopen()  # still known, though the partition was never touched
     disk.partition("busy").append_control(ControlType.ABORT, 1, 0, 0, now_ms=0)
     assert disk.reopen().open_transactions() == {}

@@ -137,6 +137,17 @@ def test_a_segment_rolls_by_the_time_between_its_first_and_the_next_batch(disk: 
     assert names(disk) == [f"{base:020d}.log" for base in (0, 2)]
 
 
+def test_a_segment_of_a_compacted_topic_rolls_by_the_time_at_which_it_is_to_be_compacted(
+    disk: Disk,
+) -> None:
+    for policy, rolled in (("compact", True), ("delete", False)):
+        log = disk.partition(policy, cleanup_policy=policy, max_compaction_lag_ms="1000")
+        for timestamp in (5000, 6000, 6001):
+            batch = encode_batch([b"key"], [b"a"], [timestamp])
+            log.append(batch, now_ms=timestamp)
+        assert len(log.view().segments) == 1 + rolled
+
+
 def test_a_segment_rolls_when_an_index_is_full(disk: Disk) -> None:
     log = disk.partition(index_interval_bytes="0", segment_index_bytes="24")
     for number in range(5):

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamlog.errors import CorruptLogError
+from streamlog.files import read_file, write_file
 from streamlog.record import ControlType
-from streamlog.storage import ReadOnlyDirectory, log_directory
+from streamlog.storage import LogDirectory, ReadOnlyDirectory, partitions
 from streamlog.testing import Adversary, Cut
 
 from .conftest import ROOT, append, read_all
 
 if TYPE_CHECKING:
+    from streamlog.storage import PartitionLog, ReadableLog
+
     from .conftest import Disk
 
 FIRST = "00000000000000000000.log"
@@ -107,7 +110,7 @@ def test_a_missing_file_below_the_recovery_point_is_corrupt(disk: Disk) -> None:
 def test_damage_further_from_the_end_than_a_window_is_corrupt(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_directory, "MAX_TORN_BYTES", 50)
+    monkeypatch.setattr(partitions, "MAX_TORN_BYTES", 50)
     size = write_three(disk, max_message_bytes="200")
     for value in (b"d", b"e"):
         append(disk.partition(), value * 100)
@@ -122,7 +125,7 @@ def test_damage_further_from_the_end_than_a_window_is_corrupt(
 def test_a_torn_batch_may_be_as_large_as_the_topic_allows(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_directory, "MAX_TORN_BYTES", 250)
+    monkeypatch.setattr(partitions, "MAX_TORN_BYTES", 250)
     size = write_three(disk, max_message_bytes="5000")
     append(disk.partition(), b"d" * 4000)
     disk.crash()
@@ -159,6 +162,55 @@ def test_a_segment_that_is_missing_is_named_by_the_reader_and_not_read_over(
     with pytest.raises(CorruptLogError, match=f"no segment has offset {missing}") as caught:
         read_all(disk.partition(), missing)
     assert caught.value.path == disk.path(f"{missing + 1:020d}.log")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_segments_whose_files_were_swapped_are_named(disk: Disk, beside: bool) -> None:
+    log = disk.partition(segment_bytes="100")
+    for value in (b"a", b"b", b"c"):
+        append(log, value * 60)
+    disk.directories.pop().close()
+    one, other = FIRST, "00000000000000000001.log"
+    contents = [read_file(disk.files, disk.path(name)) for name in (one, other)]
+    write_file(disk.files, disk.path(one), contents[1])
+    write_file(disk.files, disk.path(other), contents[0])
+    if beside:
+        directory = ReadOnlyDirectory.open(ROOT, files=disk.files, boot_id="first")
+    else:
+        directory = disk.open()
+    with directory:
+        damaged = directory.partition("t", 0)
+        for offset in (0, 1):
+            with pytest.raises(CorruptLogError, match=r"\.log"):
+                damaged.read(offset, 1)
+        assert damaged.read(2, 1).next_offset == 3
+    if not beside:
+        disk.directories.clear()
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_directory_of_another_topic_is_named(disk: Disk, crash: bool) -> None:
+    for topic in ("t", "u"):
+        append(disk.partition(topic), topic.encode())
+    disk.flush()
+    disk.directories[-1].flusher.sync_all()
+    disk.crash() if crash else disk.directories.pop().close()
+    for source, target in (("t-0", "x"), ("u-0", "t-0"), ("x", "u-0")):
+        disk.files.rename(f"{ROOT}/{source}", f"{ROOT}/{target}")
+    with pytest.raises(CorruptLogError, match=r"t-0/partition\.metadata.*of topic id"):
+        disk.open().partition("t", 0)
+
+
+def test_a_damaged_topic_id_is_not_taken_for_another_topics(disk: Disk) -> None:
+    append(disk.partition(), b"a")
+    disk.directories.pop().close()
+    path = disk.path("partition.metadata")
+    content = bytearray(read_file(disk.files, path))
+    content[25] ^= 1
+    write_file(disk.files, path, bytes(content))
+    with ReadOnlyDirectory.open(ROOT, files=disk.files) as beside:
+        assert read_all(beside.partition("t", 0)) == [b"a"]
+    assert read_all(disk.open().partition("t", 0)) == [b"a"]
 
 
 def test_a_damaged_batch_of_the_metadata_log_is_named(disk: Disk) -> None:
@@ -241,6 +293,81 @@ def test_transactions_are_rebuilt_from_the_batches(disk: Disk) -> None:
     assert log.read(0, 1, "read_committed").aborted == [(1, 0)]
 
 
+def aborted_by_offset(log: ReadableLog) -> list[list[tuple[int, int]]]:
+    end = log.last_stable_offset
+    return [list(log.read(offset, 1, "read_committed").aborted) for offset in range(end)]
+
+
+def write_aborts(log: PartitionLog) -> None:
+    """Transactions over several segments, some of them aborted, and one that stays open."""
+    for number in range(9):
+        for producer_id, sequence in ((1, number), (2, number)):
+            fields = {"producer_epoch": 0, "base_sequence": sequence, "transactional": True}
+            append(log, b"t" * 50, producer_id=producer_id, **fields)
+        append(log, b"y" * 50)
+        if number % 3 == 2:
+            kind = ControlType.COMMIT if number == 5 else ControlType.ABORT
+            log.append_control(kind, 1, 0, 0, now_ms=0)
+        if number % 2:
+            log.append_control(ControlType.ABORT, 2, 0, 0, now_ms=0)
+
+
+def forget_transaction_indexes(disk: Disk) -> None:
+    names = disk.files.listdir(f"{ROOT}/t-0")
+    lost = [name for name in names if name.endswith(".txnindex")]
+    assert lost
+    for name in lost:
+        disk.files.unlink(disk.path(name))
+
+
+@pytest.mark.parametrize("end", ["a clean stop", "a crash"])
+def test_a_transaction_index_that_was_lost_is_made_anew(disk: Disk, end: str) -> None:
+    log = disk.partition(segment_bytes="500")
+    write_aborts(log)
+    disk.flush()
+    expected = aborted_by_offset(log)
+    assert any(expected)
+    disk.directories.pop().close() if end == "a clean stop" else disk.crash()
+    forget_transaction_indexes(disk)
+    with ReadOnlyDirectory.open(ROOT, files=disk.files, boot_id="first") as beside:
+        assert aborted_by_offset(beside.partition("t", 0)) == expected
+    disk.open()
+    assert aborted_by_offset(disk.partition()) == expected
+    segments = disk.partition().view().segments
+    disk.reopen()
+    names = disk.files.listdir(f"{ROOT}/t-0")
+    assert sum(name.endswith(".txnindex") for name in names) == len(segments)
+    assert aborted_by_offset(disk.partition()) == expected
+
+
+def test_a_transaction_index_that_is_gone_when_it_is_needed_is_named(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="500")
+    write_aborts(log)
+    disk.reopen()
+    log = disk.partition()
+    forget_transaction_indexes(disk)
+    with pytest.raises(CorruptLogError, match=r"txnindex.*the file is gone"):
+        log.read(0, 1, "read_committed")
+
+
+def test_an_older_directory_may_have_segments_without_a_transaction_index(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="500")
+    for _ in range(9):
+        append(log, b"y" * 50)
+    disk.directories.pop().close()
+    forget_transaction_indexes(disk)
+    path = f"{ROOT}/meta.properties"
+    lines = read_file(disk.files, path).splitlines(keepends=True)
+    write_file(disk.files, path, b"".join(each for each in lines if b"indexes=" not in each))
+    disk.open()
+    write_aborts(disk.partition())
+    disk.flush()
+    expected = aborted_by_offset(disk.partition())
+    disk.reopen()
+    assert aborted_by_offset(disk.partition()) == expected
+    assert not disk.files.exists(disk.path("00000000000000000000.txnindex"))
+
+
 def test_recovery_reads_nothing_below_the_recovery_point(disk: Disk) -> None:
     log = disk.partition(segment_bytes="100000", index_interval_bytes="500")
     for number in range(100):
@@ -277,7 +404,7 @@ def test_a_crash_in_the_middle_of_a_cut_changes_nothing(disk: Disk) -> None:
     for after in range(operations):
         for adversary in Adversary:
             survivors = disk.files.cut(Cut(after, adversary))
-            with log_directory.LogDirectory.open(ROOT, files=survivors, threaded=False) as again:
+            with LogDirectory.open(ROOT, files=survivors, threaded=False) as again:
                 assert read_all(again.partition("t", 0))[:1] == [b"a" * 100]
 
 
@@ -285,5 +412,5 @@ def test_a_directory_that_died_before_it_was_set_up_is_set_up_again(disk: Disk) 
     disk.open()
     for after in range(len(disk.files.operations)):
         survivors = disk.files.cut(Cut(after, Adversary.TORN))
-        with log_directory.LogDirectory.open(ROOT, files=survivors, threaded=False) as directory:
+        with LogDirectory.open(ROOT, files=survivors, threaded=False) as directory:
             assert directory.topics() == {}

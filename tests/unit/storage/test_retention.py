@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from streamlog.errors import OffsetOutOfRangeError, PolicyViolationError
+from streamlog.errors import OffsetOutOfRangeError, PolicyViolationError, StorageError
 from streamlog.record import ControlType
 from streamlog.storage import ReadOnlyDirectory
 from streamlog.storage.retention import choose_deletable
@@ -192,6 +193,20 @@ def test_records_are_deleted_up_to_an_offset_durably(disk: Disk) -> None:
     step(disk)
     step(disk)
     assert log_files(disk)[0] == "00000000000000000004.log"
+
+
+def test_a_deletion_that_did_not_reach_the_disk_is_not_acknowledged_the_second_time_either(
+    disk: Disk,
+) -> None:
+    log = fill(disk, retention_ms="-1")
+    directory = disk.directories[-1]
+    disk.files.fail("write", error=errno.ENOSPC)
+    with pytest.raises(StorageError, match="no space left"):
+        directory.delete_records({T0: 4})
+    assert log.log_start_offset == 0
+    assert directory.delete_records({T0: 4}) == {T0: 4}
+    disk.crash(Adversary.NOTHING)
+    assert disk.open().partition("t", 0).log_start_offset == 4
 
 
 def test_records_are_deleted_up_to_the_high_watermark_and_the_space_is_free(disk: Disk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -183,6 +184,36 @@ def test_what_a_crash_leaves_of_a_deletion_is_removed_at_the_next_opening(disk: 
     assert directory.strays == []
 
 
+@pytest.mark.parametrize("kind", ["rename", "sync_directory"])
+@pytest.mark.parametrize("after", range(4))
+def test_a_topic_after_a_deletion_that_failed_halfway_has_nothing_of_the_old_one(
+    disk: Disk, kind: str, after: int
+) -> None:
+    log = disk.partition(segment_bytes="100")
+    for _ in range(3):
+        append(log, b"old" * 20)
+        disk.flush()
+    directory = disk.directories[-1]
+    directory.delete_records({T0: 2})
+    told: list[str] = []
+    directory.add_topic_listener(told.append)
+    disk.files.fail(kind, after=after, error=errno.ENOSPC)
+    with pytest.raises(StorageError, match="no space left"):
+        directory.delete_topic("t")
+    assert told == ["t"]
+    with pytest.raises(TopicDeletedError):
+        append(log, b"old")
+    log = disk.partition()
+    assert (log.log_start_offset, log.log_end_offset) == (0, 0)
+    append(log, b"new")
+    disk.flush()
+    disk.crash(Adversary.NOTHING)
+    directory = disk.open()
+    assert read_all(directory.partition("t", 0)) == [b"new"]
+    step(disk, 60_000)
+    assert directories(disk) == ["t-0"]
+
+
 def test_a_long_name_has_room_for_its_end(disk: Disk) -> None:
     name = "t" * 249
     append(disk.partition(name), b"a")
@@ -266,6 +297,20 @@ def test_a_damaged_log_keeps_no_other_from_being_retained(disk: Disk) -> None:
     assert directory.partition("u", 0).log_start_offset == 2
     with pytest.raises(CorruptLogError):
         directory.partition("t", 0)
+
+
+def test_a_log_whose_age_cannot_be_told_keeps_no_other_from_being_retained(disk: Disk) -> None:
+    for name in ("t", "u"):
+        log = disk.partition(name, segment_bytes="100", retention_ms="1")
+        for _ in range(3):
+            append(log, b"x" * 60, timestamp=5000)
+            disk.flush()
+    directory = disk.reopen()
+    disk.overwrite(disk.path("00000000000000000000.log"), 16, b"\xff")
+    disk.files.unlink(disk.path("00000000000000000000.timeindex"))
+    logs = [directory.partition(name, 0) for name in ("t", "u")]
+    step(disk, 400_000)
+    assert [log.log_start_offset for log in logs] == [0, 2]
 
 
 def test_an_opening_waits_for_a_closing_in_another_thread(tmp_path: Path) -> None:

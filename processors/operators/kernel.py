@@ -105,6 +105,21 @@ class KeyedStates:
         """Notes that an entry was changed; its `dirty` is not set yet."""
         entry.state.mark(entry)
 
+    def read_below(self, entries: list[Entry]) -> tuple[list[Any], list[int]]:
+        """Values and timestamps as the last flush left them, one read of each byte store."""
+        if len(self.states) == 1:
+            return self.states[0].read_below(entries)
+        values: list[Any] = [None] * len(entries)
+        timestamps: list[int] = [-1] * len(entries)
+        for state in self.states:
+            places = [place for place, entry in enumerate(entries) if entry.state is state]
+            if places:
+                below = state.read_below([entries[place] for place in places])
+                for place, value, timestamp in zip(places, below[0], below[1]):  # noqa: B905 - as above
+                    values[place] = value
+                    timestamps[place] = timestamp
+        return values, timestamps
+
     def _state(self, key_bytes: bytes) -> KeyValueState:
         count = len(self.states)
         return self.states[partition_for(key_bytes, count) if count > 1 else 0]
@@ -127,19 +142,29 @@ class KeyedStates:
 
 
 class Updates:
-    """What an aggregate emits for every row: the row's index, the new value and its time."""
+    """What an aggregate emits for every row: the row's index, the new value and its time.
 
-    __slots__ = ("indexes", "timestamps", "values")
+    And, where `has_olds`, the value and time that its key had before.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("has_olds", "indexes", "old_timestamps", "olds", "timestamps", "values")
+
+    def __init__(self, *, has_olds: bool = False) -> None:
+        self.has_olds: bool = has_olds
         self.indexes: list[int] = []
         self.values: list[Any] = []
         self.timestamps: list[int] = []
+        self.olds: list[Any] = []
+        self.old_timestamps: list[int] = []
 
     def append(self, index: i64, value: Any, timestamp: i64) -> None:
         self.indexes.append(index)
         self.values.append(value)
         self.timestamps.append(timestamp)
+
+    def append_old(self, value: Any, timestamp: i64) -> None:
+        self.olds.append(value)
+        self.old_timestamps.append(-1 if value is None else timestamp)
 
 
 def count(
@@ -162,6 +187,8 @@ def count(
             entry = states.load(keys, names, index)
         value = entry.value
         now: i64 = timestamp
+        if updates is not None and updates.has_olds:
+            updates.append_old(value, entry.timestamp)
         if value is None:
             entry.value = 1
             entry.timestamp = now
@@ -202,6 +229,8 @@ def fold(
         if pair is None:
             continue
         timestamp: i64 = timestamps[index]
+        if updates is not None and updates.has_olds:
+            updates.append_old(entry.value, entry.timestamp)
         if entry.value is None or timestamp > entry.timestamp:
             entry.timestamp = timestamp
         entry.value = pair[0]

@@ -145,6 +145,27 @@ class KeyValueState:
         if missing:
             self._load_many(list(missing), list(missing.values()))
 
+    def read_below(self, entries: list[Entry]) -> tuple[list[Any], list[int]]:
+        """Values and timestamps (-1 where absent) below the cache: as the last flush left them."""
+        rows: list[Any] = []
+        below: list[bytes] = []
+        for entry in entries:
+            row = self.committing.get(entry.key_bytes)
+            if row is None:
+                row = self.committed.get(entry.key_bytes)
+            if row is None:
+                below.append(entry.key_bytes)
+            rows.append(row)
+        stored: list[Any] = self.store.get_many(below) if below else []
+        taken = 0
+        for index in range(len(rows)):
+            if rows[index] is None:
+                rows[index] = stored_row(stored[taken])
+                taken += 1
+        values: list[Any] = self.value_serde.deserialize_column([row[0] for row in rows])
+        timestamps: list[int] = [NO_TIMESTAMP if row[0] is None else row[1] for row in rows]
+        return values, timestamps
+
     def mark(self, entry: Entry) -> None:
         """Notes that an entry was changed; once between two flushes."""
         if not entry.dirty:

@@ -12,7 +12,8 @@ class Reads:
     Attributes:
         values: False means that no more is asked of a value than whether it is null.
         olds: The value that a table had before, beside each new one.
-        view: A table's current values are looked up by key.
+        view: The values that a table has are looked up by key, as of a row.
+        emitted: The values that a table has given on are.
     """
 
     keys: bool = False
@@ -20,6 +21,7 @@ class Reads:
     headers: bool = False
     olds: bool = False
     view: bool = False
+    emitted: bool = False
 
     def __or__(self, other: Reads) -> Reads:
         return Reads(
@@ -28,7 +30,9 @@ class Reads:
             self.headers or other.headers,
             self.olds or other.olds,
             self.view or other.view,
+            self.emitted or other.emitted,
         )
 
 
 ALL = Reads(keys=True, values=True, headers=True)
+NOTHING = Reads()

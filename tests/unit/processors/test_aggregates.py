@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from processors.errors import StateError
-from processors.operators.aggregate import CountOperator, Emit, FoldOperator
+from processors.operators.aggregate import CountOperator, FoldOperator
 from processors.operators.chunk import Chunk
 from processors.operators.kernel import KeyedStates
 from processors.state.cached import KeyValueState
@@ -17,6 +17,7 @@ from streamlog.serdes import serde_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from processors.operators.keyed_table import Emit
     from processors.operators.operator import FailureKind
 
 

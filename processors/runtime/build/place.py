@@ -1,0 +1,69 @@
+"""What operators are connected to when they are built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from processors.operators.operator import Failures, Operator
+    from processors.operators.sink import Outbox
+    from processors.runtime.exchange import Exchange
+    from processors.state.state import State
+    from processors.topology.nodes.exchange import ExchangeNode
+    from processors.topology.nodes.node import Node
+    from processors.topology.partitioning import PartitionedTopology
+    from processors.topology.reads import Reads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the operators of all tasks share.
+
+    Attributes:
+        stores: By store name and partition.
+        coordinates: Topic, partition and offset of the records with these tickets.
+        through_topic: Whether exchanges go through their topics.
+        max_bytes: The largest batch that a topic takes.
+    """
+
+    plan: PartitionedTopology
+    stores: Mapping[tuple[str, int], State]
+    exchanges: Mapping[ExchangeNode, Exchange]
+    failures: Failures
+    outbox: Outbox
+    coordinates: Callable[[Sequence[int]], list[tuple[str, int, int]]]
+    through_topic: bool
+    max_bytes: Callable[[str], int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A task under construction.
+
+    Attributes:
+        partitions: One, or all of the worker's where the sub-topology runs as one.
+        operators: Those that were built; a node's parents are, unless rows come from outside.
+    """
+
+    parts: Parts
+    partitions: tuple[int, ...]
+    operators: dict[Node, Operator] = field(default_factory=dict["Node", "Operator"])
+
+    @property
+    def failures(self) -> Failures:
+        return self.parts.failures
+
+    def reads(self, node: Node) -> Reads:
+        """What is read of the node's rows."""
+        return self.parts.plan.topology.reads[node]
+
+    def parent(self, node: Node, number: int = 0) -> Operator:
+        """The operator of a parent, which runs in this task."""
+        return self.operators[self.parts.plan.topology.parents[node][number]]
+
+    def states(self, name: str) -> list[State]:
+        """The states of a store, one a partition of the task."""
+        return [self.parts.stores[name, partition] for partition in self.partitions]

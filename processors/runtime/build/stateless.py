@@ -1,0 +1,60 @@
+"""Operators without state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.operators.operator import SideOperator
+from processors.operators.stateless import (
+    FilterOperator,
+    FlatMapOperator,
+    ItemsOperator,
+    MapKeyOperator,
+    MapOperator,
+    MergeOperator,
+    RecordsOperator,
+)
+from processors.topology.nodes import stateless as nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.operators.operator import Operator
+    from processors.runtime.build.place import Place
+    from processors.topology.nodes.node import FunctionNode, Node
+
+_OF_FUNCTIONS: dict[type[Node], Any] = {
+    nodes.MapNode: MapOperator,
+    nodes.MapKeyNode: MapKeyOperator,
+    nodes.FilterNode: FilterOperator,
+    nodes.FlatMapNode: FlatMapOperator,
+}
+
+
+def _of_function(node: FunctionNode, place: Place) -> Operator:
+    return _OF_FUNCTIONS[type(node)](node.path, node.function, place.failures)
+
+
+def _items(node: nodes.ItemsNode, place: Place) -> Operator:
+    return ItemsOperator(node.path)
+
+
+def _records(node: nodes.RecordsNode, place: Place) -> Operator:
+    return RecordsOperator(node.path, place.parts.coordinates)
+
+
+def _merge(node: nodes.MergeNode, place: Place) -> Operator:
+    return MergeOperator(node.path)
+
+
+def _side(node: nodes.SideNode, place: Place) -> Operator:
+    return SideOperator(node.path, place.parent(node), node.side)
+
+
+BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
+    **dict.fromkeys(_OF_FUNCTIONS, _of_function),
+    nodes.ItemsNode: _items,
+    nodes.RecordsNode: _records,
+    nodes.MergeNode: _merge,
+    nodes.SideNode: _side,
+}

@@ -52,6 +52,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the stream vectors with a restart before every record, instead of before three",
     )
     parser.addoption(
+        "--programs",
+        type=int,
+        default=200,
+        metavar="N",
+        help="how many random topologies are run beside Kafka Streams (200)",
+    )
+    parser.addoption(
         "--sequences",
         type=int,
         default=10,

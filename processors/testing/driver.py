@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from processors.app import App
     from processors.runtime.outbox import Output
+    from processors.runtime.stores import Database
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
 
@@ -45,7 +46,7 @@ class TopologyTestDriver:
         exchange: As for `App`.
         cache_bytes: The bound of each store's cache.
         state: What is below the caches: `memory`, or `rocksdb` in a temporary directory, which
-            `close` removes, as does the end of a `with`.
+            `close` removes, as does the end of a `with`; or a database, which stays open.
         wall_clock_ms: What the wall clock shows first.
         order: In which order records that were piped before one commit run: that of their `arrival`
             here, or, as a worker chooses among what it has read, that of their `timestamps`.
@@ -67,7 +68,7 @@ class TopologyTestDriver:
         chunk_size: int = 1_024,
         exchange: ExchangeMode = "memory",
         cache_bytes: int = DEFAULT_CACHE_BYTES,
-        state: StateKind = "memory",
+        state: StateKind | Database = "memory",
         wall_clock_ms: int = 0,
         order: Order = "arrival",
     ) -> None:

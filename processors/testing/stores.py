@@ -30,12 +30,15 @@ class DriverStores:
     """The states by store name and partition.
 
     Args:
+        kind: Or a database that the caller has opened and closes.
         cache_bytes: The bound of each cache. It is kept after every commit, too, so that with 0 the
             next record finds all of them empty.
     """
 
-    def __init__(self, specs: Sequence[StoreSpec], kind: StateKind, cache_bytes: int) -> None:
-        if kind not in ("memory", "rocksdb"):
+    def __init__(
+        self, specs: Sequence[StoreSpec], kind: StateKind | Database, cache_bytes: int
+    ) -> None:
+        if isinstance(kind, str) and kind not in ("memory", "rocksdb"):
             raise ValueError(f"state={kind!r}: choose 'memory' or 'rocksdb'")
         self.states: dict[tuple[str, int], State] = {}
         self._specs = list(specs)
@@ -77,6 +80,8 @@ class DriverStores:
         self._disk.close()
 
     def _open(self) -> Database | None:
+        if not isinstance(self._kind, str):
+            return self._kind
         if self._kind == "memory" or not self._specs:
             return None
         # Imported here: RocksDB's binding takes longer to load than all of this package.
@@ -92,7 +97,9 @@ class DriverStores:
     def _store(self, database: Database | None, spec: StoreSpec, partition: int) -> ByteStore:
         if database is None:
             return MemoryStore()
-        return database.store(byte_store_name(spec.name, partition))
+        name = byte_store_name(spec.name, partition)
+        database.drop(name)
+        return database.store(name)
 
 
 def _fill(store: ByteStore, rows: Sequence[Row]) -> None:

@@ -24,19 +24,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What the command line asked for; `scale` multiplies the amount of work."""
+    """What the command line asked for; `scale` multiplies the amount of work.
+
+    `names` are the parts that were asked for, where a script has several.
+    """
 
     json: bool
     runs: int
     scale: float
+    names: tuple[str, ...] = ()
 
 
-def options(description: str | None, *, runs: int = 5) -> Options:
+def options(description: str | None, *, runs: int = 5, names: Sequence[str] = ()) -> Options:
     """Reads the command line and pins the process to one core. Call it before any thread starts."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="end with one JSON line of the figures")
@@ -44,9 +48,15 @@ def options(description: str | None, *, runs: int = 5) -> Options:
         "--runs", type=int, default=runs, help=f"take the median of so many ({runs})"
     )
     parser.add_argument("--scale", type=float, default=1.0, help="multiply the amount of work")
+    if names:
+        parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
     chosen = parser.parse_args()
+    asked = tuple(chosen.names) if names else ()
+    for name in asked:
+        if name not in names:
+            parser.error(f"no {name!r}: choose of {', '.join(names)}")
     pin_to_one_core()
-    return Options(json=chosen.json, runs=chosen.runs, scale=chosen.scale)
+    return Options(json=chosen.json, runs=chosen.runs, scale=chosen.scale, names=asked)
 
 
 def pin_to_one_core() -> None:

@@ -11,12 +11,10 @@ The worker runs in a process of its own, so that its peak memory is its own.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,15 +22,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import Options, median, options, peak_rss_mb, report
+from measure import Options, median, options, report
+from worker import work, work_in_a_process
 
 import streamlog
 from processors import App
-from streamlog.clock import SystemClock
-from streamlog.targets import RunContext
 
 if TYPE_CHECKING:
-    from processors.runtime.worker import Worker
     from streamlog.client.contract import Log
 
 LINES = 1_000_000
@@ -79,57 +75,6 @@ def make_app() -> App:
     return app
 
 
-def work(path: str) -> dict[str, float]:
-    """One run of the worker until nothing is left; the time until everything was committed."""
-    from processors.runtime.worker import Worker
-
-    with streamlog.open(path) as log:
-        worker = Worker(make_app().plan())
-        context = RunContext(
-            log=log,
-            until_idle=True,
-            clock=SystemClock(),
-            stopping=asyncio.Event(),
-            state_dir=Path(path) / "state",
-        )
-        return asyncio.run(_work(worker, context))
-
-
-async def _work(worker: Worker, context: RunContext) -> dict[str, float]:
-    started = time.perf_counter()
-    running = asyncio.create_task(worker.run(context))
-    restore_began = restored_s = 0.0
-    restored = 0
-    while True:
-        await asyncio.sleep(0.001)
-        if running.done():
-            running.result()
-        status = worker.status()
-        if status.restore is not None and status.restore.total:
-            restored = status.restore.total
-            restore_began = restore_began or time.perf_counter()
-        if status.state == "running" and restore_began and not restored_s:
-            restored_s = time.perf_counter() - restore_began
-        if status.state == "running" and not status.pending and not any(status.lag.values()):
-            break
-    seconds = time.perf_counter() - started
-    worker.request_stop()
-    await running
-    return {
-        "seconds": seconds,
-        "restored_s": restored_s,
-        "restored": restored,
-        "commits": worker.status().commits,
-        "rss_mb": peak_rss_mb(),
-    }
-
-
-def work_in_a_process(path: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, "--work", str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
-
-
 def check(path: Path, expected: dict[str, int]) -> None:
     counts: dict[str, int] = {}
     with streamlog.open(path, read_only=True) as log:
@@ -172,10 +117,10 @@ def measure(chosen: Options) -> dict[str, float]:
 def _run_once(filled: Path, path: Path, expected: dict[str, int]) -> dict[str, float]:
     shutil.copytree(filled, path)
     os.sync()
-    run = work_in_a_process(path)
+    run = work_in_a_process(__file__, str(path))
     check(path, expected)
     shutil.rmtree(path / "state" / "word-count" / "rocksdb")
-    restore = work_in_a_process(path)
+    restore = work_in_a_process(__file__, str(path))
     shutil.rmtree(path)
     run["restored"] = restore["restored"]
     run["restore_records_per_s"] = restore["restored"] / restore["restored_s"]
@@ -185,7 +130,7 @@ def _run_once(filled: Path, path: Path, expected: dict[str, int]) -> dict[str, f
 
 def main() -> None:
     if sys.argv[1:2] == ["--work"]:
-        print(json.dumps(work(sys.argv[2])))
+        print(json.dumps(work(make_app(), Path(sys.argv[2]))))
         return
     chosen = options(__doc__, runs=3)
     report(chosen, measure(chosen))

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         Consumer,
         FetchedColumns,
         GroupDescription,
+        GroupMember,
         GroupMetadata,
         HangingTransaction,
         Headers,
         Log,
         OffsetChoice,
+        PartitionLag,
         Producer,
         ProducerDescription,
         Record,
@@ -40,19 +42,22 @@ if TYPE_CHECKING:
     from streamlog.files import Files
     from streamlog.serdes import Serde, serde_for
     from streamlog.storage import Durability
-    from streamlog.topic import Isolation, TopicDescription, TopicPartition
+    from streamlog.topic import ConfigEntry, Isolation, TopicDescription, TopicPartition
 
 __all__ = [
     "Clock",
+    "ConfigEntry",
     "Consumer",
     "FetchedColumns",
     "GroupDescription",
+    "GroupMember",
     "GroupMetadata",
     "HangingTransaction",
     "Headers",
     "Isolation",
     "Log",
     "OffsetChoice",
+    "PartitionLag",
     "Producer",
     "ProducerDescription",
     "Record",
@@ -73,11 +78,13 @@ _HOMES = {
         "Consumer",
         "FetchedColumns",
         "GroupDescription",
+        "GroupMember",
         "GroupMetadata",
         "HangingTransaction",
         "Headers",
         "Log",
         "OffsetChoice",
+        "PartitionLag",
         "Producer",
         "ProducerDescription",
         "Record",
@@ -87,7 +94,7 @@ _HOMES = {
     "streamlog.clock": ("Clock", "SystemClock"),
     "streamlog.errors": ("StreamlogError",),
     "streamlog.serdes": ("Serde", "serde_for"),
-    "streamlog.topic": ("Isolation", "TopicDescription", "TopicPartition"),
+    "streamlog.topic": ("ConfigEntry", "Isolation", "TopicDescription", "TopicPartition"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -45,6 +45,7 @@ another process) is here:
     │   └── UnknownGroupError, NonEmptyGroupError
     ├── TargetError                 an argument of `streamlog run` or `reset` that names no target
     ├── LineError                   a line of text that is not what `streamlog produce` was told
+    ├── FileFormatError             a file that `streamlog import` cannot read
     └── MissingExtraError           an optional dependency is not installed
 """
 
@@ -610,9 +611,9 @@ class UnknownMemberError(GroupError):
 
     kafka_error = "UNKNOWN_MEMBER_ID"
 
-    def __init__(self, group: str, member_id: str) -> None:
+    def __init__(self, group: str, member_id: str, known: Iterable[str] = ()) -> None:
         self.member_id = member_id
-        super().__init__(group, f"no member {member_id!r}")
+        super().__init__(group, f"no member {member_id!r}{did_you_mean(member_id, known)}")
 
 
 class FencedInstanceError(GroupError):
@@ -704,7 +705,11 @@ class NonEmptyGroupError(GroupError):
 
     def __init__(self, group: str, attempted: str) -> None:
         self.attempted = attempted
-        super().__init__(group, f"it has members: close its consumers, then {attempted}")
+        super().__init__(
+            group,
+            "it has members: close its consumers, remove static ones that are gone, then "
+            f"{attempted}",
+        )
 
 
 class UnstableOffsetCommitError(GroupError):
@@ -736,6 +741,15 @@ class LineError(StreamlogError):
         self.number = number
         self.reason = reason
         super().__init__(f"{source}:{number}: {reason}")
+
+
+class FileFormatError(StreamlogError):
+    """A file that is not of the format asked for."""
+
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
 
 
 class MissingExtraError(StreamlogError, ImportError):

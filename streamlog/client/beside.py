@@ -6,24 +6,30 @@ from typing import TYPE_CHECKING
 
 from streamlog.client.groups import Groups
 from streamlog.clock import SystemClock
-from streamlog.coordination import read_coordination, read_group_descriptions
+from streamlog.coordination import (
+    read_committed,
+    read_group_descriptions,
+    read_transactions,
+)
 from streamlog.coordination.group_members import GroupMembers
+from streamlog.coordination.hanging import find_hanging
 from streamlog.errors import DirectoryAccessError, UnknownGroupError
 from streamlog.storage import ReadOnlyDirectory
+from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
     from os import PathLike
 
-    from streamlog.client.contract import GroupDescription, GroupMetadata
+    from streamlog.client.contract import GroupDescription, GroupMetadata, HangingTransaction
     from streamlog.client.groups import Member
     from streamlog.client.membership import Membership
     from streamlog.coordination import TransactionMetadata
     from streamlog.coordination.group_record import GroupValue
     from streamlog.files import Files
     from streamlog.storage import ReadableLog
-    from streamlog.topic import ConfigEntry, TopicDescription, TopicPartition
+    from streamlog.topic import ConfigEntry, TopicDescription
 
 
 class BesideBroker:
@@ -89,8 +95,30 @@ class BesideBroker:
 
     def transaction_states(self) -> list[TransactionMetadata]:
         """Every transactional id, by name, as the log has it: an end may be a second old."""
-        transactions = read_coordination(self.directory).transactions
+        transactions = read_transactions(self.directory)
         return sorted(transactions, key=lambda each: each.transactional_id)
+
+    def hanging(self) -> list[HangingTransaction]:
+        """As `kafka-transactions.sh find-hanging`: what is older than a transaction may become.
+
+        The owner may be about to write who has what is younger, or to end it.
+        """
+        self.refresh()
+        longest_ms = int(self.directory.config()["transaction.max.timeout.ms"].value)
+        oldest_ms = self.clock.now_ms() - longest_ms
+        opened: dict[TopicPartition, dict[int, tuple[int, int]]] = {}
+        for topic in self.directory.topics().values():
+            for number in range(topic.partitions):
+                partition = TopicPartition(topic.name, number)
+                log = self.directory.partition(*partition)
+                if found := log.open_transactions():
+                    silent = {
+                        each.producer_id
+                        for each in log.producers()
+                        if each.last_timestamp <= oldest_ms
+                    }
+                    opened[partition] = {pid: found[pid] for pid in found.keys() & silent}
+        return find_hanging(opened, self.transaction_states())
 
     def enlist(self, membership: Membership, wake: Callable[[], None]) -> Member:
         """The group is this reader's own: the owner knows nothing of it, and no session ends."""
@@ -102,9 +130,11 @@ class BesideBroker:
         return read_group_descriptions(self.directory)
 
     def group_description(self, name: str) -> GroupDescription:
-        found = self.group_descriptions()
+        """Raises `UnknownGroupError`."""
+        self.refresh()
+        found = read_group_descriptions(self.directory, name)
         if name not in found:
-            raise UnknownGroupError(name, found)
+            raise UnknownGroupError(name, self.group_descriptions())
         return found[name]
 
 
@@ -125,7 +155,7 @@ class ReadOnlyOffsets:
     ) -> dict[TopicPartition, int]:
         """Without waiting for the owner's open transactions."""
         self._directory.refresh()
-        return read_coordination(self._directory).offsets.get(group, {})
+        return read_committed(self._directory, group)
 
 
 def read_only_error(path: str, attempted: str) -> DirectoryAccessError:

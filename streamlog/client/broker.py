@@ -7,19 +7,20 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from streamlog.client.contract import GroupMetadata
 from streamlog.client.groups import Groups
 from streamlog.coordination import ForeignTransactions, GroupCoordinator, TransactionCoordinator
 from streamlog.coordination.group_members import STEP_MS
-from streamlog.errors import UnknownGroupError
+from streamlog.errors import UnknownGroupError, UnknownMemberError
 from streamlog.storage import LogDirectory
 from streamlog.storage.housekeeper import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from concurrent.futures import Future
     from os import PathLike
 
-    from streamlog.client.contract import GroupDescription
+    from streamlog.client.contract import GroupDescription, HangingTransaction
     from streamlog.client.groups import Member
     from streamlog.client.membership import Membership
     from streamlog.clock import Clock
@@ -185,6 +186,24 @@ class Broker:
 
     def group_description(self, name: str) -> GroupDescription:
         return self.group_coordinator.describe(name)
+
+    def remove_members(self, group: str, instances: Iterable[str] | None) -> None:
+        """Static members leave, as if they said so themselves; durable on return."""
+        known = [each.group_instance_id for each in self.group_description(group).members]
+        static = [each for each in known if each is not None]
+        chosen = static if instances is None else list(instances)
+        for instance in chosen:
+            if instance not in static:
+                raise UnknownMemberError(group, instance, static)
+        for instance in chosen:
+            with suppress(UnknownMemberError):  # its session has ended meanwhile
+                self.group_coordinator.members.leave(
+                    GroupMetadata(group_id=group, group_instance_id=instance)
+                )
+        self.flusher.wait_durable()
+
+    def hanging(self) -> list[HangingTransaction]:
+        return self.transactions.hanging()
 
     def refresh(self) -> None:
         """Nothing: an owner's view is always the newest."""

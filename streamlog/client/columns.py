@@ -60,7 +60,8 @@ def spread(queue: Queue, batches: list[Rows]) -> None:
 
 
 def check_partition(queue: Queue, partition: int) -> None:
-    if not 0 <= partition < queue.partitions:
+    """Raises `UnknownPartitionError`, or `TypeError` for what is no integer."""
+    if not 0 <= index(partition) < queue.partitions:
         raise UnknownPartitionError(queue.topic, partition, queue.partitions)
 
 
@@ -84,14 +85,18 @@ def check_timestamps(timestamps: Sequence[int]) -> list[int]:
 
 def check_headers(headers: Headers) -> Headers:
     """A copy, as the caller may go on changing the list; raises `TypeError`."""
-    for name, value in headers:
-        if not _is_header(name, value):
-            raise TypeError(f"a header is a pair of str and bytes or None, not {(name, value)!r}")
+    for header in headers:
+        if not _is_header(header):
+            raise TypeError(f"a header is a pair of str and bytes or None, not {header!r}")
     return list(headers)
 
 
-def _is_header(name: object, value: object) -> bool:
-    return isinstance(name, str) and (value is None or isinstance(value, bytes))
+def _is_header(header: object) -> bool:
+    match header:
+        case (str(), bytes() | None):
+            return True
+        case _:
+            return False
 
 
 def _cut(queue: Queue, part: Rows) -> list[Rows]:

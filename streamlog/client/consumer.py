@@ -8,10 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
+from streamlog.client.arguments import check_choice, check_topics, partitions_of
 from streamlog.client.arrivals import Arrivals, run_aside
 from streamlog.client.contract import GroupMetadata, OffsetReset
 from streamlog.client.groups import CLIENT_ID
-from streamlog.client.membership import Adopt, Join, Lose, Membership, Revoke
+from streamlog.client.membership import Adopt, Join, Lose, Membership, Revoke, check_identity
 from streamlog.client.reader import UNKNOWN_POSITION, PartitionReader
 from streamlog.client.signal import Signal
 from streamlog.errors import (
@@ -22,7 +23,7 @@ from streamlog.errors import (
     OffsetOutOfRangeError,
     StreamlogError,
     TopicDeletedError,
-    did_you_mean,
+    TopicError,
 )
 from streamlog.serdes import RAW, serde_for
 from streamlog.topic import Isolation, TopicPartition
@@ -82,8 +83,12 @@ class EmbeddedConsumer:
         on_revoked: RebalanceCallback | None,
         on_lost: RebalanceCallback | None,
     ) -> None:
-        _check_choice("isolation", isolation, get_args(Isolation))
-        _check_choice("start", start, get_args(OffsetReset))
+        check_choice("isolation", isolation, get_args(Isolation))
+        check_choice("start", start, get_args(OffsetReset))
+        check_topics(topics)
+        check_identity(group, group_instance_id)
+        if group is None and (on_assigned or on_revoked or on_lost):
+            raise ValueError("nobody calls on_assigned, on_revoked and on_lost without a group")
         self._session = session
         self._broker = broker = session.broker
         self._group = group
@@ -132,7 +137,7 @@ class EmbeddedConsumer:
         self._check_open()
         if self._subscribed:
             raise ValueError("the consumer is subscribed to topics: assign on one without topics")
-        self._take_over([TopicPartition(*partition) for partition in partitions])
+        self._take_over(partitions_of(partitions))
 
     def assignment(self) -> list[TopicPartition]:
         self._check_open()
@@ -150,6 +155,14 @@ class EmbeddedConsumer:
         found = reader.log.offset_for_timestamp(timestamp)
         reader.seek(end if found is None else min(found[0], end))
 
+    def seek_to_beginning(self, partitions: Iterable[TopicPartition] | None = None) -> None:
+        for reader in self._chosen(partitions):
+            reader.seek(reader.log.log_start_offset)
+
+    def seek_to_end(self, partitions: Iterable[TopicPartition] | None = None) -> None:
+        for reader in self._chosen(partitions):
+            reader.seek(reader.end_offset)
+
     def position(self, partition: TopicPartition) -> int:
         reader = self._reader(partition)
         self._find_position(reader)
@@ -166,7 +179,7 @@ class EmbeddedConsumer:
 
     # Reading
 
-    def poll(self, timeout: float = 0.0, max_records: int = 500) -> list[Record]:
+    def poll(self, timeout: float | None = 0.0, max_records: int = 500) -> list[Record]:
         if max_records < 1:
             raise ValueError(f"max_records is {max_records}, but must be at least 1")
         self._begin_poll()
@@ -186,7 +199,7 @@ class EmbeddedConsumer:
 
     def poll_columns(
         self,
-        timeout: float = 0.0,
+        timeout: float | None = 0.0,
         *,
         max_bytes: int = 1 << 20,
         partitions: Sequence[TopicPartition] | None = None,
@@ -222,7 +235,7 @@ class EmbeddedConsumer:
             runs: list[Run] = []
             try:
                 self._begin_poll()
-                if not self._look(partial(self._read_ahead, runs), FOREVER_SECONDS):
+                if not self._look(partial(self._read_ahead, runs), None):
                     return
             except (LogClosedError, ValueError):
                 if self._has_ended():  # closed by another thread, between two steps
@@ -294,9 +307,9 @@ class EmbeddedConsumer:
         if self._auto_commit:
             self._auto_commit_now(self._moved())
 
-    def _look(self, look: Callable[[], bool], timeout: float) -> bool:
+    def _look(self, look: Callable[[], bool], timeout: float | None) -> bool:
         """Calls `look` until it finds something, is interrupted or the time is over."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + (FOREVER_SECONDS if timeout is None else timeout)
         while (found := self._look_once(look)) is None:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
@@ -379,7 +392,8 @@ class EmbeddedConsumer:
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         self._check_open()
         self._needed_group()
-        if self._member is not None and not self._member.has_joined:
+        member = self._member
+        if member is not None and not member.has_joined and not member.has_lost:
             self._rebalance()
         self._commit_positions(self._positions() if offsets is None else dict(offsets))
         self._wait_for_commits()
@@ -437,8 +451,8 @@ class EmbeddedConsumer:
             return self._broker.groups.commit(self.group_metadata(), offsets)
 
     def _auto_commit_now(self, offsets: dict[TopicPartition, int]) -> None:
-        """A member that was put out of the group hears of that from the poll, not from this."""
-        with suppress(GroupError):
+        """Who was put out of the group, or lost a topic, hears of that from the poll."""
+        with suppress(GroupError, TopicError):
             self._commit_positions(offsets)
 
     def _wait_for_commits(self) -> None:
@@ -543,6 +557,10 @@ class EmbeddedConsumer:
             raise ValueError(f"{TopicPartition(*partition)} is not assigned to this consumer")
         return self._readers[partition]
 
+    def _chosen(self, partitions: Iterable[TopicPartition] | None) -> list[PartitionReader]:
+        chosen = self.assignment() if partitions is None else partitions_of(partitions)
+        return [self._reader(partition) for partition in chosen]
+
     def _find_position(self, reader: PartitionReader) -> None:
         """Where the group left off, else where `start` says; nothing if there is a position."""
         if reader.position != UNKNOWN_POSITION:
@@ -581,12 +599,6 @@ class EmbeddedConsumer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        known = ", ".join(map(repr, choices))
-        raise ValueError(f"{name} is {value!r}{did_you_mean(value, choices)}; one of {known}")
 
 
 def _abandon(member: Member | None, signal: Signal) -> None:

@@ -19,7 +19,9 @@ from streamlog.topic import ConfigEntry, Isolation, TopicDescription, TopicParti
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
+    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -243,12 +245,29 @@ class Producer(Protocol):
         """Returns when everything sent before is durable; raises the first error."""
         ...
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """A block that is one transaction: committed at its end, aborted where it raises.
+
+            with log.producer(transactional_id="till") as producer:
+                with producer.transaction():
+                    producer.send("orders", key="lot-7", value=b"120")
+                    producer.send("payments", key="lot-7", value=b"120")
+
+        The producer may begin the next one behind it, whatever the block or the commit raised; a
+        `StorageError` apart, after which the log is to be opened again.
+        """
+        ...
+
     def begin_transaction(self) -> None: ...
 
     def send_offsets_to_transaction(
         self, offsets: Mapping[TopicPartition, int], group: GroupMetadata
     ) -> None:
-        """Commits consumed offsets with this transaction (KIP-98, KIP-447)."""
+        """Commits consumed offsets with this transaction (KIP-98, KIP-447).
+
+        Raises `GroupError` and `TopicError` as `Consumer.commit` does; the transaction can only be
+        aborted then.
+        """
         ...
 
     def commit_transaction(self, timeout: float | None = None) -> None:
@@ -290,20 +309,36 @@ class Consumer(Protocol):
         """To the first record with a timestamp at or after `timestamp`, else to the end."""
         ...
 
-    def position(self, partition: TopicPartition) -> int: ...
+    def seek_to_beginning(self, partitions: Iterable[TopicPartition] | None = None) -> None:
+        """To the first records of `partitions`, by default of all that are assigned."""
+        ...
 
-    def poll(self, timeout: float = 0.0, max_records: int = 500) -> list[Record]: ...
+    def seek_to_end(self, partitions: Iterable[TopicPartition] | None = None) -> None:
+        """Behind the last records of `partitions`, by default of all that are assigned."""
+        ...
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record to hand out."""
+        ...
+
+    def poll(self, timeout: float | None = 0.0, max_records: int = 500) -> list[Record]:
+        """The next records, of any assigned partitions; within each they are in order.
+
+        Waits up to `timeout` seconds for the first of them, with None until there is one or
+        somebody calls `wakeup`. Takes part in the group's rebalances, so call it often.
+        """
+        ...
 
     def poll_columns(
         self,
-        timeout: float = 0.0,
+        timeout: float | None = 0.0,
         *,
         max_bytes: int = 1 << 20,
         partitions: Sequence[TopicPartition] | None = None,
     ) -> list[FetchedColumns]:
         """Reads on in every assigned partition (or only in `partitions`), about `max_bytes` each.
 
-        Returns only partitions whose position moved. Waits up to `timeout` seconds for the first.
+        Returns only partitions whose position moved. Waits for the first as `poll` does.
         """
         ...
 
@@ -320,7 +355,11 @@ class Consumer(Protocol):
         ...
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
-        """Commits the positions (or `offsets`), durably."""
+        """Commits the positions (or `offsets`), durably.
+
+        Raises `GroupError` where another member has its partitions by now, and
+        `UnknownTopicError` or `UnknownPartitionError`; nothing is committed then.
+        """
         ...
 
     def group_metadata(self) -> GroupMetadata: ...
@@ -351,6 +390,21 @@ class Consumer(Protocol):
 
 class Log(Protocol):
     """A log: topics, producers, consumers. Usable from any thread."""
+
+    @property
+    def path(self) -> str:
+        """The directory, or the address of a log in memory."""
+        ...
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the log is in this process's memory, and gone when it is closed."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is read beside its owner: whatever would change it is refused."""
+        ...
 
     def create_topic(
         self,
@@ -413,6 +467,28 @@ class Log(Protocol):
         """Changes the log's configuration while it runs; None takes a key back to its default.
 
         Raises `InvalidConfigError`, with the near miss of a key that is unknown.
+        """
+        ...
+
+    def adopt_topic(
+        self,
+        name: str,
+        source: str | PathLike[str],
+        *,
+        config: Mapping[str, str] | None = None,
+        source_name: str | None = None,
+    ) -> TopicDescription:
+        """Copies a topic out of the directory (`log.dirs`) of a stopped Kafka broker, durably.
+
+        Records keep their offsets, timestamps and transactions. What the broker had decided to
+        commit is committed, other open transactions are aborted. `source` is only read;
+        `source_name` is the topic's name there. Returns when all of it is checked and durable.
+        The topic's configuration is not in that directory: without `config`, this log's defaults
+        hold, and retention deletes what is older than `log.retention.ms`.
+
+        Raises `TopicExistsError`, `DirectoryLockedError` while the broker runs, `StorageError`
+        where a partition's directory is missing, and `CorruptLogError` for damage: a broker that
+        is started and stopped repairs what it has torn.
         """
         ...
 
@@ -515,6 +591,12 @@ class Log(Protocol):
         """High watermarks, or last stable offsets where `isolation` is read_committed."""
         ...
 
+    def offsets_for_time(
+        self, partitions: Iterable[TopicPartition], timestamp: int
+    ) -> dict[TopicPartition, int | None]:
+        """The first offsets with a timestamp at or after `timestamp`; None: nothing is so late."""
+        ...
+
     def committed_offsets(self, group: str) -> dict[TopicPartition, int]:
         """All committed offsets of a group."""
         ...
@@ -535,7 +617,11 @@ class Log(Protocol):
         ...
 
     def hanging_transactions(self) -> list[HangingTransaction]:
-        """What is open in a partition without any transactional id to end it."""
+        """What is open in a partition without any transactional id to end it.
+
+        Beside the owner, who may be about to end it, only what is older than the longest that a
+        transaction may take (`transaction.max.timeout.ms`).
+        """
         ...
 
     def abort_hanging(
@@ -569,8 +655,12 @@ class Log(Protocol):
         """Raises `UnknownGroupError`."""
         ...
 
-    def group_lag(self, group: str) -> dict[TopicPartition, PartitionLag]:
-        """Lag up to the high watermark: of what is committed, and of what the members read."""
+    def group_lag(self, group: str | GroupDescription) -> dict[TopicPartition, PartitionLag]:
+        """Lag up to the high watermark: of what is committed, and of what the members read.
+
+        A description that is at hand spares reading the group once more. Raises
+        `UnknownGroupError` for a name.
+        """
         ...
 
     def delete_group(self, name: str) -> None:
@@ -583,7 +673,19 @@ class Log(Protocol):
     def alter_group_offsets(self, group: str, offsets: Mapping[TopicPartition, int | None]) -> None:
         """Sets committed offsets, durably; None deletes one.
 
-        Raises `NonEmptyGroupError` for a group with members, which would not notice.
+        Raises `NonEmptyGroupError` for a group with members, which would not notice, and
+        `UnknownTopicError` or `UnknownPartitionError`; nothing is changed then.
+        """
+        ...
+
+    def remove_group_members(self, group: str, instances: Iterable[str] | None = None) -> None:
+        """Static members leave the group, by their instance ids or all of them; durable on return.
+
+        For those whose processes will not come back: they stay until their sessions end, and keep
+        their partitions, also while nobody has the log open. One that lives joins again.
+
+        Raises `UnknownGroupError`, and `UnknownMemberError` for an id that the group does not have;
+        nobody is removed then.
         """
         ...
 
@@ -599,7 +701,20 @@ class Log(Protocol):
         """
         ...
 
-    def close(self) -> None: ...
+    def step(self) -> None:
+        """Does what is due by the log's clock; for tests and for logs without threads.
+
+        Such as ending transactions that are open for too long, or retention. Else a thread of the
+        log does it, about every second.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes producers and consumers, writes everything and stops. Twice is once.
+
+        Raises the first error that this meets, after everything is closed.
+        """
+        ...
 
     def __enter__(self) -> Self: ...
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from operator import index
 from os import fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from streamlog.allocation import keep_freed_buffers
 from streamlog.client import lifetime
+from streamlog.client.arguments import check_choice, partitions_of
 from streamlog.client.beside import BesideBroker, read_only_error
 from streamlog.client.broker import Broker
 from streamlog.client.consumer import EmbeddedConsumer
 from streamlog.client.contract import DEFAULT_ASSIGNORS, MAX_PARTITIONS
 from streamlog.client.description import describe_producers, describe_transaction
 from streamlog.client.group_offsets import choose_offsets, measure_lag
-from streamlog.client.groups import check_offsets
+from streamlog.client.groups import check_known, check_offsets
 from streamlog.client.producer import EmbeddedProducer
 from streamlog.client.session import Session
 from streamlog.client.tail import seek_to_start
 from streamlog.errors import ProtectedTopicError
 from streamlog.memory_files import files_in_memory, is_memory
-from streamlog.topic import TopicPartition
+from streamlog.topic import Isolation, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.files import Files
     from streamlog.storage import Durability, Truncation
-    from streamlog.topic import ConfigEntry, Isolation, TopicDescription
+    from streamlog.topic import ConfigEntry, TopicDescription
 
 INTERNAL_PREFIX = "__"
 
@@ -175,10 +176,10 @@ class EmbeddedLog:
         """See the contract. Durable on return."""
         self._session.check_open()
         broker = self._owner("delete records")
-        for partition in offsets:
-            _check_not_protected(partition[0], "delete its records")
+        for topic, _ in partitions_of(offsets):
+            _check_not_protected(topic, "delete its records")
         return broker.directory.delete_records(
-            {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+            dict(zip(partitions_of(offsets), offsets.values(), strict=True))
         )
 
     def sizes(self) -> dict[TopicPartition, int]:
@@ -193,18 +194,7 @@ class EmbeddedLog:
         config: Mapping[str, str] | None = None,
         source_name: str | None = None,
     ) -> TopicDescription:
-        """Copies a topic out of the directory (`log.dirs`) of a stopped Kafka broker, durably.
-
-        Records keep their offsets, timestamps and transactions. What the broker had decided to
-        commit is committed, other open transactions are aborted. `source` is only read;
-        `source_name` is the topic's name there. Returns when all of it is checked and durable.
-        The topic's configuration is not in that directory: without `config`, this log's defaults
-        hold, and retention deletes what is older than `log.retention.ms`.
-
-        Raises `TopicExistsError`, `DirectoryLockedError` while the broker runs, `StorageError`
-        where a partition's directory is missing, and `CorruptLogError` for damage: a broker that
-        is started and stopped repairs what it has torn.
-        """
+        """See the contract."""
         self._session.check_open()
         broker = self._owner("adopt a topic")
         _check_not_protected(name, "adopt it")
@@ -311,7 +301,8 @@ class EmbeddedLog:
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._session.check_open()
-        return {each: self._broker.partition(each).log_start_offset for each in partitions}
+        named = partitions_of(partitions)
+        return {each: self._broker.partition(each).log_start_offset for each in named}
 
     def end_offsets(
         self,
@@ -320,8 +311,19 @@ class EmbeddedLog:
         isolation: Isolation = "read_committed",
     ) -> dict[TopicPartition, int]:
         self._session.check_open()
+        check_choice("isolation", isolation, get_args(Isolation))
         self._broker.refresh()
-        return {each: self._broker.partition(each).bound(isolation) for each in partitions}
+        named = partitions_of(partitions)
+        return {each: self._broker.partition(each).bound(isolation) for each in named}
+
+    def offsets_for_time(
+        self, partitions: Iterable[TopicPartition], timestamp: int
+    ) -> dict[TopicPartition, int | None]:
+        self._session.check_open()
+        self._broker.refresh()
+        logs = {each: self._broker.partition(each) for each in partitions_of(partitions)}
+        places = {each: log.offset_for_timestamp(timestamp) for each, log in logs.items()}
+        return {each: None if place is None else place[0] for each, place in places.items()}
 
     def committed_offsets(self, group: str) -> dict[TopicPartition, int]:
         """See the contract. Waits while an open transaction is about to change one of them."""
@@ -341,9 +343,9 @@ class EmbeddedLog:
         self._owner("abort a transaction").transactions.abort(transactional_id)
 
     def hanging_transactions(self) -> list[HangingTransaction]:
-        """See the contract. Only by the owner, who knows what is being ended right now."""
+        """See the contract."""
         self._session.check_open()
-        return self._owner("tell which transactions hang").transactions.hanging()
+        return self._broker.hanging()
 
     def abort_hanging(
         self, partition: TopicPartition, producer_id: int, producer_epoch: int
@@ -367,9 +369,11 @@ class EmbeddedLog:
         self._session.check_open()
         return self._broker.group_description(name)
 
-    def group_lag(self, group: str) -> dict[TopicPartition, PartitionLag]:
+    def group_lag(self, group: str | GroupDescription) -> dict[TopicPartition, PartitionLag]:
         self._session.check_open()
-        return measure_lag(self._broker, self._broker.group_description(group))
+        if isinstance(group, str):
+            group = self._broker.group_description(group)
+        return measure_lag(self._broker, group)
 
     def delete_group(self, name: str) -> None:
         """See the contract."""
@@ -380,8 +384,15 @@ class EmbeddedLog:
         """See the contract."""
         self._session.check_open()
         coordinator = self._owner("change offsets").group_coordinator
-        check_offsets({each: offset for each, offset in offsets.items() if offset is not None})
+        set_ = {each: offset for each, offset in offsets.items() if offset is not None}
+        check_offsets(set_)
+        check_known(set_, self._broker.topic)
         coordinator.alter_offsets(group, offsets).result()
+
+    def remove_group_members(self, group: str, instances: Iterable[str] | None = None) -> None:
+        """See the contract."""
+        self._session.check_open()
+        self._owner("remove members of a group").remove_members(group, instances)
 
     def choose_group_offsets(
         self,
@@ -402,11 +413,7 @@ class EmbeddedLog:
         self._owner("sync").directory.sync()
 
     def step(self) -> None:
-        """Does what is due, such as ending transactions that are open for too long.
-
-        A thread calls it about every second; only a log opened with `threaded=False` needs the
-        call.
-        """
+        """See the contract."""
         self._session.check_open()
         self._owner("end transactions").step()
 

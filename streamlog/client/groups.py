@@ -13,10 +13,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
+from streamlog.client.arguments import partitions_of
 from streamlog.client.contract import GroupMetadata
 from streamlog.client.membership import Phase
 from streamlog.coordination.group_members import LONGEST_STEP_MS, STEP_MS
-from streamlog.errors import GroupError, TopicError, UnknownMemberError
+from streamlog.errors import (
+    GroupError,
+    TopicError,
+    UnknownMemberError,
+    UnknownPartitionError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -83,6 +89,10 @@ class Member:
     @property
     def is_static(self) -> bool:
         return self._membership.group_instance_id is not None
+
+    @property
+    def has_lost(self) -> bool:
+        return self._membership.has_lost
 
     def choose_step(self) -> Step | None:
         """Nothing once it is closed, which a log does from another thread."""
@@ -255,9 +265,11 @@ class Groups:
 
         Raises:
             GroupError: the committer may not, as `ClassicGroup.check_commit` tells.
+            TopicError: a topic or partition that is not there; nothing is committed then.
             ValueError: an offset that cannot be one.
         """
         check_offsets(offsets)
+        check_known(offsets, self._topic)
         return self._offsets.commit(committer, offsets)
 
     def committed(
@@ -271,8 +283,20 @@ class Groups:
         return self._offsets.committed(name)
 
 
+def check_known(
+    partitions: Iterable[TopicPartition], topic: Callable[[str], TopicDescription]
+) -> None:
+    """Raises `UnknownTopicError` or `UnknownPartitionError` (UNKNOWN_TOPIC_OR_PARTITION)."""
+    counts: Counts = {}
+    for name, number in partitions:
+        if name not in counts:
+            counts[name] = topic(name).partitions
+        if not 0 <= number < counts[name]:
+            raise UnknownPartitionError(name, number, counts[name])
+
+
 def check_offsets(offsets: Mapping[TopicPartition, int]) -> None:
     """Raises `ValueError`, or `TypeError` for what is no integer: a group would start anywhere."""
-    for (topic, partition), offset in offsets.items():
+    for partition, offset in zip(partitions_of(offsets), offsets.values(), strict=True):
         if not 0 <= index(offset) <= MAX_OFFSET:
-            raise ValueError(f"{topic}-{partition}: offset {offset} cannot be committed")
+            raise ValueError(f"{partition}: offset {offset} cannot be committed")

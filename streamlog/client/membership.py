@@ -15,6 +15,7 @@ can be given it (KIP-429).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from streamlog.coordination.group_messages import JoinAnswer, SyncAnswer
     from streamlog.topic import TopicPartition
 
+_INSTANCE_ID = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 Counts = dict[str, int]
 """Topics that exist, and how many partitions they have."""
 
@@ -86,6 +88,21 @@ class Join:
 Step = Revoke | Lose | Adopt | Join
 
 
+def check_identity(group: str | None, group_instance_id: str | None) -> None:
+    """Raises `ValueError` for ids that Kafka refuses, and for an instance of no group."""
+    if group == "":
+        raise ValueError("group is '': a group needs a name, and who shares nothing needs no group")
+    if group_instance_id is None:
+        return
+    if group is None:
+        raise ValueError(f"group_instance_id is {group_instance_id!r}, but there is no group")
+    if not _INSTANCE_ID.fullmatch(group_instance_id) or group_instance_id in {".", ".."}:
+        raise ValueError(
+            f"group_instance_id is {group_instance_id!r}; it has 1 to 249 letters, digits, '.', "
+            "'_' and '-', and is neither '.' nor '..'"
+        )
+
+
 class Membership:
     """Not for two threads at a time."""
 
@@ -100,6 +117,8 @@ class Membership:
         session_timeout_ms: int,
         max_poll_interval_ms: int,
     ) -> None:
+        if max_poll_interval_ms < 1:
+            raise ValueError(f"max_poll_interval_ms is {max_poll_interval_ms}, not 1 or more")
         self.group = group
         self.topics = tuple(topics)
         self.group_instance_id = group_instance_id
@@ -118,6 +137,7 @@ class Membership:
         self._last: tuple[tuple[TopicPartition, ...], int] = ((), NO_GENERATION)
         self._divided: Counts | None = None
         self._error: StreamlogError | None = None
+        self._former = self.metadata()
 
     # What the consumer does
 
@@ -135,12 +155,17 @@ class Membership:
     def has_joined(self) -> bool:
         return self.generation != NO_GENERATION
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether it was put out and its partitions may be somebody else's."""
+        return self._lost and bool(self._owned)
+
     def choose_step(self) -> Step | None:
         """What is to be done next; None: nothing, or the others have to do something first.
 
         Raises what keeps the consumer out of the group. The next call tries again.
         """
-        if self._lost and self._owned:
+        if self.has_lost:
             return Lose(self._owned)
         self._lost = False
         if self._error is not None:
@@ -243,7 +268,13 @@ class Membership:
             self._failed(error)
 
     def metadata(self) -> GroupMetadata:
-        """What commits of this member are judged by."""
+        """What commits of this member are judged by.
+
+        Who was put out and has not given up its partitions yet is still who it was, and refused.
+        As nobody in particular it could commit over its successors, once they have left.
+        """
+        if self.has_lost:
+            return self._former
         return GroupMetadata(
             group_id=self.group,
             generation_id=self.generation,
@@ -261,6 +292,7 @@ class Membership:
                 pass  # it comes back as a new member
             case _:
                 self._error = error
+        self._former = self.metadata()
         self.phase = Phase.OUT
         self._lost = True
         self._offered = None

@@ -13,7 +13,7 @@ What happens to a record that is sent alone:
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -40,7 +40,7 @@ from streamlog.storage.validation import check_records
 from streamlog.topic import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
@@ -105,7 +105,7 @@ class EmbeddedProducer:
             broker.expect_transactions()
             # Last of what may fail: from here on the id is taken until `close`.
             self._transaction = ProducerTransaction(
-                broker.transactions, transactional_id, transaction_timeout_ms
+                broker.transactions, transactional_id, transaction_timeout_ms, topic=broker.topic
             )
             self._refuse = self._transaction.refuse
         broker.flusher.add_drain(self._drain)
@@ -202,6 +202,18 @@ class EmbeddedProducer:
                 raise TimeoutError(f"the record is not durable after {timeout} s")
 
     # Transactions
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """See the contract. Waits for a commit that is under way, and for its own."""
+        self.begin_transaction()
+        try:
+            yield
+            self.commit_transaction()
+        except BaseException:
+            with suppress(StreamlogError):  # what was raised says more than that nothing is open
+                self.abort_transaction()
+            raise
 
     def begin_transaction(self) -> None:
         """See the contract. Waits for a commit that is under way."""

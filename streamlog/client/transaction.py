@@ -14,7 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from streamlog.client.groups import check_offsets
+from streamlog.client.groups import check_known, check_offsets
 from streamlog.errors import (
     InvalidProducerEpochError,
     InvalidTransactionStateError,
@@ -23,12 +23,12 @@ from streamlog.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from streamlog.client.appender import Appender
     from streamlog.client.contract import GroupMetadata
     from streamlog.coordination import ProducerIdentity, TransactionCoordinator
-    from streamlog.topic import TopicPartition
+    from streamlog.topic import TopicDescription, TopicPartition
 
 
 class State(Enum):
@@ -47,9 +47,15 @@ class ProducerTransaction:
     """
 
     def __init__(
-        self, coordinator: TransactionCoordinator, transactional_id: str, timeout_ms: int
+        self,
+        coordinator: TransactionCoordinator,
+        transactional_id: str,
+        timeout_ms: int,
+        *,
+        topic: Callable[[str], TopicDescription],
     ) -> None:
         self._coordinator = coordinator
+        self._topic = topic
         self._id = transactional_id
         self._identity = coordinator.init_producer(transactional_id, timeout_ms)
         self._state = State.READY
@@ -89,6 +95,7 @@ class ProducerTransaction:
         if not offsets:
             return
         try:
+            check_known(offsets, self._topic)
             self._coordinator.send_offsets(self._id, self._identity, group, offsets)
         except BaseException as error:
             self.fail(error)

@@ -11,12 +11,14 @@ from streamlog.coordination.adoption import ForeignTransactions
 from streamlog.coordination.coordination import (
     Coordination,
     CoordinationView,
+    read_committed,
     read_coordination,
     read_group_descriptions,
 )
 from streamlog.coordination.group_coordinator import GroupCoordinator
 from streamlog.coordination.internal_topic import INTERNAL_TOPICS
 from streamlog.coordination.transaction_coordinator import TransactionCoordinator
+from streamlog.coordination.transaction_log import read_transactions
 from streamlog.coordination.transaction_state import (
     ProducerIdentity,
     TransactionMetadata,
@@ -33,6 +35,8 @@ __all__ = [
     "TransactionCoordinator",
     "TransactionMetadata",
     "TransactionState",
+    "read_committed",
     "read_coordination",
     "read_group_descriptions",
+    "read_transactions",
 ]

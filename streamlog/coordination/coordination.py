@@ -65,14 +65,27 @@ def read_coordination(directory: ReadableDirectory) -> CoordinationView:
     return CoordinationView(list(read_transactions(directory)), offsets)
 
 
-def read_group_descriptions(directory: ReadableDirectory) -> dict[str, GroupDescription]:
-    """The groups by name, as `read_coordination` reads. A rebalance under way does not show."""
+def read_committed(directory: ReadableDirectory, group: str) -> dict[TopicPartition, int]:
+    """What a group has committed, as `read_coordination` reads, and no other group's partition."""
+    store = OffsetStore()
+    for _, replay in read_replays(directory, OFFSETS_TOPIC, group):
+        store.load(replay.latest)
+    return {partition: each.offset for partition, each in store.offsets(group).items()}
+
+
+def read_group_descriptions(
+    directory: ReadableDirectory, group: str | None = None
+) -> dict[str, GroupDescription]:
+    """The groups by name, as `read_coordination` reads. A rebalance under way does not show.
+
+    With a `group`, those of its partition only, of which it is one if there is such a group.
+    """
     store = OffsetStore()
     values: dict[str, GroupValue] = {}
-    for _, replay in read_replays(directory, OFFSETS_TOPIC):
+    for _, replay in read_replays(directory, OFFSETS_TOPIC, group):
         store.load(replay.latest)
         values |= read_groups(replay)
     return {
-        group: describe_value(group, values.get(group), store.offsets(group))
-        for group in sorted({*store.groups(), *values})
+        name: describe_value(name, values.get(name), store.offsets(name))
+        for name in sorted({*store.groups(), *values})
     }

@@ -12,17 +12,20 @@ from streamlog.client.contract import HangingTransaction
 from streamlog.coordination.transaction_state import PREPARED, TransactionState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from streamlog.coordination.transaction_state import TransactionMetadata
-    from streamlog.storage import LogDirectory
     from streamlog.topic import TopicPartition
 
 
 def find_hanging(
-    directory: LogDirectory, transactions: Iterable[TransactionMetadata]
+    opened: Mapping[TopicPartition, Mapping[int, tuple[int, int]]],
+    transactions: Iterable[TransactionMetadata],
 ) -> list[HangingTransaction]:
-    """All of them, by partition and start."""
+    """All of them, by partition and start.
+
+    `opened` has the epoch and first offset of each producer's open data in a partition.
+    """
     known = list(transactions)
     return [
         HangingTransaction(
@@ -31,7 +34,7 @@ def find_hanging(
             producer_epoch=epoch,
             start_offset=start_offset,
         )
-        for partition, producers in sorted(directory.open_transactions().items())
+        for partition, producers in sorted(opened.items())
         for producer_id, (epoch, start_offset) in producers.items()
         if find_knower(known, partition, producer_id) is None
     ]

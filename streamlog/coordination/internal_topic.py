@@ -108,10 +108,17 @@ class InternalTopic:
         return self.log(home).append(batch, now_ms=now_ms).base_offset
 
 
-def read_replays(directory: ReadableDirectory, topic: str) -> Iterator[tuple[int, Replay]]:
-    """Number and content of every partition that has any, up to the high watermark."""
+def read_replays(
+    directory: ReadableDirectory, topic: str, key: str | None = None
+) -> Iterator[tuple[int, Replay]]:
+    """Number and content of every partition that has any, up to the high watermark.
+
+    With a `key`, a group or transactional id, only of the one that it has its home in.
+    """
     description = directory.topics().get(topic)
-    for home in range(0 if description is None else description.partitions):
+    partitions = 0 if description is None else description.partitions
+    homes = range(partitions) if key is None else [choose_home(key, partitions or 1)]
+    for home in homes if partitions else ():
         log = directory.partition(topic, home)
         if log.high_watermark > log.log_start_offset:
             yield home, read_replay(log)

@@ -315,7 +315,7 @@ class TransactionCoordinator:
     def hanging(self) -> list[HangingTransaction]:
         """What is open in partitions and belongs to no transaction that the coordinator knows."""
         with self._lock:
-            return find_hanging(self._directory, self._metadata())
+            return find_hanging(self._directory.open_transactions(), self._metadata())
 
     def abort_hanging(
         self, partition: TopicPartition, producer_id: int, producer_epoch: int

@@ -125,10 +125,30 @@ def test_seek_goes_anywhere_in_the_log(bids):
             consumer.seek(BIDS, -1)
 
 
+def test_seek_goes_to_the_beginning_and_to_the_end_of_what_is_assigned(log):
+    log.create_topic("two", 2)
+    zero, one = TopicPartition("two", 0), TopicPartition("two", 1)
+    with log.producer() as producer:
+        for number in range(3):
+            producer.send_columns("two", None, [b"x"], partition=number % 2)
+    log.delete_records({zero: 1})
+    with log.consumer("two") as consumer:
+        consumer.seek_to_end()
+        assert [consumer.position(each) for each in (zero, one)] == [2, 1]
+        consumer.seek_to_beginning([zero])
+        assert [consumer.position(each) for each in (zero, one)] == [1, 1]
+        consumer.seek_to_beginning()
+        assert [consumer.position(each) for each in (zero, one)] == [1, 0]
+        with pytest.raises(ValueError, match="not assigned"):
+            consumer.seek_to_end([TopicPartition("two", 2)])
+
+
 @pytest.mark.parametrize(
     ("timestamp", "expected"), [(0, 0), (10, 0), (11, 1), (20, 1), (21, 3), (40, 3), (41, 4)]
 )
 def test_seek_to_time_finds_the_first_record_at_or_after(bids, timestamp, expected):
+    found = bids.offsets_for_time([BIDS], timestamp)
+    assert found == {BIDS: None if expected == 4 else expected}
     with bids.consumer("bids") as consumer:
         consumer.seek_to_time(BIDS, timestamp)
         assert consumer.position(BIDS) == expected

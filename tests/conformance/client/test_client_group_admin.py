@@ -3,9 +3,16 @@
 import pytest
 
 import streamlog
-from streamlog import TopicPartition
-from streamlog.client.contract import OffsetChoice, PartitionLag
-from streamlog.errors import DirectoryAccessError, NonEmptyGroupError, UnknownGroupError
+from streamlog import GroupMetadata, OffsetChoice, PartitionLag, TopicPartition
+from streamlog.errors import (
+    DirectoryAccessError,
+    NonEmptyGroupError,
+    TransactionAbortedError,
+    UnknownGroupError,
+    UnknownMemberError,
+    UnknownPartitionError,
+    UnknownTopicError,
+)
 from streamlog.testing import FaultyFiles, ManualClock
 
 BIDS, ASKS = TopicPartition("bids", 0), TopicPartition("asks", 0)
@@ -51,6 +58,7 @@ def test_lag_counts_what_is_not_committed_yet(bids):
     assert lags[BIDS] == PartitionLag(committed=9, beginning_offset=0, end_offset=10)
     assert (lags[BIDS].lag, lags[ASKS].committed, lags[ASKS].lag) == (1, None, 0)
     assert bids.group_lag("g")[BIDS].lag == 6
+    assert bids.group_lag(bids.group("g")) == bids.group_lag("g")
     with pytest.raises(UnknownGroupError):
         bids.group_lag("nobody")
 
@@ -106,6 +114,62 @@ def test_offsets_are_set_and_deleted_only_where_no_member_would_miss_it(bids):
     assert bids.committed_offsets("g") == {ASKS: 0}
     with pytest.raises(ValueError, match="cannot be committed"):
         bids.alter_group_offsets("g", {BIDS: -1})
+
+
+@pytest.mark.parametrize(
+    ("partition", "error"),
+    [
+        (TopicPartition("bid", 0), UnknownTopicError),
+        (TopicPartition("bids", 9), UnknownPartitionError),
+        (TopicPartition("bids", -1), UnknownPartitionError),
+    ],
+)
+def test_no_offset_is_committed_for_what_is_not_there(bids, partition, error):
+    assert error.kafka_error == "UNKNOWN_TOPIC_OR_PARTITION"
+    with bids.consumer(group="g") as consumer, pytest.raises(error):
+        consumer.commit({BIDS: 9, partition: 1})
+    with pytest.raises(error):
+        bids.alter_group_offsets("g", {BIDS: 9, partition: 1})
+    with bids.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        with pytest.raises(error):
+            producer.send_offsets_to_transaction({partition: 1}, GroupMetadata(group_id="g"))
+        with pytest.raises(TransactionAbortedError):
+            producer.commit_transaction()
+    assert bids.committed_offsets("g") == {BIDS: 4}
+    bids.alter_group_offsets("g", {partition: None})  # what is not there may be forgotten
+
+
+def test_static_members_that_are_gone_can_be_removed(bids):
+    with (
+        bids.consumer("bids", group="h", group_instance_id="one") as one,
+        bids.consumer("bids", group="h", group_instance_id="two") as two,
+    ):
+        for consumer in (one, two, one, two):
+            consumer.poll()
+    assert len(bids.group("h").members) == 2
+    with pytest.raises(NonEmptyGroupError, match="remove static ones"):
+        bids.delete_group("h")
+    with pytest.raises(UnknownMemberError, match="did you mean 'one'"):
+        bids.remove_group_members("h", ["two", "on"])
+    assert len(bids.group("h").members) == 2
+    bids.remove_group_members("h", ["one"])
+    bids.remove_group_members("h")
+    assert (bids.group("h").state, bids.group("h").members) == ("Empty", ())
+    bids.delete_group("h")
+    with pytest.raises(UnknownGroupError):
+        bids.remove_group_members("h")
+
+
+def test_a_static_member_that_lives_comes_back_after_it_was_removed(bids):
+    with bids.consumer("bids", group="h", group_instance_id="one") as consumer:
+        consumer.poll()
+        removed = bids.group("h").members
+        bids.remove_group_members("h", ["one"])
+        bids.step()  # a heartbeat
+        assert len(consumer.poll(timeout=10)) == 10
+        assert bids.group("h").members != removed
+        assert consumer.assignment() == [BIDS]
 
 
 def test_a_group_without_members_can_be_deleted(bids):

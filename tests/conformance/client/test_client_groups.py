@@ -113,6 +113,25 @@ def test_a_consumer_that_took_nothing_commits_nothing(bids):
     assert bids.committed_offsets("g") == {}
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"group": ""}, "a group needs a name"),
+        ({"group": "g", "group_instance_id": ""}, "1 to 249 letters"),
+        ({"group": "g", "group_instance_id": "till/3"}, "1 to 249 letters"),
+        ({"group": "g", "group_instance_id": ".."}, "1 to 249 letters"),
+        ({"group": "g", "group_instance_id": "x" * 250}, "1 to 249 letters"),
+        ({"group": "g", "max_poll_interval_ms": 0}, "max_poll_interval_ms is 0"),
+        ({"group_instance_id": "till-3"}, "there is no group"),
+        ({"on_revoked": print}, "without a group"),
+    ],
+)
+def test_what_no_group_can_have_is_refused(bids, options, said):
+    with pytest.raises(ValueError, match=said):
+        bids.consumer("bids", **options)
+    assert bids.groups() == {}
+
+
 def test_a_consumer_without_a_group_has_no_offsets(bids):
     with bids.consumer("bids") as consumer:
         consumer.poll()

@@ -8,6 +8,7 @@ from streamlog.errors import (
     InvalidTransactionStateError,
     ProducerError,
     RecordTooLargeError,
+    TransactionAbortedError,
     TransactionalIdInUseError,
 )
 
@@ -201,6 +202,32 @@ def test_an_empty_transaction_commits_and_aborts(bids):
         producer.commit_transaction()
     wait_for_end(bids, 2)
     assert visible(bids) == [b"a"]
+
+
+def send_and_go_on(producer, value, go_on):
+    producer.send("bids", value=value)
+    producer.flush()
+    go_on()
+
+
+def test_a_block_is_a_transaction(bids):
+    with bids.producer(transactional_id="t") as producer:
+        with producer.transaction():
+            producer.send("bids", value=b"a")
+        for error, in_the_middle in (
+            (ZeroDivisionError, lambda: 1 // 0),
+            (TransactionAbortedError, lambda: bids.abort_transaction("t")),
+            (InvalidTransactionStateError, producer.abort_transaction),
+        ):
+            with pytest.raises(error), producer.transaction():
+                send_and_go_on(producer, b"never", in_the_middle)
+        with producer.transaction():
+            producer.send("bids", value=b"b")
+        with producer.transaction():
+            pass
+    with bids.producer() as plain:
+        plain.flush()  # the markers are durable
+    assert visible(bids) == [b"a", b"b"]
 
 
 def test_nothing_is_sent_outside_of_a_transaction(bids):

@@ -68,6 +68,35 @@ def test_a_member_that_does_not_poll_loses_its_partitions_to_the_others(log, clo
         assert len(silent.assignment()) == 2
 
 
+def test_who_was_put_out_commits_nothing_over_its_successors_though_they_have_left(log, clock):
+    with log.producer() as producer:
+        producer.send_columns("bids", None, [b"x"] * 10, partition=0)
+    lost = []
+    with log.consumer(
+        "bids", group="g", max_poll_interval_ms=60_000, on_lost=lost.extend
+    ) as silent:
+        assert len(silent.poll(max_records=5)) == 5
+        pass_time(log, clock, 62_000)
+        assert log.group("g").members == ()
+        with log.consumer("bids", group="g") as successor:
+            assert len(successor.poll()) == 10
+        assert log.committed_offsets("g") == {BIDS: 10}
+        with pytest.raises(UnknownMemberError):
+            silent.commit()
+        with pytest.raises(UnknownMemberError):
+            silent.commit({BIDS: 5})
+        with log.producer(transactional_id="t") as producer:
+            producer.begin_transaction()
+            with pytest.raises(UnknownMemberError):
+                producer.send_offsets_to_transaction({BIDS: 5}, silent.group_metadata())
+        assert lost == []
+        assert silent.poll() == []  # it goes on where its successor ended
+        assert len(lost) == 4
+        assert silent.position(BIDS) == 10
+        silent.commit()
+    assert log.committed_offsets("g")[BIDS] == 10
+
+
 def test_who_polls_stays_however_long_its_session(log, clock):
     with log.consumer("bids", group="g", session_timeout_ms=6_000) as consumer:
         consumer.poll()

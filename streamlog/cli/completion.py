@@ -1,4 +1,4 @@
-"""What the shell completes: topic names and serdes. Completion never fails, it finds nothing."""
+"""What the shell completes: names that a log knows. Completion never fails, it finds nothing."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ def complete_transaction(context: typer.Context, incomplete: str) -> list[str]:
     return _names(
         context, incomplete, lambda log: (each.transactional_id for each in log.transactions())
     )
+
+
+def complete_config(context: typer.Context, incomplete: str) -> list[str]:
+    """Keys of a topic's configuration, or behind `streamlog config` of the log's."""
+    from streamlog.storage.log_config import LOG_KEYS
+    from streamlog.storage.topic_config import TOPIC_KEYS
+
+    is_logs = context.parent is not None and context.parent.info_name == "config"
+    keys = LOG_KEYS if is_logs else TOPIC_KEYS
+    return sorted(key for key in keys if key.startswith(incomplete))
+
+
+def complete_setting(context: typer.Context, incomplete: str) -> list[str]:
+    """The same, as far as they are `KEY=VALUE`."""
+    return [f"{key}=" for key in complete_config(context, incomplete)]
 
 
 def _names(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from streamlog.cli.options import (
     IsolationOption,
     KeySerdeOption,
     LogOption,
+    PartitionsOption,
     TopicArgument,
     ValueSerdeOption,
     check_serde,
@@ -60,10 +60,7 @@ def consume(
             help="Start at the first record of that time: ISO 8601, milliseconds, or `15m` ago.",
         ),
     ] = None,
-    partition: Annotated[
-        list[int] | None,
-        typer.Option("--partition", "-p", min=0, help="Only these; may be given several times."),
-    ] = None,
+    partition: PartitionsOption = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end, until interrupted.")
     ] = False,
@@ -80,6 +77,7 @@ def consume(
             help="`text`, `json`, or a template such as `'{partition}@{offset} {key} {value}'`.",
         ),
     ] = "text",
+    json_: Annotated[bool, typer.Option("--json", help="The same as `--format json`.")] = False,
     timestamps: Annotated[
         bool, typer.Option("--timestamps", help="Put each record's time first, in text.")
     ] = False,
@@ -95,11 +93,13 @@ def consume(
 
         streamlog consume word-counts --from-beginning --key str --value int
 
-        streamlog consume orders --since 15m --follow --format json
+        streamlog consume orders --since 15m --follow --json
     """
     from streamlog.cli.opening import open_to_read
 
-    render = _renderer(format_, timestamps=timestamps)
+    if json_ and format_ not in {"text", "json"}:
+        raise typer.BadParameter("give --json or --format")
+    render = _renderer("json" if json_ else format_, timestamps=timestamps)
     start = _start(from_beginning=from_beginning, offset=offset, timestamp=timestamp)
     follow = follow or start == Start()
     with open_to_read(log) as opened:
@@ -182,7 +182,9 @@ def _print(
     batches: Iterator[list[Record]], render: Callable[[Record], str], limit: int | None
 ) -> None:
     """Until the records or `limit` end, the reader goes away or the user interrupts."""
-    try:
+    from streamlog.cli.view.pipe import until_the_reader_leaves
+
+    with until_the_reader_leaves():
         for batch in batches:
             chosen = batch[:limit]
             sys.stdout.writelines(render(record) + "\n" for record in chosen)
@@ -191,6 +193,3 @@ def _print(
                 limit -= len(chosen)
                 if limit == 0:
                     return
-    except BrokenPipeError:
-        # `| head` has enough. Else the interpreter would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

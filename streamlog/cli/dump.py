@@ -18,7 +18,7 @@ def dump(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...", exists=True, help="Files, or directories of partitions or logs."
+            metavar="PATH", exists=True, help="Files, or directories of partitions or logs."
         ),
     ],
     *,

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from bisect import bisect_left
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streamlog.cli.options import DEFAULT_LOG, IsolationOption, LogOption, TopicArgument
+from streamlog.cli.options import (
+    DEFAULT_LOG,
+    IsolationOption,
+    JsonOption,
+    LogOption,
+    PartitionsOption,
+    TopicArgument,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -33,10 +42,7 @@ def export(
             "--output", "-o", metavar="FILE", dir_okay=False, help="Instead of standard output."
         ),
     ] = None,
-    partition: Annotated[
-        list[int] | None,
-        typer.Option("--partition", "-p", min=0, help="Only these; may be given several times."),
-    ] = None,
+    partition: PartitionsOption = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -45,12 +51,14 @@ def export(
     ] = None,
     isolation: IsolationOption = "read_committed",
     format_: FormatOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Write the records of a topic as lines of JSON, with all that `streamlog import` needs.
 
     Each line has partition, offset, timestamp, key, value and headers; bytes that are no UTF-8
     are `{"base64": ...}`. Works beside the process that owns the log. It ends at the end that the
-    topic has when it starts. Parquet needs pyarrow: `pip install 'streamlog[parquet]'`.
+    topic has when it starts. Parquet needs pyarrow: `pip install 'streamlog[parquet]'`. With
+    `--json`, what is said behind an export to a file is JSON, too.
 
     Examples:
 
@@ -83,11 +91,14 @@ def export(
             consumer.assign(partitions)
             for each in partitions:
                 consumer.seek(each, starts[each])
-            for columns in _columns(consumer, ends):
+            for columns, passed in _columns(consumer, ends):
                 take(columns)
                 written += len(columns.offsets)
-                advance(len(columns.offsets))
-    print(f"{written:,} records of {topic}", file=sys.stderr)
+                advance(passed)
+    if json_ and output is not None:
+        print(json.dumps({"topic": topic, "records": written, "file": str(output)}))
+    else:
+        print(f"{written:,} records of {topic}", file=sys.stderr)
 
 
 def choose_format(named: str | None, file: Path | None) -> str:
@@ -97,16 +108,24 @@ def choose_format(named: str | None, file: Path | None) -> str:
     return named
 
 
-def _columns(consumer: Consumer, ends: dict[TopicPartition, int]) -> Iterator[FetchedColumns]:
-    """Everything from the positions up to the ends."""
+def _columns(
+    consumer: Consumer, ends: dict[TopicPartition, int]
+) -> Iterator[tuple[FetchedColumns, int]]:
+    """Everything from the positions up to the ends, and how many offsets each part passes.
+
+    These are more than its records where the topic is compacted or has transactions.
+    """
     from streamlog.client.contract import TopicPartition
 
-    left = {each: end for each, end in ends.items() if consumer.position(each) < end}
+    at = {each: consumer.position(each) for each in ends}
+    left = {each: end for each, end in ends.items() if at[each] < end}
     while left:
         for columns in consumer.poll_columns(partitions=list(left), max_bytes=READ_BYTES):
             partition = TopicPartition(columns.topic, columns.partition)
-            yield _below(columns, left[partition])
-            if columns.next_offset >= left[partition]:
+            reached = min(columns.next_offset, left[partition])
+            yield _below(columns, left[partition]), reached - at[partition]
+            at[partition] = reached
+            if reached == left[partition]:
                 del left[partition]
 
 
@@ -114,7 +133,7 @@ def _below(columns: FetchedColumns, end: int) -> FetchedColumns:
     """Without what was written since the start."""
     from dataclasses import replace
 
-    count = sum(offset < end for offset in columns.offsets)
+    count = bisect_left(columns.offsets, end)
     if count == len(columns.offsets):
         return columns
     return replace(

@@ -1,4 +1,4 @@
-"""`streamlog groups`: list, describe, reset and delete consumer groups."""
+"""`streamlog groups`: list, describe, reset and delete consumer groups, and remove members."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamlog.cli.command_group import command_group
 from streamlog.cli.completion import complete_group, complete_topic
 from streamlog.cli.options import (
     DEFAULT_LOG,
@@ -17,10 +18,10 @@ from streamlog.cli.options import (
     YesOption,
     inherit_log,
 )
+from streamlog.cli.output import confirm, show
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from streamlog.cli.text.tables import Cell
     from streamlog.client.contract import (
         GroupDescription,
         Log,
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
         TopicPartition,
     )
 
-app = typer.Typer(invoke_without_command=True)
+app = command_group(
+    """List, describe, reset and delete consumer groups. Without a subcommand, list them.
+
+    Examples:
+
+        streamlog groups --log data
+
+        streamlog groups describe billing
+    """
+)
 
 GroupArgument = Annotated[
     str, typer.Argument(metavar="GROUP", autocompletion=complete_group, show_default=False)
@@ -46,22 +56,6 @@ TopicsOption = Annotated[
 ]
 
 
-@app.callback()
-def groups(
-    context: typer.Context, *, log: LogOption = DEFAULT_LOG, json_: JsonOption = False
-) -> None:
-    """List, describe, reset and delete consumer groups. Without a subcommand, list them.
-
-    Examples:
-
-        streamlog groups --log data
-
-        streamlog groups describe billing
-    """
-    if context.invoked_subcommand is None:
-        _list(log, as_json=json_)
-
-
 @app.command("list")
 def list_(
     context: typer.Context, *, log: LogOption = DEFAULT_LOG, json_: JsonOption = False
@@ -72,36 +66,21 @@ def list_(
 
         streamlog groups list --json
     """
-    _list(inherit_log(context, log), as_json=json_)
-
-
-def _list(log: Path, *, as_json: bool) -> None:
     from streamlog.cli.opening import open_to_read
-    from streamlog.cli.text.tables import aligned
 
-    with open_to_read(log) as opened:
+    with open_to_read(inherit_log(context, log)) as opened:
         rows = [
             {
                 "group": name,
                 "state": group.state,
                 "members": len(group.members),
                 "partitions": len(group.offsets),
-                "lag": sum(each.lag for each in opened.group_lag(name).values()),
+                "lag": sum(each.lag for each in opened.group_lag(group).values()),
             }
             for name, group in opened.groups().items()
         ]
-    if as_json:
-        print(json.dumps(rows))
-        return
-    cells = [
-        (str(row["group"]), str(row["state"]), *(f"{row[name]:,}" for name in _COUNTS))
-        for row in rows
-    ]
-    for line in aligned(("group", "state", *_COUNTS), cells, right={2, 3, 4}):
-        print(line)
-
-
-_COUNTS = ("members", "partitions", "lag")
+    columns = {name: name for name in ("group", "state", "members", "partitions", "lag")}
+    show(rows, columns, as_json=json_)
 
 
 @app.command(no_args_is_help=True)
@@ -122,12 +101,23 @@ def describe(
 
     with open_to_read(inherit_log(context, log)) as opened:
         described = opened.group(group)
-        lags = opened.group_lag(group)
+        lags = opened.group_lag(described)
     if json_:
         print(json.dumps(_facts(described, lags)))
         return
-    for line in _lines(described, lags):
-        print(line)
+    print(*_lines(described), sep="\n")
+    owners = {each: member for member in described.members for each in member.assignment}
+    rows = [
+        {
+            "partition": str(partition),
+            "committed": lag.committed,
+            "end": lag.end_offset,
+            "lag": lag.lag,
+            "member": owners[partition].member_id if partition in owners else None,
+        }
+        for partition, lag in lags.items()
+    ]
+    show(rows, {name: name for name in ("partition", "committed", "end", "lag", "member")})
 
 
 def _facts(group: GroupDescription, lags: dict[TopicPartition, PartitionLag]) -> dict[str, Any]:
@@ -146,25 +136,14 @@ def _facts(group: GroupDescription, lags: dict[TopicPartition, PartitionLag]) ->
     return {**facts, "members": members, "offsets": offsets}
 
 
-def _lines(group: GroupDescription, lags: dict[TopicPartition, PartitionLag]) -> list[str]:
-    from streamlog.cli.text.tables import aligned
-
+def _lines(group: GroupDescription) -> list[str]:
     lines = [f"group       {group.group_id}", f"state       {group.state}"]
     if group.protocol:
         lines += [f"protocol    {group.protocol}", f"generation  {group.generation_id}"]
-    owners = {each: member.member_id for member in group.members for each in member.assignment}
-    cells = [
-        (
-            str(partition),
-            "-" if lag.committed is None else f"{lag.committed:,}",
-            f"{lag.end_offset:,}",
-            f"{lag.lag:,}",
-            owners.get(partition, "-"),
-        )
-        for partition, lag in lags.items()
-    ]
-    headings = ("partition", "committed", "end", "lag", "member")
-    return [*lines, *aligned(headings, cells, right={1, 2, 3})]
+    for member in group.members:
+        static = f" (static: {member.group_instance_id})" if member.group_instance_id else ""
+        lines.append(f"member      {member.member_id}{static}")
+    return lines
 
 
 @app.command(no_args_is_help=True)
@@ -229,8 +208,7 @@ def reset(
         known = opened.groups().get(group)
         if known is not None and known.members:
             raise NonEmptyGroupError(group, "reset it")
-        if not yes:
-            typer.confirm(f"Reset {group}?", abort=True, err=True)
+        confirm(f"Reset {group}?", yes=yes)
         opened.alter_group_offsets(group, wanted)
 
 
@@ -238,7 +216,6 @@ def _plan(
     log: Log, group: str, choice: OffsetChoice, topics: list[str], *, as_json: bool
 ) -> dict[TopicPartition, int]:
     """Prints where the group is and will be."""
-    from streamlog.cli.text.tables import aligned
     from streamlog.errors import UnknownGroupError
 
     known = log.groups()
@@ -256,20 +233,47 @@ def _plan(
         }
         for partition, offset in sorted(wanted.items())
     ]
-    if as_json:
-        print(json.dumps(rows))
-        return wanted
-    cells = [
-        (
-            f"{row['topic']}-{row['partition']}",
-            "-" if row["committed"] is None else f"{row['committed']:,}",
-            f"{row['new']:,}",
-        )
-        for row in rows
-    ]
-    for line in aligned(("partition", "committed", "new"), cells, right={1, 2}):
-        print(line)
+    columns: dict[str, Cell] = {
+        "partition": lambda row: f"{row['topic']}-{row['partition']}",
+        "committed": "committed",
+        "new": "new",
+    }
+    show(rows, columns, as_json=as_json)
     return wanted
+
+
+@app.command("remove-members", no_args_is_help=True)
+def remove_members(
+    context: typer.Context,
+    group: GroupArgument,
+    *,
+    log: LogOption = DEFAULT_LOG,
+    instance: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this static member; may be given several times."),
+    ] = None,
+    yes: YesOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Remove static members whose processes will not come back, so that others get their share.
+
+    Such a member stays in its group until its session has ended, and the time when nobody has the
+    log open does not count. As long as there is one, the group can be neither reset nor deleted.
+
+    Example:
+
+        streamlog groups remove-members billing --instance till-3 --yes
+    """
+    from streamlog.cli.opening import open_to_write
+
+    with open_to_write(inherit_log(context, log), create=False) as opened:
+        known = [each.group_instance_id for each in opened.group(group).members]
+        chosen = instance or [each for each in known if each is not None]
+        if chosen:
+            confirm(f"Remove {', '.join(chosen)} from {group}?", yes=yes)
+            opened.remove_group_members(group, chosen)
+    if json_:
+        print(json.dumps([{"group": group, "group_instance_id": each} for each in chosen]))
 
 
 @app.command(no_args_is_help=True)
@@ -277,7 +281,7 @@ def delete(
     context: typer.Context,
     groups: Annotated[
         list[str],
-        typer.Argument(metavar="GROUP...", autocompletion=complete_group, show_default=False),
+        typer.Argument(metavar="GROUP", autocompletion=complete_group, show_default=False),
     ],
     *,
     log: LogOption = DEFAULT_LOG,
@@ -300,10 +304,8 @@ def delete(
             name: [each for each in group.offsets if not topics or each in chosen]
             for name, group in known.items()
         }
-        if not yes:
-            for name, partitions in forgotten.items():
-                print(f"{name}: offsets of {len(partitions)} partitions")
-            typer.confirm("Delete all of it?", abort=True)
+        about = [f"{name}: offsets of {len(parts)} partitions" for name, parts in forgotten.items()]
+        confirm("Delete all of it?", about, yes=yes)
         for name, partitions in forgotten.items():
             if topics:
                 opened.alter_group_offsets(name, dict.fromkeys(partitions))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamlog.cli.export import FormatOption, choose_format
-from streamlog.cli.options import DEFAULT_LOG, LogOption, TopicArgument
-from streamlog.client.contract import MAX_PARTITIONS
+from streamlog.cli.options import (
+    DEFAULT_LOG,
+    CompressionOption,
+    CreateOption,
+    JsonOption,
+    LogOption,
+    TopicArgument,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from streamlog.cli.text.exchange import Exchanged
-    from streamlog.client.contract import Producer
+    from streamlog.client.contract import Log, Producer
 
 RUN_RECORDS = 5_000
 """So many of a partition become batches at once."""
@@ -28,7 +35,7 @@ def import_(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             exists=True,
             dir_okay=False,
             help="Else standard input.",
@@ -37,29 +44,29 @@ def import_(
     ] = None,
     *,
     log: LogOption = DEFAULT_LOG,
-    create: Annotated[
-        int | None,
-        typer.Option(
-            "--create",
-            metavar="PARTITIONS",
-            min=1,
-            max=MAX_PARTITIONS,
-            help="Make the topic, and the log, where it is not there.",
-        ),
-    ] = None,
+    create: CreateOption = None,
     by_key: Annotated[
         bool,
         typer.Option("--by-key", help="Choose partitions by the keys, not by what the lines say."),
     ] = False,
-    compression: Annotated[
-        Literal["none", "gzip", "snappy", "lz4", "zstd"], typer.Option(help="Of the batches.")
-    ] = "none",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole/--as-it-comes",
+            help="All of it in one transaction, or what comes before a mistake.",
+        ),
+    ] = True,
+    compression: CompressionOption = "none",
     format_: FormatOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Write a record for each line of an export, with its key, value, headers and timestamp.
 
     Records go to the partitions that they came from, in order; offsets are new. All are durable
-    when the command ends. A line that is no record ends it; the lines before are written.
+    when the command ends, and seen at once: it is one transaction. A line that is no record, Ctrl-C
+    or a crash leaves nothing of it, so it can be repeated. The transaction may take as long as
+    `transaction.max.timeout.ms` (`streamlog config`); `--as-it-comes` takes as long as it takes,
+    and readers see records as they come.
 
     Examples:
 
@@ -76,15 +83,41 @@ def import_(
         if create is not None and topic not in opened.topics():
             opened.create_topic(topic, create)
         count = opened.topic(topic).partitions
-        with opened.producer(compression=compression) as producer, _source(kind, file) as records:
+        with (
+            _producer(opened, topic, compression, whole=whole) as producer,
+            _source(kind, file) as records,
+        ):
             columns = _Columns(producer, topic, None if by_key else count, str(file or "stdin"))
             try:
                 for number, record in records:
                     columns.add(number, record)
-            finally:
-                columns.send()
+            except BaseException:
+                if not whole:
+                    columns.send()
+                    producer.flush()
+                raise
+            columns.send()
+            if whole:
+                producer.commit_transaction()
+            else:
                 producer.flush()
-    print(f"{columns.added:,} records to {topic}", file=sys.stderr)
+    if json_:
+        print(json.dumps({"topic": topic, "records": columns.added}))
+    else:
+        print(f"{columns.added:,} records to {topic}", file=sys.stderr)
+
+
+def _producer(log: Log, topic: str, compression: str, *, whole: bool) -> Producer:
+    """With its transaction begun, where there is to be one; closing it aborts that."""
+    if not whole:
+        return log.producer(compression=compression)
+    producer = log.producer(
+        transactional_id=f"streamlog-import-{topic}",
+        transaction_timeout_ms=int(log.config()["transaction.max.timeout.ms"].value),
+        compression=compression,
+    )
+    producer.begin_transaction()
+    return producer
 
 
 class _Columns:
@@ -96,41 +129,60 @@ class _Columns:
         self._topic = topic
         self._partitions = partitions
         self._source = source
-        self._waiting: dict[int | None, list[Exchanged]] = {}
+        self._waiting: dict[int | None, list[tuple[int, Exchanged]]] = {}
 
     def add(self, number: int, record: Exchanged) -> None:
+        """Raises `LineError` for what the topic has no place for."""
+        from streamlog.client.kernel import MAX_TIMESTAMP
         from streamlog.errors import LineError
 
+        if not -1 <= (record.timestamp or 0) <= MAX_TIMESTAMP:
+            reason = f"timestamp {record.timestamp} is not in milliseconds since 1970"
+            raise LineError(self._source, number, reason)
         partition = None if self._partitions is None else record.partition
         if partition is not None and not 0 <= partition < (self._partitions or 0):
             reason = f"{self._topic} has partitions 0 to {(self._partitions or 0) - 1}, not "
             reason += f"{partition}; `--by-key` chooses them by the keys"
             raise LineError(self._source, number, reason)
         run = self._waiting.setdefault(partition, [])
-        run.append(record)
+        run.append((number, record))
         self.added += 1
         if len(run) >= RUN_RECORDS:
             self._send(partition, run)
 
     def send(self) -> None:
+        """What is still waiting."""
         for partition, run in self._waiting.items():
             self._send(partition, run)
 
-    def _send(self, partition: int | None, run: list[Exchanged]) -> None:
+    def _send(self, partition: int | None, run: list[tuple[int, Exchanged]]) -> None:
         from streamlog.clock import SystemClock
+        from streamlog.errors import LineError, RejectedRecordsError
 
-        if not run:
+        numbers, records = [number for number, _ in run], [record for _, record in run]
+        run.clear()
+        if not records:
             return
         now_ms = SystemClock().now_ms()
-        self._producer.send_columns(
-            self._topic,
-            [record.key for record in run],
-            [record.value for record in run],
-            timestamps=[now_ms if each.timestamp is None else each.timestamp for each in run],
-            headers=[record.headers for record in run],
-            partition=partition,
-        )
-        run.clear()
+        try:
+            self._producer.send_columns(
+                self._topic,
+                [record.key for record in records],
+                [record.value for record in records],
+                timestamps=[_time(record, now_ms) for record in records],
+                headers=[record.headers for record in records],
+                partition=partition,
+            )
+        except RejectedRecordsError as error:
+            if error.partition is not None or not error.faults:
+                raise  # the places are those of a batch
+            fault = error.faults[0]
+            raise LineError(self._source, numbers[fault.index], fault.reason) from None
+
+
+def _time(record: Exchanged, now_ms: int) -> int:
+    """Kafka's -1 stands for no timestamp."""
+    return now_ms if record.timestamp is None or record.timestamp < 0 else record.timestamp
 
 
 @contextmanager
@@ -139,10 +191,12 @@ def _source(kind: str, path: Path | None) -> Generator[Iterator[tuple[int, Excha
     from streamlog.cli import parquet
     from streamlog.cli.view.progress import progress
 
-    size = path.stat().st_size if path is not None else 0
     if kind == "parquet" and path is not None:
-        yield enumerate(parquet.read(path), 1)
+        total, rows = parquet.read(path)
+        with progress("importing", total, unit="records") as advance:
+            yield _count(rows, advance)
         return
+    size = path.stat().st_size if path is not None else 0
     with (
         sys.stdin.buffer if path is None else path.open("rb") as file,
         progress("importing", size) as advance,
@@ -164,3 +218,11 @@ def _parse(
                 yield number, from_line(line)
             except ValueError as error:
                 raise LineError(source, number, str(error)) from None
+
+
+def _count(
+    rows: Iterable[Exchanged], advance: Callable[[int], None]
+) -> Iterator[tuple[int, Exchanged]]:
+    for number, row in enumerate(rows, 1):
+        advance(1)
+        yield number, row

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamlog.cli import (
+    config,
     consume,
     dump,
     export,
@@ -49,6 +50,7 @@ app.command("run", no_args_is_help=True)(run.run)
 app.add_typer(topics.app, name="topics")
 app.add_typer(groups.app, name="groups")
 app.add_typer(transactions.app, name="transactions")
+app.add_typer(config.app, name="config")
 app.command("produce", no_args_is_help=True)(produce.produce)
 app.command("consume", no_args_is_help=True)(consume.consume)
 app.command("info")(info.info)

@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamlog.cli.completion import complete_serde, complete_topic
+from streamlog.cli.completion import (
+    complete_config,
+    complete_serde,
+    complete_setting,
+    complete_topic,
+)
+from streamlog.client.contract import MAX_PARTITIONS
 
 LogOption = Annotated[
     Path,
@@ -35,6 +41,47 @@ IsolationOption = Annotated[
 
 TopicArgument = Annotated[
     str, typer.Argument(metavar="TOPIC", autocompletion=complete_topic, show_default=False)
+]
+
+ConfigOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="KEY=VALUE",
+        autocompletion=complete_setting,
+        help="May be given several times.",
+    ),
+]
+DefaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--default",
+        "-d",
+        metavar="KEY",
+        autocompletion=complete_config,
+        help="Back to the default; may be given again.",
+    ),
+]
+
+PartitionsOption = Annotated[
+    list[int] | None,
+    typer.Option("--partition", "-p", min=0, help="Only these; may be given several times."),
+]
+
+CreateOption = Annotated[
+    int | None,
+    typer.Option(
+        "--create",
+        metavar="PARTITIONS",
+        min=1,
+        max=MAX_PARTITIONS,
+        help="Make the topic, and the log, where it is not there.",
+    ),
+]
+
+CompressionOption = Annotated[
+    Literal["none", "gzip", "snappy", "lz4", "zstd"], typer.Option(help="Of the batches.")
 ]
 
 _SERDE = "`str`, `bytes`, `int`, `float` or `json`"
@@ -68,6 +115,15 @@ def parse_pairs(pairs: list[str], option: str) -> dict[str, str]:
     if wrong:
         raise typer.BadParameter(f"{wrong[0]!r} is not KEY=VALUE", param_hint=option)
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def parse_changes(config: list[str] | None, default: list[str] | None) -> dict[str, str | None]:
+    """`--config` and `--default`: values, and None for what goes back to its default."""
+    values = parse_pairs(config or [], "--config")
+    both = values.keys() & set(default or [])
+    if both:
+        raise typer.BadParameter(f"{min(both)} is given a value, too", param_hint="--default")
+    return {**values, **dict.fromkeys(default or [])}
 
 
 def check_serde(name: str | None, option: str) -> str | None:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from streamlog.cli.text.exchange import Exchanged
-from streamlog.errors import MissingExtraError
+from streamlog.errors import FileFormatError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -62,29 +62,38 @@ def writer(path: Path) -> Generator[Callable[[FetchedColumns], None]]:
         write()
 
 
-def read(path: Path) -> Iterator[Exchanged]:
-    """The records of a file, in its order.
+def read(path: Path) -> tuple[int, Iterator[Exchanged]]:
+    """How many records a file has, and the records in its order.
 
-    Raises `ValueError` where it has other columns, and pyarrow's own errors where it is no Parquet.
+    Raises `FileFormatError`, also while they are read, for what `streamlog export` did not write.
     """
     arrow, parquet = load_pyarrow()
     wanted = _schema(arrow)
-    file = parquet.ParquetFile(path)
+    try:
+        file = parquet.ParquetFile(path)
+    except arrow.ArrowException as error:
+        raise FileFormatError(path, f"no Parquet: {error}") from None
     missing = set(wanted.names) - set(file.schema_arrow.names)
     if missing:
-        raise ValueError(f"no column {min(missing)!r}: it was not made by `streamlog export`")
-    for batch in file.iter_batches(columns=wanted.names):
-        table = arrow.Table.from_batches([batch]).cast(wanted)
-        columns: list[list[Any]] = [
-            table[name].cast(arrow.int64()).to_pylist()
-            if name == "timestamp"
-            else table[name].to_pylist()
-            for name in ("partition", "timestamp", "key", "value", "headers")
-        ]
-        for partition, timestamp, key, value, headers in zip(*columns, strict=True):
-            yield Exchanged(
-                partition, timestamp, key, value, [(each["key"], each["value"]) for each in headers]
-            )
+        reason = f"no column {min(missing)!r}: `streamlog export` has not written it"
+        raise FileFormatError(path, reason)
+    return file.metadata.num_rows, _rows(path, file, wanted, arrow)
+
+
+def _rows(path: Path, file: Any, wanted: Any, arrow: Any) -> Iterator[Exchanged]:
+    try:
+        for batch in file.iter_batches(columns=wanted.names):
+            table = arrow.Table.from_batches([batch]).cast(wanted)
+            times = table["timestamp"].cast(arrow.int64())
+            names = ("partition", "key", "value", "headers")
+            columns: list[list[Any]] = [table[name].to_pylist() for name in names]
+            for timestamp, partition, key, value, headers in zip(
+                times.to_pylist(), *columns, strict=True
+            ):
+                pairs = [(each["key"] or "", each["value"]) for each in headers or ()]
+                yield Exchanged(partition, timestamp, key, value, pairs)
+    except arrow.ArrowException as error:
+        raise FileFormatError(path, str(error)) from None
 
 
 def _schema(arrow: Any) -> Any:

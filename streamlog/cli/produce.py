@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from streamlog.cli.options import (
     DEFAULT_LOG,
+    CompressionOption,
+    JsonOption,
     KeySerdeOption,
     LogOption,
     TopicArgument,
@@ -44,9 +47,8 @@ def produce(
     partition: Annotated[
         int | None, typer.Option("--partition", "-p", min=0, help="Instead of the key's hash.")
     ] = None,
-    compression: Annotated[
-        Literal["none", "gzip", "snappy", "lz4", "zstd"], typer.Option(help="Of the batches.")
-    ] = "none",
+    compression: CompressionOption = "none",
+    json_: JsonOption = False,
 ) -> None:
     """Write a record for each line. With `--key`, a line is `key:value`.
 
@@ -82,7 +84,10 @@ def produce(
         opened.topic(topic)  # unknown topics are refused before the first line is waited for
         source = "standard input" if file is None else str(file)
         sent = _send(lines, source, producer, topic, form=form, partition=partition)
-    print(f"{sent:,} records to {topic}", file=sys.stderr)
+    if json_:
+        print(json.dumps({"topic": topic, "records": sent}))
+    else:
+        print(f"{sent:,} records to {topic}", file=sys.stderr)
 
 
 def _send(

@@ -7,13 +7,14 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streamlog.cli import footprint
 from streamlog.cli.completion import complete_app
-from streamlog.cli.options import DEFAULT_LOG, LogOption
+from streamlog.cli.options import DEFAULT_LOG, DryRunOption, JsonOption, LogOption, YesOption
+from streamlog.cli.output import confirm
 from streamlog.errors import TargetError, did_you_mean
 
 if TYPE_CHECKING:
@@ -53,10 +54,9 @@ def reset(
             metavar="DIR", help="Local state of applications.", show_default="state in --log"
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    json_: JsonOption = False,
 ) -> None:
     """Forget what an application has read and counted, so that it starts anew.
 
@@ -82,12 +82,11 @@ def reset(
                 near = did_you_mean(app, _applications(states))
                 raise TargetError(app, f"no application of this name has run here{near}")
             print(f"{app}: nothing to reset", file=sys.stderr)
+        for line in [json.dumps(_facts(app, plan))] if json_ else changes:
+            print(line)
+        if dry_run or not changes:
             return
-        print(*changes, sep="\n")
-        if dry_run:
-            return
-        if not yes:
-            typer.confirm(f"Reset {app}?", abort=True)
+        confirm(f"Reset {app}?", yes=yes)
         _carry_out(opened, app, plan)
     print(f"{app} starts anew with its next run", file=sys.stderr)
 
@@ -170,6 +169,23 @@ def _describe(plan: Plan, log: Log) -> Iterator[str]:
             yield f"state in {partition}: {len(keys):,} keys deleted"
     if plan.state is not None:
         yield f"directory {plan.state}: deleted"
+
+
+def _facts(app: str, plan: Plan) -> dict[str, Any]:
+    """What is set, emptied and deleted, whether or not it is so already."""
+    return {
+        "application": app,
+        "offsets": [
+            {"group": group, "topic": topic, "partition": partition, "new": offset}
+            for group, offsets in plan.offsets.items()
+            for (topic, partition), offset in sorted(offsets.items())
+        ],
+        "changelogs": [
+            {"topic": topic, "partition": partition, "keys": len(keys)}
+            for (topic, partition), keys in sorted(plan.changelogs.items())
+        ],
+        "state": None if plan.state is None else str(plan.state),
+    }
 
 
 def _live_keys(log: Log, partition: TopicPartition) -> list[bytes]:

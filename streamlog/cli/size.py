@@ -19,7 +19,7 @@ KINDS = ("segments", "log_bytes", "index_bytes", "other_bytes")
 def size(
     topics: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TOPIC...]", autocompletion=complete_topic, show_default=False),
+        typer.Argument(metavar="TOPIC", autocompletion=complete_topic, show_default=False),
     ] = None,
     *,
     log: LogOption = DEFAULT_LOG,

@@ -1,46 +1,37 @@
-"""`streamlog topics`: list, describe, create, alter, delete, and delete records."""
+"""`streamlog topics`: list, describe, create, adopt, alter, delete, and delete records."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamlog.cli.command_group import command_group
 from streamlog.cli.completion import complete_topic
 from streamlog.cli.options import (
     DEFAULT_LOG,
+    ConfigOption,
+    DefaultOption,
     JsonOption,
     LogOption,
+    PartitionsOption,
     TopicArgument,
     YesOption,
     inherit_log,
+    parse_changes,
     parse_pairs,
 )
+from streamlog.cli.output import confirm, show
 from streamlog.client.contract import MAX_PARTITIONS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamlog.client.contract import Log, TopicDescription, TopicPartition
 
-app = typer.Typer(invoke_without_command=True)
-
-InternalOption = Annotated[
-    bool, typer.Option("--internal", help="Also the topics that streamlog keeps for itself.")
-]
-
-
-@app.callback()
-def topics(
-    context: typer.Context,
-    *,
-    log: LogOption = DEFAULT_LOG,
-    internal: InternalOption = False,
-    json_: JsonOption = False,
-) -> None:
-    """List, describe, create, change and delete topics. Without a subcommand, list them.
+app = command_group(
+    """List, describe, create, adopt, change and delete topics. Without a subcommand, list them.
 
     Examples:
 
@@ -48,8 +39,7 @@ def topics(
 
         streamlog topics create orders --partitions 4 --log data
     """
-    if context.invoked_subcommand is None:
-        _list(log, internal=internal, as_json=json_)
+)
 
 
 @app.command("list")
@@ -57,7 +47,9 @@ def list_(
     context: typer.Context,
     *,
     log: LogOption = DEFAULT_LOG,
-    internal: InternalOption = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="Also the topics that streamlog keeps for itself.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """List topics with their partitions and how many offsets they hold.
@@ -66,21 +58,12 @@ def list_(
 
         streamlog topics list --internal --json
     """
-    _list(inherit_log(context, log), internal=internal, as_json=json_)
-
-
-def _list(log: Path, *, internal: bool, as_json: bool) -> None:
     from streamlog.cli.opening import open_to_read
-    from streamlog.cli.text.tables import aligned
 
-    with open_to_read(log) as opened:
+    with open_to_read(inherit_log(context, log)) as opened:
         rows = [_totals(opened, topic) for topic in opened.topics(internal=internal).values()]
-    if as_json:
-        print(json.dumps(rows))
-        return
-    cells = [(row["name"], f"{row['partitions']:,}", f"{row['offsets']:,}") for row in rows]
-    for line in aligned(("topic", "partitions", "offsets"), cells, right={1, 2}):
-        print(line)
+    columns = {"topic": "name", "partitions": "partitions", "offsets": "offsets"}
+    show(rows, columns, as_json=json_)
 
 
 @app.command()
@@ -103,7 +86,6 @@ def describe(
         streamlog topics describe orders --all
     """
     from streamlog.cli.opening import open_to_read
-    from streamlog.cli.text.tables import aligned
 
     with open_to_read(inherit_log(context, log)) as opened:
         description = opened.topic(topic)
@@ -123,9 +105,7 @@ def describe(
     for key, entry in entries.items():
         if entry.source != "topic":
             print(f"{entry.source:<10}  {key}={entry.value}")
-    cells = [tuple(f"{value:,}" for value in row.values()) for row in partitions]
-    for line in aligned(("partition", "start", "stable", "end"), cells, right={0, 1, 2, 3}):
-        print(line)
+    show(partitions, {name: name for name in ("partition", "start", "stable", "end")})
 
 
 @app.command()
@@ -135,13 +115,11 @@ def create(
     *,
     log: LogOption = DEFAULT_LOG,
     partitions: Annotated[int, typer.Option("--partitions", "-p", min=1, max=MAX_PARTITIONS)] = 1,
-    config: Annotated[
-        list[str] | None,
-        typer.Option("--config", "-c", metavar="KEY=VALUE", help="May be given several times."),
-    ] = None,
+    config: ConfigOption = None,
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="It may be there, with as many partitions.")
     ] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Create a topic, and the log's directory where there is none.
 
@@ -152,9 +130,63 @@ def create(
     from streamlog.cli.opening import open_to_write
 
     with open_to_write(inherit_log(context, log)) as opened:
-        opened.create_topic(
+        description = opened.create_topic(
             topic, partitions, config=parse_pairs(config or [], "--config"), exist_ok=exist_ok
         )
+    if json_:
+        print(json.dumps(_description(description)))
+
+
+@app.command(no_args_is_help=True)
+def adopt(
+    context: typer.Context,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            exists=True,
+            file_okay=False,
+            help="A directory of `log.dirs` of a Kafka broker that is stopped, or a log.",
+            show_default=False,
+        ),
+    ],
+    *,
+    log: LogOption = DEFAULT_LOG,
+    source_name: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", help="The topic's name there, if it is another."),
+    ] = None,
+    config: ConfigOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Copy a topic out of the directory of a stopped Kafka broker, and the log if there is none.
+
+    Records keep their offsets, timestamps and transactions; what was open there is ended as the
+    broker had decided. All or nothing: damage is refused, and the broker's files are only read.
+    The topic's configuration is not in that directory. Without `--config` this log's defaults
+    hold, and retention deletes what is older than `log.retention.ms`.
+
+    Examples:
+
+        streamlog topics adopt orders /var/lib/kafka/data --config retention.ms=-1
+
+        streamlog topics adopt orders-of-2023 /backup/kafka --source-name orders
+    """
+    from streamlog.cli.opening import open_to_write
+    from streamlog.cli.view.progress import progress
+
+    configs = parse_pairs(config or [], "--config")
+    with (
+        open_to_write(inherit_log(context, log)) as opened,
+        progress(f"adopting {topic}", 0),
+    ):
+        description = opened.adopt_topic(topic, source, config=configs, source_name=source_name)
+        adopted = _totals(opened, description)
+    if json_:
+        print(json.dumps({**_description(description), "offsets": adopted["offsets"]}))
+    else:
+        print(f"{adopted['offsets']:,} offsets in {adopted['partitions']} partitions of {topic}")
 
 
 @app.command(no_args_is_help=True)
@@ -169,19 +201,8 @@ def alter(
             "--partitions", "-p", min=1, max=MAX_PARTITIONS, help="Add partitions, up to so many."
         ),
     ] = None,
-    config: Annotated[
-        list[str] | None,
-        typer.Option("--config", "-c", metavar="KEY=VALUE", help="May be given several times."),
-    ] = None,
-    default: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--default",
-            "-d",
-            metavar="KEY",
-            help="Back to the default; may be given again.",
-        ),
-    ] = None,
+    config: ConfigOption = None,
+    default: DefaultOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Add partitions to a topic, or change its configuration.
@@ -196,11 +217,7 @@ def alter(
     """
     from streamlog.cli.opening import open_to_write
 
-    changes: dict[str, str | None] = {**parse_pairs(config or [], "--config")}
-    both = changes.keys() & set(default or [])
-    if both:
-        raise typer.BadParameter(f"{min(both)} is given a value, too", param_hint="--default")
-    changes |= dict.fromkeys(default or [])
+    changes = parse_changes(config, default)
     if partitions is None and not changes:
         raise typer.BadParameter("give --partitions, --config or --default")
     with open_to_write(inherit_log(context, log), create=False) as opened:
@@ -214,7 +231,7 @@ def delete(
     context: typer.Context,
     topics: Annotated[
         list[str],
-        typer.Argument(metavar="TOPIC...", autocompletion=complete_topic, show_default=False),
+        typer.Argument(metavar="TOPIC", autocompletion=complete_topic, show_default=False),
     ],
     *,
     log: LogOption = DEFAULT_LOG,
@@ -231,10 +248,10 @@ def delete(
 
     with open_to_write(inherit_log(context, log), create=False) as opened:
         rows = [_totals(opened, opened.topic(name)) for name in dict.fromkeys(topics)]
-        if not yes:
-            for row in rows:
-                print(f"{row['name']}: {row['partitions']} partitions, {row['offsets']:,} offsets")
-            typer.confirm("Delete all of it?", abort=True)
+        about = [
+            f"{r['name']}: {r['partitions']} partitions, {r['offsets']:,} offsets" for r in rows
+        ]
+        confirm("Delete all of it?", about, yes=yes)
         for row in rows:
             opened.delete_topic(row["name"])
     if json_:
@@ -247,10 +264,7 @@ def delete_records(
     topic: TopicArgument,
     *,
     log: LogOption = DEFAULT_LOG,
-    partition: Annotated[
-        list[int] | None,
-        typer.Option("--partition", "-p", min=0, help="Only these; may be given several times."),
-    ] = None,
+    partition: PartitionsOption = None,
     before_offset: Annotated[
         int | None, typer.Option(metavar="OFFSET", min=0, help="Records below this offset.")
     ] = None,
@@ -276,7 +290,6 @@ def delete_records(
         streamlog topics delete-records orders --partition 0 --before-offset 1000
     """
     from streamlog.cli.opening import open_to_write
-    from streamlog.cli.text.tables import aligned
 
     if (before_offset is not None) + (before_time is not None) + everything != 1:
         raise typer.BadParameter("give one of --before-offset, --before-time and --all")
@@ -288,21 +301,16 @@ def delete_records(
             wanted = dict.fromkeys(partitions, before_offset)
         elif before_time is not None:
             moment = moment_of(before_time, "--before-time")
-            found = first_offsets(opened, partitions, moment)
-            wanted = {each: found.get(each, ends[each]) for each in partitions}
+            wanted = first_offsets(opened, partitions, moment)
         starts = opened.beginning_offsets(partitions)
         wanted = {each: offset for each, offset in wanted.items() if offset > starts[each]}
         rows = [
             {"partition": each.partition, "start": starts[each], "new_start": offset}
             for each, offset in wanted.items()
         ]
-        cells = [tuple(f"{cell:,}" for cell in row.values()) for row in rows]
-        if json_:
-            print(json.dumps(rows))
-        else:
-            print(*aligned(("partition", "start", "new start"), cells, right={0, 1, 2}), sep="\n")
-        if wanted and not yes:
-            typer.confirm(f"Delete these records of {topic}?", abort=True, err=True)
+        columns = {"partition": "partition", "start": "start", "new start": "new_start"}
+        show(rows, columns, as_json=json_)
+        confirm(f"Delete these records of {topic}?", yes=yes or not wanted)
         opened.delete_records(wanted)
 
 
@@ -333,11 +341,9 @@ def first_offsets(
     log: Log, partitions: list[TopicPartition], moment_ms: int
 ) -> dict[TopicPartition, int]:
     """The first offset at or after a moment, or the end, of each partition."""
-    with log.consumer(isolation="read_uncommitted", auto_commit=False) as consumer:
-        consumer.assign(partitions)
-        for partition in partitions:
-            consumer.seek_to_time(partition, moment_ms)
-        return {partition: consumer.position(partition) for partition in partitions}
+    ends = log.end_offsets(partitions, isolation="read_uncommitted")
+    found = log.offsets_for_time(partitions, moment_ms)
+    return {each: ends[each] if at is None else at for each, at in found.items()}
 
 
 def _totals(log: Log, topic: TopicDescription) -> dict[str, Any]:

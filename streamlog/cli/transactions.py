@@ -8,29 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamlog.cli.command_group import command_group
 from streamlog.cli.completion import complete_transaction
 from streamlog.cli.options import DEFAULT_LOG, JsonOption, LogOption, inherit_log
+from streamlog.cli.output import show
+from streamlog.cli.text.tables import as_moment, as_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamlog.cli.text.tables import Cell
     from streamlog.client.contract import TopicPartition, TransactionDescription
 
-app = typer.Typer(invoke_without_command=True)
-
-_OPEN = ("Ongoing", "PrepareCommit", "PrepareAbort")
-
-OpenOption = Annotated[bool, typer.Option("--open", help="Only those that have not ended.")]
-
-
-@app.callback()
-def transactions(
-    context: typer.Context,
-    *,
-    log: LogOption = DEFAULT_LOG,
-    open_: OpenOption = False,
-    json_: JsonOption = False,
-) -> None:
+app = command_group(
     """List, describe and abort transactions. Without a subcommand, list them.
 
     Examples:
@@ -39,8 +29,9 @@ def transactions(
 
         streamlog transactions abort billing-writer
     """
-    if context.invoked_subcommand is None:
-        _list(log, only_open=open_, as_json=json_)
+)
+
+_OPEN = ("Ongoing", "PrepareCommit", "PrepareAbort")
 
 
 @app.command("list")
@@ -48,7 +39,7 @@ def list_(
     context: typer.Context,
     *,
     log: LogOption = DEFAULT_LOG,
-    open_: OpenOption = False,
+    open_: Annotated[bool, typer.Option("--open", help="Only those that have not ended.")] = False,
     json_: JsonOption = False,
 ) -> None:
     """List transactional ids, with the state of their last transaction.
@@ -57,33 +48,20 @@ def list_(
 
         streamlog transactions list --open --json
     """
-    _list(inherit_log(context, log), only_open=open_, as_json=json_)
-
-
-def _list(log: Path, *, only_open: bool, as_json: bool) -> None:
     from streamlog.cli.opening import open_to_read
-    from streamlog.cli.text.moments import format_moment
-    from streamlog.cli.text.tables import aligned
 
-    with open_to_read(log) as opened:
-        found = [each for each in opened.transactions() if not only_open or each.state in _OPEN]
-    if as_json:
-        print(json.dumps([_facts(each) for each in found]))
-        return
-    cells = [
-        (
-            each.transactional_id,
-            each.state,
-            str(each.producer_id),
-            str(each.producer_epoch),
-            f"{len(each.partitions):,}",
-            format_moment(each.last_update_ms),
-        )
-        for each in found
-    ]
-    headings = ("transactional id", "state", "producer", "epoch", "partitions", "changed")
-    for line in aligned(headings, cells, right={2, 3, 4}):
-        print(line)
+    with open_to_read(inherit_log(context, log)) as opened:
+        found = [each for each in opened.transactions() if not open_ or each.state in _OPEN]
+    columns: dict[str, Cell] = {
+        "transactional id": "transactional_id",
+        "state": "state",
+        "producer": as_text("producer_id"),
+        "epoch": as_text("producer_epoch"),
+        "partitions": lambda row: len(row["partitions"]),
+        "started": as_moment("start_ms"),
+        "changed": as_moment("last_update_ms"),
+    }
+    show([_facts(each) for each in found], columns, as_json=json_)
 
 
 @app.command(no_args_is_help=True)
@@ -131,27 +109,25 @@ def hanging(
 ) -> None:
     """List what is open in a partition without any transactional id to end it.
 
-    Only the process that owns the log can tell: refused while one has it open.
+    As a reader beside the owner sees it: what is younger than a transaction may become
+    (`transaction.max.timeout.ms`) is not judged.
 
     Example:
 
         streamlog transactions hanging
     """
-    from streamlog.cli.opening import open_to_write
-    from streamlog.cli.text.tables import aligned
+    from streamlog.cli.opening import open_to_read
 
-    with open_to_write(inherit_log(context, log), create=False) as opened:
+    with open_to_read(inherit_log(context, log)) as opened:
         found = opened.hanging_transactions()
-    if json_:
-        rows = [{**asdict(each), "partition": str(each.partition)} for each in found]
-        print(json.dumps(rows))
-        return
-    cells = [
-        (str(e.partition), str(e.producer_id), str(e.producer_epoch), f"{e.start_offset:,}")
-        for e in found
-    ]
-    for line in aligned(("partition", "producer", "epoch", "offset"), cells, right={1, 2, 3}):
-        print(line)
+    columns = {
+        "partition": "partition",
+        "producer": as_text("producer_id"),
+        "epoch": as_text("producer_epoch"),
+        "offset": "start_offset",
+    }
+    rows = [{**asdict(each), "partition": str(each.partition)} for each in found]
+    show(rows, columns, as_json=json_)
 
 
 @app.command(no_args_is_help=True)
@@ -159,7 +135,7 @@ def abort(
     context: typer.Context,
     transactional_id: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", autocompletion=complete_transaction, show_default=False),
+        typer.Argument(metavar="ID", autocompletion=complete_transaction, show_default=False),
     ] = None,
     *,
     log: LogOption = DEFAULT_LOG,
@@ -168,11 +144,13 @@ def abort(
     ] = None,
     producer_id: Annotated[int | None, typer.Option(metavar="N", help="Whose it is.")] = None,
     producer_epoch: Annotated[int | None, typer.Option(metavar="N", help="Its epoch.")] = None,
+    json_: JsonOption = False,
 ) -> None:
     """Abort the open transaction of a transactional id, or one that hangs in a partition.
 
-    `streamlog transactions hanging` lists those. Transactions that a process left open are aborted
-    when the log is opened, so there is seldom a need.
+    `streamlog transactions hanging` lists those. Whoever opens a log aborts whatever a process left
+    open in it, and this command opens it: it says whether the one you named was there. What had
+    been decided to commit is committed, and that is an error here.
 
     Examples:
 
@@ -180,20 +158,68 @@ def abort(
 
         streamlog transactions abort --partition orders-0 --producer-id 12 --producer-epoch 3
     """
-    from streamlog.cli.opening import open_to_write
-
     place = (partition, producer_id, producer_epoch)
     hangs = any(each is not None for each in place)
     if (transactional_id is None) != hangs or (hangs and None in place):
         raise typer.BadParameter(
             "give a transactional id, or --partition, --producer-id and --producer-epoch"
         )
-    parsed = None if partition is None else _parse_partition(partition)
-    with open_to_write(inherit_log(context, log), create=False) as opened:
-        if transactional_id is not None:
+    path = inherit_log(context, log)
+    if transactional_id is not None:
+        aborted = _abort_id(path, transactional_id)
+    else:
+        assert partition is not None
+        assert producer_id is not None
+        assert producer_epoch is not None
+        aborted = _abort_hanging(path, _parse_partition(partition), producer_id, producer_epoch)
+    if json_:
+        print(json.dumps(aborted))
+
+
+def _abort_id(path: Path, transactional_id: str) -> dict[str, Any]:
+    """What is known of the id then."""
+    from streamlog.cli.opening import open_to_read, open_to_write
+    from streamlog.errors import InvalidTransactionStateError
+
+    with open_to_read(path) as beside:
+        before = {each.transactional_id: each.state for each in beside.transactions()}
+    with open_to_write(path, create=False) as opened:
+        try:
             opened.abort_transaction(transactional_id)
-        elif parsed is not None and producer_id is not None and producer_epoch is not None:
-            opened.abort_hanging(parsed, producer_id, producer_epoch)
+        except InvalidTransactionStateError:
+            if before.get(transactional_id) not in {"Ongoing", "PrepareAbort"}:
+                raise  # else opening the log has done it
+        known = {each.transactional_id: each for each in opened.transactions()}
+    return _facts(known[transactional_id])
+
+
+def _abort_hanging(
+    path: Path, partition: TopicPartition, producer_id: int, producer_epoch: int
+) -> dict[str, Any]:
+    from streamlog.cli.opening import open_to_read, open_to_write
+    from streamlog.errors import NotHangingError
+
+    with open_to_read(path) as beside:
+        was_open = any(
+            (each.producer_id, each.producer_epoch) == (producer_id, producer_epoch)
+            and each.transaction_start_offset is not None
+            for each in beside.producers(partition)
+        )
+        committing = any(
+            each.producer_id == producer_id and each.state == "PrepareCommit"
+            for each in beside.transactions()
+        )
+    with open_to_write(path, create=False) as opened:
+        try:
+            opened.abort_hanging(partition, producer_id, producer_epoch)
+        except NotHangingError:
+            if committing or not was_open:
+                raise  # else opening the log has done it
+    return {
+        "partition": str(partition),
+        "producer_id": producer_id,
+        "producer_epoch": producer_epoch,
+    }
 
 
 def _parse_partition(text: str) -> TopicPartition:

@@ -107,6 +107,8 @@ def test_the_log_may_be_named_before_the_subcommand(run: Run, tmp_path: Path) ->
     assert run("topics", "--log", other, "create", "elsewhere").code == 0
     assert run("topics", "--log", other, "list").lines[1].startswith("elsewhere")
     assert run("topics", "list", "--log", other).lines[1].startswith("elsewhere")
+    assert run("topics", "--log", other).lines[1].startswith("elsewhere")
+    assert run("topics", f"--log={other}", "--json").json[0]["name"] == "elsewhere"
     assert not (tmp_path / "log").exists()
 
 
@@ -165,6 +167,8 @@ def test_consume_formats(run: Run) -> None:
         "value": "0",
         "headers": [["trace", "1"]],
     }
+    assert run(*one, "--json").out == run(*one, "--format", "json").out
+    assert run(*one, "--json", "--format", "{key}").code == 2
 
 
 def test_consume_sees_what_its_isolation_allows(run: Run) -> None:
@@ -352,6 +356,21 @@ def test_reset_empties_state_and_offsets_in_one_go(run: Run, tmp_path: Path) -> 
         "state in word-count-counts-changelog-0: 1 keys deleted",
         f"directory {state}: deleted",
     ]
+    assert run("reset", "word-count", "--dry-run", "--json").json == {
+        "application": "word-count",
+        "offsets": [
+            {"group": "word-count", "topic": "lines", "partition": 0, "new": 0},
+            {
+                "group": "word-count",
+                "topic": "word-count-words-repartition",
+                "partition": 0,
+                "new": 2,
+            },
+            {"group": "word-count/tally", "topic": "lines", "partition": 0, "new": 0},
+        ],
+        "changelogs": [{"topic": "word-count-counts-changelog", "partition": 0, "keys": 1}],
+        "state": str(state),
+    }
     assert run("reset", "word-count", stdin=b"n\n").code == 1
     assert state.exists()
     assert run("reset", "word-count", "--yes").code == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -16,11 +18,13 @@ from streamlog.client.contract import GroupMetadata, TopicPartition
 from streamlog.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable
     from pathlib import Path
 
     Command = Callable[..., Any]
 
+PROGRAM = "from streamlog.cli.main import main; raise SystemExit(main())"
 HEADERS = [("trace", b"\xff\x00"), ("empty", None), ("trace", "é".encode())]
 ROWS = [
     (0, 1_000, b"k", b"v", []),
@@ -119,9 +123,11 @@ def test_an_export_to_a_file_is_whole_or_not_there(command: Command, orders: Pat
         (b'{"value": {"base64": "!"}}', "stdin:2: no base64"),
         (b'{"vlaue": "x"}', "vlaue"),
         (b'{"partition": 7}', "partitions 0 to 1, not 7"),
+        (b'{"timestamp": -2}', "stdin:2: timestamp -2 "),
+        (b'{"timestamp": 99999999999999999999}', "stdin:2: timestamp 9"),
     ],
 )
-def test_a_line_that_is_no_record_is_named_and_the_lines_before_are_written(
+def test_a_line_that_is_no_record_is_named_and_nothing_is_imported(
     command: Command, directory: Path, line: bytes, reason: str
 ) -> None:
     command("topics", "create", "orders", "-p", "2")
@@ -130,7 +136,38 @@ def test_a_line_that_is_no_record_is_named_and_the_lines_before_are_written(
     assert ended.code == 1
     assert reason in ended.err
     assert "Traceback" not in ended.err
+    assert read(directory) == []
+    ended = command("import", "orders", "--as-it-comes", stdin=lines)
+    assert (ended.code, reason in ended.err) == (1, True)
     assert read(directory) == [(1, 9, None, b"x", [])]
+
+
+def test_an_import_is_one_transaction_of_any_length(
+    command: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamlog.cli.import_.RUN_RECORDS", 2)
+    command("topics", "create", "orders", "-p", "2")
+    good = b"".join(b'{"partition": %d, "value": "x"}\n' % (n % 2) for n in range(9))
+    failed = command("import", "orders", stdin=good + b"no json\n")
+    assert failed.code == 1
+    assert read(directory) == []
+    assert command("import", "orders", "--json", stdin=good).json == {
+        "topic": "orders",
+        "records": 9,
+    }
+    assert len(read(directory)) == 9
+    (writer,) = command("transactions", "--json").json
+    assert (writer["transactional_id"], writer["timeout_ms"]) == (
+        "streamlog-import-orders",
+        900_000,
+    )
+
+
+def test_a_record_that_the_topic_does_not_take_is_named_by_its_line(command: Command) -> None:
+    command("topics", "create", "state", "--config", "cleanup.policy=compact")
+    lines = b'{"key": "a", "value": "x"}\n\n{"value": "no key"}\n'
+    ended = command("import", "state", stdin=lines)
+    assert (ended.code, "stdin:3: " in ended.err) == (1, True)
 
 
 def test_an_import_may_choose_partitions_by_the_keys(command: Command, directory: Path) -> None:
@@ -154,12 +191,38 @@ def test_parquet_without_pyarrow_says_which_extra(
 
 
 def test_parquet_comes_back_byte_for_byte(command: Command, orders: Path) -> None:
-    pytest.importorskip("pyarrow")
     target = str(orders.parent / "orders.parquet")
     assert command("export", "orders", "-o", target).code == 0
     again = str(orders.parent / "again")
     assert command("import", "orders", target, "--create", "2", "--log", again).code == 0
     assert read(orders.parent / "again") == read(orders)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"PAR1 no Parquet PAR1", "no Parquet: "), (b"", "no Parquet: "), (None, "no column ")],
+)
+def test_a_file_that_is_no_export_is_named_and_nothing_is_imported(
+    command: Command, directory: Path, content: bytes | None, reason: str
+) -> None:
+    path = directory.parent / "other.parquet"
+    if content is None:
+        from pyarrow import parquet, table  # pyright: ignore # has no types
+
+        parquet.write_table(table({"key": [b"k"]}), path)
+    else:
+        path.write_bytes(content)
+    ended = command("import", "orders", str(path), "--create", "1")
+    assert ended.code == 1
+    assert f"error: {path}: {reason}" in ended.err
+    assert "Traceback" not in ended.err
+    assert read(directory) == []
+
+
+def test_an_export_to_a_file_says_in_json_what_it_wrote(command: Command, orders: Path) -> None:
+    target = str(orders.parent / "orders.jsonl")
+    said = command("export", "orders", "-o", target, "--json")
+    assert said.json == {"topic": "orders", "records": 5, "file": target}
 
 
 # dump
@@ -214,16 +277,40 @@ def test_dump_shows_a_damaged_file_as_far_as_it_can(command: Command, orders: Pa
 def test_output_into_a_closed_pipe_ends_quietly(orders: Path, arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    program = "from streamlog.cli.main import main; raise SystemExit(main())"
     filled = [each.format(orders) for each in arguments]
     ended = subprocess.run(
-        [sys.executable, "-c", program, *filled],
+        [sys.executable, "-c", PROGRAM, *filled],
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,
     )
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("streamlog topics create orders --config retention.m", ["retention.ms="]),
+        ("streamlog topics alter orders --default retention.m", ["retention.ms"]),
+        (
+            "streamlog config alter --config log.retention.m",
+            ["log.retention.minutes=", "log.retention.ms="],
+        ),
+        (
+            "streamlog config describe log.retention.m",
+            ["log.retention.minutes", "log.retention.ms"],
+        ),
+        ("streamlog groups rem", ["remove-members"]),
+    ],
+)
+def test_configurations_and_subcommands_are_completed(
+    command: Command, monkeypatch: pytest.MonkeyPatch, line: str, found: list[str]
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    monkeypatch.setenv("_STREAMLOG_COMPLETE", "complete_bash")
+    assert command().out.split() == found
 
 
 @pytest.mark.usefixtures("orders")
@@ -336,6 +423,46 @@ def test_fsck_is_refused_while_a_process_has_the_log_open(command: Command, orde
         process.stdin.close()
     assert ended.code == 1
     assert f"process {process.pid}" in ended.err
+
+
+# Progress
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["export", "orders", "--output", "{parent}/out.jsonl"], "exporting orders"),
+        (["import", "orders", "{parent}/in.jsonl"], "importing"),
+        (["fsck", "{log}"], "checking"),
+        (["fsck", "{log}", "--repair", "{parent}/saved"], "saving"),
+        (["topics", "adopt", "new", "{log}", "--source-name", "orders"], "adopting new"),
+    ],
+)
+def test_long_work_has_a_bar_in_a_terminal(orders: Path, arguments: list[str], said: str) -> None:
+    (orders.parent / "in.jsonl").write_text('{"partition": 0, "value": "x"}\n')
+    filled = [each.format(log=orders, parent=orders.parent) for each in arguments]
+    log = orders.parent / "new" if "adopt" in arguments else orders
+    terminal, theirs = pty.openpty()
+    with open(terminal, "rb", buffering=0) as shown:
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *filled],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            env={**os.environ, "STREAMLOG_LOG": str(log), "TERM": "xterm", "COLUMNS": "100"},
+            check=False,
+        )
+        os.close(theirs)
+        assert said in read_all(shown)
+    assert ended.returncode == 0
+
+
+def read_all(terminal: io.FileIO) -> str:
+    """What was written to a terminal that nobody has open any more."""
+    content = bytearray()
+    with contextlib.suppress(OSError):  # EIO is its end
+        while more := terminal.read(1 << 16):
+            content += more
+    return content.decode()
 
 
 # size

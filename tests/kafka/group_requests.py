@@ -168,9 +168,15 @@ class GroupRequests:
         return error or answer.int16()
 
     def commit(
-        self, connection: Connection, member_id: str, generation: int, instance: str | None
+        self,
+        connection: Connection,
+        member_id: str,
+        generation: int,
+        instance: str | None,
+        *,
+        partition: int = 0,
     ) -> int:
-        """Offset 1 of partition 0 of the topic that is called like the group."""
+        """Offset 1 of a partition of the topic that is called like the group."""
 
         def write(writer: FieldWriter) -> None:
             writer.int32(generation)
@@ -179,7 +185,7 @@ class GroupRequests:
             writer.array_length(1)
             writer.string(self.group)
             writer.array_length(1)
-            writer.int32(0)
+            writer.int32(partition)
             writer.int64(1)
             writer.int32(-1)
             writer.string("")

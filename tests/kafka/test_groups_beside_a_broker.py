@@ -9,6 +9,7 @@ ours leaves parked may have no answer there either.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from broker_topics import create_topics
 from group_requests import DYNAMIC, JOIN, STATIC, SYNC, Connection, Described, GroupRequests
 
+import streamlog
+from streamlog import TopicPartition
 from streamlog.coordination.classic_group import ClassicGroup, GroupState
 from streamlog.coordination.group_messages import (
     JoinAnswer,
@@ -31,6 +34,7 @@ from streamlog.errors import (
     InvalidSessionTimeoutError,
     MemberIdRequiredError,
     RebalanceInProgressError,
+    TopicError,
     UnknownMemberError,
 )
 
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
 STEPS = 60
 ROUND_TRIPS = 5
+UNKNOWN_TOPIC_OR_PARTITION = 3
 CODES: dict[type, int] = {
     type(None): 0,
     IllegalGenerationError: 22,
@@ -295,3 +300,23 @@ def test_groups_answer_as_a_brokers_do(kafka: KafkaBroker, request: pytest.Fixtu
         steps += len(done)
     assert steps > sequences * STEPS / 3
     assert {0, 22, 25, 27} <= seen
+
+
+def test_offsets_of_what_is_not_there_are_refused_as_by_a_broker(kafka: KafkaBroker) -> None:
+    create_topics(kafka, {"offsets-known": (1, {})})
+    with streamlog.open(":memory:") as log, closing(Connection(kafka)) as connection:
+        log.create_topic("offsets-known")
+        for topic, number, code in (
+            ("offsets-known", 0, 0),
+            ("offsets-known", 1, UNKNOWN_TOPIC_OR_PARTITION),
+            ("offsets-unknown", 0, UNKNOWN_TOPIC_OR_PARTITION),
+        ):
+            requests = GroupRequests(topic)
+            requests.find_coordinator(connection)
+            assert requests.commit(connection, "", -1, None, partition=number) == code
+            error = None
+            try:
+                log.alter_group_offsets(topic, {TopicPartition(topic, number): 1})
+            except TopicError as raised:
+                error = raised.kafka_error
+            assert error == ("UNKNOWN_TOPIC_OR_PARTITION" if code else None)

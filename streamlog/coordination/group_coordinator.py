@@ -93,9 +93,9 @@ class GroupCoordinator:
         with self.members.looked_at(group) as members:
             with self._changed:
                 offsets = self._store.offsets(group)
-            if members is None and not offsets:
-                raise UnknownGroupError(group, self._store.groups())
-            return describe_group(group, members, offsets)
+            if members is not None or offsets:
+                return describe_group(group, members, offsets)
+        raise UnknownGroupError(group, self.groups())
 
     def delete(self, group: str) -> Future[None]:
         """Forgets an empty group and its offsets; done when that is durable.

@@ -50,6 +50,13 @@ def test_groups_are_listed_and_described(bids):
         bids.group("gg")
 
 
+def test_the_near_miss_of_a_group_may_have_committed_nothing(bids):
+    with bids.consumer("bids", group="tills", auto_commit=False) as consumer:
+        consumer.poll()
+        with pytest.raises(UnknownGroupError, match="did you mean 'tills'"):
+            bids.group("till")
+
+
 def test_lag_counts_what_is_not_committed_yet(bids):
     with bids.consumer("bids", "asks", group="h", start="latest", auto_commit=False) as consumer:
         consumer.poll()
@@ -194,6 +201,7 @@ def test_beside_the_owner_groups_are_seen_and_not_touched(bids, tmp_path):
             for attempt in (
                 lambda: beside.delete_group("g"),
                 lambda: beside.alter_group_offsets("g", {BIDS: 0}),
+                lambda: beside.remove_group_members("g"),
             ):
                 with pytest.raises(DirectoryAccessError):
                     attempt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from processors.dsl.stream import source
+from processors.dsl.stream import read_table, source
 from processors.runtime.application import Application, WorkerOptions
 from processors.runtime.policies import ErrorPolicies
 from processors.topology.describe import describe
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from processors.agents import Agent, Store
-    from processors.dsl.stream import Stream
+    from processors.dsl.duration import Duration
+    from processors.dsl.stream import Stream, Table
     from processors.runtime.application import OffsetGap
     from processors.runtime.engine import ExchangeMode
     from processors.runtime.policies import Policy
+    from processors.topology.nodes.node import Emit
     from streamlog.client.contract import Log
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -123,6 +125,43 @@ class App:
             TopologyError: the topic is read already, with other serdes.
         """
         return source(self._graph, topic, key, value)
+
+    def table(
+        self,
+        topic: str,
+        *,
+        key: Any = str,
+        value: Any = "json",
+        versioned: Duration | None = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[Any, Any]:
+        """A topic as a table: the last value of each key, in the order of its offsets.
+
+        A null value deletes a key; records with a null key are left out. It has a store where
+        somebody looks up its values or asks what they were before, or where it has a name.
+
+        Args:
+            key, value: As for `stream`.
+            versioned: Keeps the values of so long a time, so that a join finds the one of its
+                record's time. A record that is older than what its key has goes into the history
+                and no further.
+            name: The store's name, for queries from outside too.
+            emit: `latest` gives the last value of a key once a commit, `every` one per record. A
+                table without a store passes every record on, and a versioned one every newest.
+
+            >>> app = App("doc")
+            >>> app.table("prices", value=int, name="prices-now").to_stream().to("changes")
+            >>> driver = TopologyTestDriver(app, commit_every=9)
+            >>> driver.run("prices", [("tea", 3), ("tea", 4)]).items("changes")
+            [('tea', 4)]
+            >>> dict(driver.store("prices-now").items())
+            {'tea': 4}
+
+        Raises:
+            TopologyError: the topic is read already, with other serdes or as another kind of table.
+        """
+        return read_table(self._graph, topic, key, value, versioned=versioned, name=name, emit=emit)
 
     def store(self, name: str, *, key: Any = str, value: Any = None, default: Any = None) -> Store:
         """A keyed store for agents, which use it like a dictionary; exactly once, as all state is.

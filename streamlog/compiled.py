@@ -18,6 +18,7 @@ KERNELS = (
     "streamlog.storage.record_filter",
     "streamlog.client.kernel",
     "processors.operators.kernel",
+    "processors.operators.table_kernel",
     "processors.operators.table_view",
     "processors.state.cached",
     "processors.state.segmented",

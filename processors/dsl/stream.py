@@ -11,8 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from processors.dsl import tables
 from processors.errors import TopologyError
-from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
+from processors.topology.nodes.aggregate import (
+    AggregateNode,
+    CountNode,
+    KeyedNode,
+    ReduceNode,
+    TableNode,
+)
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.stateless import (
@@ -29,6 +36,8 @@ from streamlog.serdes import serde_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from processors.dsl.duration import Duration
+    from processors.operators.table import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
     from streamlog.client.contract import Record
@@ -259,6 +268,30 @@ class Stream(Generic[K, V]):
         )
         self._add(node)
 
+    def to_table(
+        self, *, value: Any = None, name: str | None = None, emit: Emit = "latest"
+    ) -> Table[K, V]:
+        """The last value of each key; a null value deletes it, records without a key are left out.
+
+        Rows move to the task of their key where it was changed.
+
+        Args:
+            value: The serde of the values; the stream's where it is not given.
+            name: Keeps the table in a store of that name; else it has one where somebody asks.
+            emit: As for a count.
+
+            >>> app = App("doc")
+            >>> names = app.stream("names", value=str).map_key(lambda name: name[0]).to_table()
+            >>> names.to_stream().to("by-letter")
+            >>> TopologyTestDriver(app).run("names", ["ann", "abe"]).map("by-letter")
+            {'a': 'abe'}
+        """
+        serde = self._value_serde(value)
+        node = tables.table_of_stream(
+            self._graph, self._node, self._key, serde, name=name, emit=emit
+        )
+        return Table(self._graph, node)
+
     def _path(self, kind: str, name: str | None) -> str:
         return self._graph.stateless_path(self._node.path, kind, name)
 
@@ -377,7 +410,7 @@ class Grouped(Generic[K, V]):
 class Table(Generic[K, V]):
     """The current result of every key."""
 
-    def __init__(self, graph: Graph, node: KeyedNode) -> None:
+    def __init__(self, graph: Graph, node: TableNode) -> None:
         self._graph = graph
         self._node = node
 
@@ -391,6 +424,79 @@ class Table(Generic[K, V]):
         {'ann': 2}
         """
         return Stream(self._graph, self._node, self._node.key, self._node.value)
+
+    def changes(self) -> Stream[K, Change]:
+        """The changes as a stream of `Change(old, new)`, for who needs what was there before.
+
+        `old` is None where a key is new, and `new` where it was deleted.
+
+            >>> app = App("doc")
+            >>> app.table("prices", value=int, emit="every").changes().to("changes")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("prices", [("tea", 3), ("tea", 4)]).values("changes")
+            [[None, 3], [3, 4]]
+        """
+        node = tables.changes(self._graph, self._node)
+        return Stream(self._graph, node, self._node.key, None)
+
+    def filter(self, predicate: Callable[[V], Any], *, name: str | None = None) -> Table[K, V]:
+        """Keeps the entries for whose value `predicate` gives something true.
+
+        An entry that no longer qualifies is deleted. A key without a value never qualifies. Where
+        the predicate fails and errors are skipped, the key has no value.
+
+        Args:
+            name: Keeps the result in a store of that name.
+
+            >>> app = App("doc")
+            >>> app.table("stock", value=int).filter(lambda n: n < 3).to_stream().to("low")
+            >>> TopologyTestDriver(app).run("stock", [("tea", 2), ("tea", 9)]).items("low")
+            [('tea', 2), ('tea', None)]
+        """
+        node = tables.filtered(self._graph, self._node, predicate, wanted=True, name=name)
+        return Table(self._graph, node)
+
+    def filter_not(self, predicate: Callable[[V], Any], *, name: str | None = None) -> Table[K, V]:
+        """Keeps the entries for whose value `predicate` gives something false; see `filter`.
+
+        >>> app = App("doc")
+        >>> app.table("stock", value=int).filter_not(lambda n: n < 3).to_stream().to("enough")
+        >>> TopologyTestDriver(app).run("stock", [("tea", 2), ("tea", 9)]).items("enough")
+        [('tea', 9)]
+        """
+        node = tables.filtered(self._graph, self._node, predicate, wanted=False, name=name)
+        return Table(self._graph, node)
+
+    def map(
+        self, function: Callable[[V], R], *, value: Any = None, name: str | None = None
+    ) -> Table[K, R]:
+        """Replaces each value by what `function` makes of it; deletions stay deletions.
+
+        The result is looked up through the function, which runs again for each look-up, unless it
+        has a name. Where it fails and errors are skipped, the key has no value.
+
+        Args:
+            value: The serde of the results; JSON where it is not given.
+            name: Keeps the results in a store of that name.
+
+            >>> app = App("doc")
+            >>> app.table("names", value=str).map(str.upper, value=str).to_stream().to("loud")
+            >>> TopologyTestDriver(app).run("names", [("a", "ann"), ("a", None)]).items("loud")
+            [('a', 'ANN'), ('a', None)]
+        """
+        node = tables.mapped(self._graph, self._node, function, value=value, name=name)
+        return Table(self._graph, node)
+
+    def items(self) -> Table[K, tuple[K, V]]:
+        """Makes the values `(key, value)` pairs, for functions that need both.
+
+        >>> app = App("doc")
+        >>> ages = app.table("ages", value=int).items()
+        >>> ages.map(lambda item: "{}: {}".format(*item), value=str).to_stream().to("lines")
+        >>> TopologyTestDriver(app).run("ages", [("ann", 30)]).values("lines")
+        ['ann: 30']
+        """
+        return Table(self._graph, tables.pairs(self._graph, self._node))
 
 
 def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
@@ -420,6 +526,23 @@ def _check_emit(emit: Emit) -> Emit:
     return emit
 
 
+def read_table(
+    graph: Graph,
+    topic: str,
+    key: Any,
+    value: Any,
+    *,
+    versioned: Duration | None,
+    name: str | None,
+    emit: Emit,
+) -> Table[Any, Any]:
+    """The table of a topic's records."""
+    read = source(graph, topic, key, value)
+    node = graph.source(topic)
+    assert node is not None, read
+    return Table(graph, tables.read_table(graph, node, versioned=versioned, name=name, emit=emit))
+
+
 def _maker(initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
     """A function that makes the first result of a key, a fresh one each time."""
     if callable(initial):
@@ -431,4 +554,4 @@ def _maker(initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
 
 
 def _comes_from_table(node: Node) -> bool:
-    return isinstance(node, KeyedNode) or any(map(_comes_from_table, node.parents))
+    return isinstance(node, TableNode) or any(map(_comes_from_table, node.parents))

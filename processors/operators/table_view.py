@@ -48,6 +48,19 @@ class TableView(Protocol):
         ...
 
 
+class VersionedView(TableView, Protocol):
+    """What the operator of a table node with a `history` is as well."""
+
+    def read_at(
+        self, keys: list[Any], tickets: Sequence[int], times: list[int]
+    ) -> tuple[list[Any], list[int]]:
+        """As `read`, what each key had at a time: the newest of its versions up to then.
+
+        Times before the history give the newest version if it is no later than they are, else None.
+        """
+        ...
+
+
 class KeyChanges:
     """What became of one key in the round."""
 

@@ -36,7 +36,7 @@ GROUPS = {scenario["group"] for scenario in SCENARIOS}
 NOT_YET: Final = {
     *("window", "window-close-longret", "window-suppress"),
     *("session", "session-close-longret", "sliding"),
-    *("table-filter", "table-suppress", "table-suppress-max", "tagg"),
+    *("table-suppress", "table-suppress-max", "tagg"),
     *("ss-inner", "ss-left", "ss-outer"),
     *("tt-inner", "tt-left", "tt-outer"),
     *("tt-versioned-inner", "tt-versioned-left", "tt-versioned-outer"),

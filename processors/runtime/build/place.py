@@ -64,6 +64,10 @@ class Place:
         """The operator of a parent, which runs in this task."""
         return self.operators[self.parts.plan.topology.parents[node][number]]
 
+    def find_parent(self, node: Node, number: int = 0) -> Operator | None:
+        """As `parent`; None where the parent is an entry, whose rows come from outside."""
+        return self.operators.get(self.parts.plan.topology.parents[node][number])
+
     def states(self, name: str) -> list[State]:
         """The states of a store, one a partition of the task."""
         return [self.parts.stores[name, partition] for partition in self.partitions]

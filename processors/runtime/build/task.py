@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from processors.runtime.build import aggregate, endpoint, stateless
+from processors.runtime.build import aggregate, endpoint, stateless, table
 from processors.runtime.build.place import Place
 from processors.runtime.task import Stage, Step, Task
 from processors.topology.nodes.exchange import ExchangeNode
@@ -21,6 +21,7 @@ BUILDERS: Final[dict[type[Node], Callable[[Any, Place], Operator]]] = {
     **aggregate.BUILDERS,
     **endpoint.BUILDERS,
     **stateless.BUILDERS,
+    **table.BUILDERS,
 }
 
 
@@ -32,8 +33,11 @@ def build_task(sub: SubTopology, partitions: tuple[int, ...], parts: Parts) -> T
     for entry in sub.entries:
         entries.setdefault(topology.levels[entry], []).append(entry)
     for node in sub.nodes:
+        above = topology.parents[node]
         if partitions[0] >= parts.plan.node_partitions.get(node, partitions[0] + 1):
             continue  # what reaches it has fewer partitions than other entries of the task
+        if all(parent not in sub.entries and parent not in place.operators for parent in above):
+            continue  # so have all that it stands on
         operator = BUILDERS[type(node)](node, place)
         place.operators[node] = operator
         level = topology.levels[node] - isinstance(node, ExchangeNode)

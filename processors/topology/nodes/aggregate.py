@@ -24,6 +24,11 @@ class TableNode(Node):
     key: Serde[Any]
     value: Serde[Any]
 
+    @property
+    def history(self) -> int | None:
+        """So long, in milliseconds, older values can be looked up by time; None: not at all."""
+        return None
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KeyedNode(TableNode):

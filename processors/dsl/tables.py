@@ -1,0 +1,154 @@
+"""The nodes behind tables: read from topics, derived from others, kept under a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.dsl.duration import milliseconds
+from processors.errors import TopologyError
+from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.table import (
+    ChangesNode,
+    StoredTableNode,
+    TableFilterNode,
+    TableItemsNode,
+    TableMapNode,
+    VersionedTableNode,
+)
+from streamlog.serdes import serde_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.dsl.duration import Duration
+    from processors.topology.graph import Graph
+    from processors.topology.nodes.aggregate import TableNode
+    from processors.topology.nodes.endpoint import SourceNode
+    from processors.topology.nodes.node import Emit, Node
+    from streamlog.serdes import Serde
+
+
+def read_table(
+    graph: Graph,
+    source: SourceNode,
+    *,
+    versioned: Duration | None,
+    name: str | None,
+    emit: Emit,
+) -> TableNode:
+    """The table of a topic; one node, however often it is asked for in one way."""
+    if emit not in ("latest", "every"):
+        raise ValueError(f"table {source.topic!r}: emit={emit!r}: choose 'latest' or 'every'")
+    history = None
+    if versioned is not None:
+        history = milliseconds(versioned, f"table {source.topic!r}: versioned")
+        emit = "every"
+    path = f"{source.path}.table" if name is None else name
+    found = graph.find(path)
+    if isinstance(found, StoredTableNode | VersionedTableNode) and found.parents == (source,):
+        before = found.emit if isinstance(found, StoredTableNode) else "every"
+        if (found.history, before) == (history, emit):
+            return found
+        raise TopologyError(
+            f"table {path!r} is read already with versioned={found.history} and emit={before!r}, "
+            f"and here with versioned={history} and emit={emit!r}: give one of them a name="
+        )
+    path = graph.stable_path(source.path, "table", name)
+    common: dict[str, Any] = {"parents": (source,), "key": source.key, "value": source.value}
+    node: TableNode
+    if history is None:
+        keep = "read" if name is None else "always"
+        node = StoredTableNode(path=path, keep=keep, emit=emit, **common)
+    else:
+        node = VersionedTableNode(path=path, history_ms=history, **common)
+    graph.add(node)
+    return node
+
+
+def table_of_stream(
+    graph: Graph, node: Node, key: Serde[Any], value: Serde[Any], *, name: str | None, emit: Emit
+) -> TableNode:
+    """The last value of each key of a stream, whose rows go to the task of their key."""
+    if emit not in ("latest", "every"):
+        raise ValueError(f"to_table: emit={emit!r}: choose 'latest' or 'every'")
+    path = graph.stable_path(node.path, "to_table", name)
+    exchange = ExchangeNode(
+        path=f"{path}.exchange", parents=(node,), key=key, value=value, null_values=True
+    )
+    graph.add(exchange)
+    keep = "read" if name is None else "always"
+    made = StoredTableNode(
+        path=path, parents=(exchange,), key=key, value=value, keep=keep, checked=True, emit=emit
+    )
+    graph.add(made)
+    return made
+
+
+def filtered(
+    graph: Graph,
+    node: TableNode,
+    predicate: Callable[[Any], Any],
+    *,
+    wanted: bool,
+    name: str | None,
+) -> TableNode:
+    made = TableFilterNode(
+        path=graph.stateless_path(node.path, "filter" if wanted else "filter_not", None),
+        parents=(node,),
+        key=node.key,
+        value=node.value,
+        function=predicate,
+        wanted=wanted,
+    )
+    graph.add(made)
+    return materialised(graph, made, name)
+
+
+def mapped(
+    graph: Graph,
+    node: TableNode,
+    function: Callable[[Any], Any],
+    *,
+    value: Any,
+    name: str | None,
+) -> TableNode:
+    made = TableMapNode(
+        path=graph.stateless_path(node.path, "map", None),
+        parents=(node,),
+        key=node.key,
+        value=serde_for("json" if value is None else value),
+        function=function,
+    )
+    graph.add(made)
+    return materialised(graph, made, name)
+
+
+def pairs(graph: Graph, node: TableNode) -> TableNode:
+    """Values as (key, value) pairs."""
+    path = graph.stateless_path(node.path, "items", None)
+    made = TableItemsNode(path=path, parents=(node,), key=node.key, value=serde_for("json"))
+    graph.add(made)
+    return made
+
+
+def changes(graph: Graph, node: TableNode) -> Node:
+    path = graph.stateless_path(node.path, "changes", None)
+    made = ChangesNode(path=path, parents=(node,), key=node.key, value=serde_for("json"))
+    graph.add(made)
+    return made
+
+
+def materialised(graph: Graph, node: TableNode, name: str | None) -> TableNode:
+    """The table in a store of its own, where it has a name."""
+    if name is None:
+        return node
+    made = StoredTableNode(
+        path=graph.stable_path(node.path, "table", name),
+        parents=(node,),
+        key=node.key,
+        value=node.value,
+        keep="always",
+        checked=True,
+    )
+    graph.add(made)
+    return made

@@ -1,0 +1,75 @@
+"""Tables: read from topics, derived, kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from processors.operators import table as operators
+from processors.runtime.build.aggregate import keyed_states
+from processors.topology.nodes import table as nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.operators.operator import Operator
+    from processors.operators.table_view import TableView
+    from processors.runtime.build.place import Place
+    from processors.topology.nodes.node import Node
+
+
+def view_of(node: Node, place: Place, number: int = 0) -> TableView:
+    """The parent, for look-ups."""
+    return cast("TableView", place.parent(node, number))  # a table's operator meets it
+
+
+def _stored(node: nodes.StoredTableNode, place: Place) -> Operator:
+    reads = place.reads(node)
+    if not node.has_store(reads):
+        above = place.find_parent(node)
+        return operators.PassOperator(node.path, cast("TableView | None", above))
+    return operators.StoreOperator(
+        node.path,
+        keyed_states(node.path, place),
+        node.emit,
+        reads=reads,
+        failures=place.failures if node.checked else None,
+    )
+
+
+def _map(node: nodes.TableMapNode, place: Place) -> Operator:
+    return operators.TableMapOperator(
+        node.path,
+        view_of(node, place),
+        node.function,
+        place.failures,
+        with_olds=place.reads(node).olds,
+    )
+
+
+def _filter(node: nodes.TableFilterNode, place: Place) -> Operator:
+    return operators.TableFilterOperator(
+        node.path,
+        view_of(node, place),
+        node.function,
+        place.failures,
+        with_olds=place.reads(node).olds,
+        wanted=node.wanted,
+    )
+
+
+def _items(node: nodes.TableItemsNode, place: Place) -> Operator:
+    with_olds = place.reads(node).olds
+    return operators.TableItemsOperator(node.path, view_of(node, place), with_olds=with_olds)
+
+
+def _changes(node: nodes.ChangesNode, place: Place) -> Operator:
+    return operators.ChangesOperator(node.path)
+
+
+BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
+    nodes.StoredTableNode: _stored,
+    nodes.TableMapNode: _map,
+    nodes.TableFilterNode: _filter,
+    nodes.TableItemsNode: _items,
+    nodes.ChangesNode: _changes,
+}

@@ -1,0 +1,154 @@
+"""Tables that are read from topics, derived from others or kept in a store, and their joins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from processors.errors import TopologyError
+from processors.topology.nodes.aggregate import TableNode
+from processors.topology.nodes.node import Emit, StoreDeclaration
+from processors.topology.reads import Reads
+from processors.topology.versions import VersionsSerde
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+How = Literal["inner", "left", "right", "outer"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredTableNode(TableNode):
+    """Keeps the rows that come in, the last one of each key, where that is asked for.
+
+    Attributes:
+        keep: When it has a store: `always`, `read` where somebody looks up values or old ones, or
+            `olds` only for the latter; look-ups are its parent's matter then.
+        checked: Whether values come as they were read, so that they need no check.
+        what: What made the rows, as its drawing says.
+    """
+
+    kind = "table"
+    meets = True
+    keep: Literal["always", "read", "olds"] = "read"
+    checked: bool = False
+    emit: Emit = "every"
+    what: str = "table"
+
+    def has_store(self, output: Reads) -> bool:
+        if self.keep == "always" or output.olds:
+            return True
+        return self.keep == "read" and (output.view or output.emitted)
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        if not self.has_store(output):
+            return output | Reads(keys=True)
+        return Reads(keys=True, values=True, headers=output.headers and self.emit == "every")
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        if not self.has_store(output):
+            return ()
+        if "~" in self.path:
+            raise TopologyError(
+                f"{self.path}: what this table had before is asked for, so it needs a store, and "
+                'another operator has its path without the "~": give it a name= of its own'
+            )
+        return (StoreDeclaration(name=self.path, kind="table", key=self.key, value=self.value),)
+
+    def facts(self) -> str:
+        return f"{self.what}: emits {self.emit}, key {self.key.name}, value {self.value.name}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VersionedTableNode(TableNode):
+    """Keeps the versions of each key for a time.
+
+    Attributes:
+        history_ms: So long, behind the highest timestamp that it has seen.
+    """
+
+    kind = "versioned"
+    meets = True
+    per_task = True
+    history_ms: int
+
+    @property
+    def history(self) -> int | None:
+        return self.history_ms
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(keys=True, values=True, headers=output.headers)
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        declared = StoreDeclaration(
+            name=self.path,
+            kind="versioned",
+            key=self.key,
+            value=VersionsSerde(self.value),
+            layout="segmented",
+        )
+        return (declared,)
+
+    def facts(self) -> str:
+        key, value = self.key.name, self.value.name
+        return f"versioned table: history {self.history_ms} ms, key {key}, value {value}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DerivedTableNode(TableNode):
+    """A table whose value of a key follows from the parent's value of that key."""
+
+    @property
+    def history(self) -> int | None:
+        above = self.parents[0]
+        return above.history if isinstance(above, TableNode) else None
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        keys = output.keys or output.view or output.emitted
+        return output | Reads(keys=keys, values=True)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableFunctionNode(DerivedTableNode):
+    function: Callable[[Any], Any]
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return (self.function,)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableMapNode(TableFunctionNode):
+    kind = "map"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableFilterNode(TableFunctionNode):
+    """Keeps the entries for which the predicate's truth is `wanted`.
+
+    It asks for old values, so that it deletes nothing that was not there: a store is cheaper than
+    a tombstone for every record that does not qualify, as Kafka Streams gives without one.
+    """
+
+    kind = "filter"
+    wanted: bool = True
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return super().reads_of(parent, output) | Reads(olds=True)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableItemsNode(DerivedTableNode):
+    kind = "items"
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return output | Reads(keys=True, values=True)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ChangesNode(DerivedTableNode):
+    """Values become `Change(old, new)`; its rows are no table any more."""
+
+    kind = "changes"
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(keys=output.keys, values=True, headers=output.headers, olds=True)

@@ -1,0 +1,115 @@
+"""Tables: read from topics, made of streams, derived, kept under a name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from processors import App
+from processors.errors import ProcessingError, TopologyError
+from processors.testing import TopologyTestDriver
+
+Rows = list[tuple[Any, Any]]
+
+PRICES: Rows = [("tea", 3), ("rum", 9), ("tea", 4), ("rum", None), (None, 1), ("tea", 5)]
+
+
+def run(app: App, rows: Rows, **options: Any) -> TopologyTestDriver:
+    return TopologyTestDriver(app, **options).run("prices", rows)
+
+
+def test_a_table_without_a_store_passes_its_rows_on_but_those_without_a_key() -> None:
+    app = App("a")
+    app.table("prices", value=int).to_stream().to("out")
+    assert not app.plan().topology.subtopologies[0].stores
+    assert run(app, PRICES, commit_every=9).items("out") == [PRICES[i] for i in (0, 1, 2, 3, 5)]
+
+
+def test_latest_gives_the_last_value_of_a_key_once_a_commit() -> None:
+    app = App("a")
+    app.table("prices", value=int, name="now").to_stream().to("out")
+    driver = run(app, PRICES, commit_every=9)
+    assert driver.items("out") == [("tea", 5), ("rum", None)]
+    assert dict(driver.store("now").items()) == {"tea": 5}
+
+
+def test_records_apply_in_the_order_of_their_offsets_and_keep_their_times() -> None:
+    app = App("a")
+    app.table("prices", value=int, name="now", emit="every").to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    driver.pipe("prices", 1, key="tea", timestamp=50)
+    driver.pipe("prices", 2, key="tea", timestamp=10)
+    assert [(r.value, r.timestamp) for r in driver.records("out")] == [(1, 50), (2, 10)]
+    assert driver.store("now")["tea"] == 2
+    assert driver.store("now").timestamp("tea") == 10
+
+
+@pytest.mark.parametrize("emit", ["every", "latest"])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_changes_follow_each_other_without_a_gap(emit: Any, size: int) -> None:
+    app = App("a")
+    table = app.table("prices", value=int, emit=emit)
+    table.filter(lambda n: n != 4).map(str, value=str).changes().to("out")
+    driver = run(app, PRICES, commit_every=size)
+    held: dict[str, Any] = {}
+    for key, (old, new) in driver.items("out"):
+        assert held.get(key) == old
+        held[key] = new
+    assert held["tea"] == "5"
+    assert held.get("rum") is None
+
+
+def test_a_filter_deletes_nothing_that_was_not_there() -> None:
+    app = App("a")
+    app.table("prices", value=int, emit="every").filter_not(lambda n: n > 3).to_stream().to("out")
+    assert run(app, PRICES).items("out") == [("tea", 3), ("tea", None)]
+
+
+def test_a_key_for_which_the_function_fails_has_no_value() -> None:
+    app = App("a", processing="skip")
+    table = app.table("prices", value=int, emit="every")
+    table.map(lambda n: 12 // (n - 4), value=int).changes().to("out")
+    driver = run(app, [("tea", 3), ("tea", 4), ("tea", 5), ("tea", 6)])
+    assert driver.values("out") == [[None, -12], [-12, None], [None, 12], [12, 6]]
+    assert sum(driver.skipped().values()) == 1
+
+
+def test_a_function_that_fails_ends_the_application_where_nothing_else_is_said() -> None:
+    app = App("a")
+    app.table("prices", value=int).map(lambda n: 1 // n).to_stream().to("out")
+    with pytest.raises(ProcessingError, match=r"prices\.table\.map"):
+        run(app, [("tea", 0)])
+
+
+def test_a_named_result_has_a_store_of_its_own() -> None:
+    app = App("a")
+    app.table("prices", value=int).map(lambda n: {"n": n}, name="boxed").to_stream().to("out")
+    driver = run(app, PRICES)
+    assert dict(driver.store("boxed").items()) == {"tea": {"n": 5}}
+
+
+def test_a_stream_with_another_key_becomes_a_table_in_the_task_of_that_key() -> None:
+    app = App("a")
+    names = app.stream("prices", value=str).map_key(lambda name: name[0])
+    names.to_table(name="by-letter").to_stream().to("out")
+    rows: Rows = [(None, "ann"), (None, "bob"), (None, "abe")]
+    driver = run(app, rows, partitions=3)
+    assert dict(driver.store("by-letter").items()) == {"a": "abe", "b": "bob"}
+
+
+def test_one_topic_is_one_table_and_two_kinds_of_it_need_a_name() -> None:
+    app = App("a")
+    first = app.table("prices", value=int)
+    assert first.to_stream()._node is app.table("prices", value=int).to_stream()._node  # pyright: ignore[reportPrivateUsage] # nodes are what is shared
+    with pytest.raises(TopologyError, match="name="):
+        app.table("prices", value=int, emit="every")
+    app.table("prices", value=int, emit="every", name="others")
+
+
+def test_an_emission_that_is_none_is_refused() -> None:
+    wrong: Any = "final"
+    with pytest.raises(ValueError, match="'latest' or 'every'"):
+        App("a").table("prices", emit=wrong)
+    with pytest.raises(ValueError, match="'latest' or 'every'"):
+        App("a").stream("prices").to_table(emit=wrong)

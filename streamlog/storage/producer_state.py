@@ -139,18 +139,19 @@ class ProducerState:
 
     def append(self, header: BatchHeader, base_offset: int) -> None:
         """Takes note of a data batch that is in the log."""
-        entry = self._entry(header.producer_id)
-        entry.move_to_epoch(header.producer_epoch)
-        last_offset = base_offset + header.last_offset_delta
+        entry = self.entries.get(header.producer_id) or self._entry(header.producer_id)
+        if header.producer_epoch != entry.epoch:
+            entry.move_to_epoch(header.producer_epoch)
         batch = ProducedBatch(
             header.base_sequence,
             header.last_sequence,
             base_offset,
-            last_offset,
+            base_offset + header.last_offset_delta,
             header.max_timestamp,
         )
         entry.batches.append(batch)
-        del entry.batches[:-BATCHES_KEPT]
+        if len(entry.batches) > BATCHES_KEPT:
+            del entry.batches[0]
         entry.last_timestamp = header.max_timestamp
         if header.is_transactional and entry.transaction_first_offset == NO_OFFSET:
             entry.transaction_first_offset = base_offset

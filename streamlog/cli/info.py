@@ -90,14 +90,15 @@ def _partitions(log: Log, path: Path) -> list[dict[str, Any]]:
 
 def _lines(facts: dict[str, Any], path: Path) -> list[str]:
     from streamlog.cli.text.tables import aligned
-    from streamlog.cli.view.snapshot import short
+    from streamlog.cli.view.snapshot import short_bytes
 
     about = facts["installation"]
     libraries = ", ".join(
         f"{name} {version}" for name, version in about["libraries"].items() if version
     )
+    version = about["streamlog"] or "of a source tree"
     lines = [
-        f"streamlog {about['streamlog']}, {about['runs']}, on Python {about['python']}",
+        f"streamlog {version}, {about['runs']}, on Python {about['python']}",
         f"with {libraries}",
     ]
     directory = facts.get("directory")
@@ -113,7 +114,7 @@ def _lines(facts: dict[str, Any], path: Path) -> list[str]:
             f"{row['start']:,}",
             f"{row['stable']:,}",
             f"{row['end']:,}",
-            f"{short(row['size_bytes'])}B",
+            short_bytes(row["size_bytes"]),
         )
         for row in directory["partitions"]
     ]

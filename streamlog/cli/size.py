@@ -43,10 +43,10 @@ def size(
         print(json.dumps(rows))
         return
     from streamlog.cli.text.tables import aligned
-    from streamlog.cli.view.snapshot import short
+    from streamlog.cli.view.snapshot import short_bytes
 
     cells = [
-        (row["name"], f"{row['segments']:,}", *(f"{short(row[kind])}B" for kind in _SIZES))
+        (row["name"], f"{row['segments']:,}", *(short_bytes(row[kind]) for kind in _SIZES))
         for row in rows
     ]
     headings = (

@@ -93,8 +93,9 @@ def describe(
         print(json.dumps(_facts(found)))
         return
     for name, value in _facts(found).items():
-        if name.endswith("_ms") and name != "timeout_ms" and value is not None:
-            name, value = name.removesuffix("_ms"), format_moment(value)
+        if name in {"start_ms", "last_update_ms"}:
+            name = name.removesuffix("_ms")
+            value = None if value is None else format_moment(value)
         shown = ", ".join(str(each) for each in found.partitions) if name == "partitions" else value
         print(f"{name.replace('_', ' '):<16}  {'-' if shown in (None, '') else shown}")
 

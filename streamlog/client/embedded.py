@@ -55,10 +55,9 @@ class EmbeddedLog:
     interpreter ends. After a fork it cannot be used in the child.
     """
 
-    def __init__(self, session: Session, path: str | None = None) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._broker = session.broker
-        self._path = path or session.broker.path
         lifetime.register(session)
 
     @classmethod
@@ -81,24 +80,24 @@ class EmbeddedLog:
                 raise ValueError(f"a log at {address!r} brings its own files: leave out files=")
             # There is nothing to sync; a root keeps the working directory out of it.
             path, files, durability = f"/{address}", files_in_memory(address), "os"
+        broker: Broker | BesideBroker
         if read_only:
-            session = Session(BesideBroker(path, files=files))
+            broker = BesideBroker(path, files=files)
         else:
             broker = Broker.open(
                 path, durability=durability, files=files, clock=clock, threaded=threaded
             )
-            session = Session(broker)
-        return cls(session, address if in_memory else None)
+        return cls(Session(broker, address if in_memory else None))
 
     @property
     def path(self) -> str:
         """The directory, or the address of a log in memory."""
-        return self._path
+        return self._session.path
 
     @property
     def in_memory(self) -> bool:
         """Whether the log is in this process's memory, and gone when it is closed."""
-        return is_memory(self._path)
+        return is_memory(self.path)
 
     @property
     def read_only(self) -> bool:

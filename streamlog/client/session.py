@@ -37,8 +37,10 @@ class Session:
     and not in its finalizer: that may run anywhere, also where a lock is held that it would need.
     """
 
-    def __init__(self, broker: Broker | BesideBroker) -> None:
+    def __init__(self, broker: Broker | BesideBroker, path: str | None = None) -> None:
+        """`path` is what the user calls the log, if not by its directory."""
         self.broker = broker
+        self.path = path or broker.path
         self.closed = False
         self.forked = False
         self._closing_lock = RLock()  # held while the log is closed
@@ -51,9 +53,9 @@ class Session:
     def check_open(self) -> None:
         """Raises where the log can no longer be used; undoes what was left behind."""
         if self.forked:
-            raise LogForkedError(self.broker.path)
+            raise LogForkedError(self.path)
         if self.closed:
-            raise LogClosedError(self.broker.path)
+            raise LogClosedError(self.path)
         while self._leftovers:
             try:
                 undo = self._leftovers.popleft()

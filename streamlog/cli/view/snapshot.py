@@ -60,3 +60,9 @@ def short(number: float) -> str:
             return f"{number:.{digits}f}{unit}"
         number /= 1000
     raise AssertionError("the last unit takes everything")
+
+
+def short_bytes(size: int) -> str:
+    """A size: `0 B`, `20.5 kB`."""
+    text = short(size)
+    return f"{text}B" if " " in text else f"{text} B"

@@ -11,7 +11,7 @@ from rich.console import Console
 from streamlog.cli.view.live import picture
 from streamlog.cli.view.plain import PlainView, plain_line
 from streamlog.cli.view.rates import Rates
-from streamlog.cli.view.snapshot import Snapshot, short, totals
+from streamlog.cli.view.snapshot import Snapshot, short, short_bytes, totals
 from streamlog.cli.view.summary import summary_json, summary_lines
 from streamlog.client.contract import TopicPartition
 from streamlog.targets import RestoreProgress, TargetStatus
@@ -156,3 +156,7 @@ def test_the_summary_as_json_is_one_object() -> None:
 )
 def test_short_numbers(number: float, text: str) -> None:
     assert short(number) == text
+
+
+def test_sizes_have_their_unit_apart() -> None:
+    assert [short_bytes(size) for size in (0, 999, 20_480)] == ["0 B", "999 B", "20.5 kB"]

@@ -36,7 +36,7 @@ def test_a_closed_log_gives_its_memory_back_though_somebody_holds_it():
     log = streamlog.open(":memory:shop")
     log.create_topic("bids")
     log.close()
-    with pytest.raises(LogClosedError):
+    with pytest.raises(LogClosedError, match=r"^:memory:"):
         log.topics()
     with streamlog.open(":memory:shop") as new:
         assert list(new.topics()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +21,9 @@ from streamlog.cli.options import (
 from streamlog.cli.output import confirm, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
     from streamlog.cli.text.tables import Cell
     from streamlog.client.contract import (
         GroupDescription,
@@ -68,16 +71,17 @@ def list_(
     """
     from streamlog.cli.opening import open_to_read
 
-    with open_to_read(inherit_log(context, log)) as opened:
+    path = inherit_log(context, log)
+    with open_to_read(path) as opened:
         rows = [
             {
-                "group": name,
+                "group": group.group_id,
                 "state": group.state,
                 "members": len(group.members),
                 "partitions": len(group.offsets),
                 "lag": sum(each.lag for each in opened.group_lag(group).values()),
             }
-            for name, group in opened.groups().items()
+            for group in _without_the_dead(path, opened.groups().values())
         ]
     columns = {name: name for name in ("group", "state", "members", "partitions", "lag")}
     show(rows, columns, as_json=json_)
@@ -99,8 +103,9 @@ def describe(
     """
     from streamlog.cli.opening import open_to_read
 
-    with open_to_read(inherit_log(context, log)) as opened:
-        described = opened.group(group)
+    path = inherit_log(context, log)
+    with open_to_read(path) as opened:
+        (described,) = _without_the_dead(path, [opened.group(group)])
         lags = opened.group_lag(described)
     if json_:
         print(json.dumps(_facts(described, lags)))
@@ -118,6 +123,23 @@ def describe(
         for partition, lag in lags.items()
     ]
     show(rows, {name: name for name in ("partition", "committed", "end", "lag", "member")})
+
+
+def _without_the_dead(path: Path, groups: Iterable[GroupDescription]) -> Iterator[GroupDescription]:
+    """The groups, less the members of a process that was killed.
+
+    It could not say that they leave: whoever opens the log next does. Static ones stay, and those
+    of other programs, whose hosts are known.
+    """
+    from streamlog.cli.disk import find_owner
+
+    alive = find_owner(path) is not None
+    for group in groups:
+        members = tuple(
+            each for each in group.members if alive or each.group_instance_id or each.client_host
+        )
+        state = group.state if members or not group.members else "Empty"
+        yield replace(group, members=members, state=state)
 
 
 def _facts(group: GroupDescription, lags: dict[TopicPartition, PartitionLag]) -> dict[str, Any]:

@@ -183,6 +183,29 @@ def test_a_group_is_deleted_or_some_of_its_offsets(command: Command) -> None:
     assert command("groups", "--json").json == []
 
 
+def test_members_of_a_killed_process_are_no_members(command: Command, orders: Path) -> None:
+    killed = orders.parent / "killed"
+    with (
+        streamlog.open(orders) as log,
+        log.consumer("orders", group="tills") as one,
+        log.consumer("orders", group="safe", group_instance_id="safe-1") as two,
+        log.producer() as producer,
+    ):
+        one.poll()
+        two.poll()
+        producer.flush()  # their groups' records are not waited for
+        states = {row["group"]: row["state"] for row in command("groups", "--json").json}
+        assert states == {"billing": "Empty", "safe": "Stable", "tills": "Stable"}
+        shutil.copytree(orders, killed)  # as a kill would leave it
+    there = ("--log", str(killed))
+    rows = {row["group"]: row for row in command("groups", *there, "--json").json}
+    assert (rows["tills"]["state"], rows["tills"]["members"]) == ("Empty", 0)
+    assert (rows["safe"]["state"], rows["safe"]["members"]) == ("Stable", 1)
+    described = command("groups", "describe", "tills", *there, "--json").json
+    assert (described["state"], described["members"]) == ("Empty", [])
+    assert command("groups", "delete", "tills", *there, "--yes").code == 0
+
+
 def test_static_members_that_will_not_come_back_are_removed(command: Command, orders: Path) -> None:
     with (
         streamlog.open(orders) as log,

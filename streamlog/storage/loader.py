@@ -275,7 +275,9 @@ class Loader:
             aborted = [entry for entry in found if entry is not None]
             content = encode_aborted(aborted)
             if self._writable:
-                write_file(self._files, segment.path_of(layout.TRANSACTION_INDEX), content)
+                path = segment.path_of(layout.TRANSACTION_INDEX)
+                write_file(self._files, path + layout.CLEANED, content)
+                self._files.rename(path + layout.CLEANED, path)  # a crash leaves all of it or none
             segment.take_aborted(aborted, len(content) if self._writable else -1)
         if lost and self._writable:
             self._files.sync_directory(self._directory)

@@ -340,6 +340,26 @@ def test_a_transaction_index_that_was_lost_is_made_anew(disk: Disk, end: str) ->
     assert aborted_by_offset(disk.partition()) == expected
 
 
+def test_a_crash_while_a_lost_transaction_index_is_made_anew_changes_nothing(disk: Disk) -> None:
+    log = disk.partition(segment_bytes="500")
+    write_aborts(log)
+    disk.flush()
+    expected = aborted_by_offset(log)
+    disk.directories.pop().close()
+    forget_transaction_indexes(disk)
+    disk.files.sync_directory(f"{ROOT}/t-0")
+    before = len(disk.files.operations)
+    disk.open()
+    disk.partition()
+    for after in range(before, len(disk.files.operations) + 1):
+        for adversary in Adversary:
+            survivors = disk.files.cut(Cut(after, adversary))
+            with LogDirectory.open(ROOT, files=survivors, threaded=False) as directory:
+                assert aborted_by_offset(directory.partition("t", 0)) == expected
+                names = survivors.listdir(f"{ROOT}/t-0")
+                assert not [name for name in names if name.endswith(".cleaned")]
+
+
 def test_a_transaction_index_that_is_gone_when_it_is_needed_is_named(disk: Disk) -> None:
     log = disk.partition(segment_bytes="500")
     write_aborts(log)

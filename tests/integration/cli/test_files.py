@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -161,6 +162,28 @@ def test_an_import_is_one_transaction_of_any_length(
         "streamlog-import-orders",
         900_000,
     )
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_an_import_that_is_stopped_leaves_nothing(
+    command: Command, directory: Path, stop: signal.Signals
+) -> None:
+    command("topics", "create", "orders")
+    line = b'{"partition": 0, "value": "%s"}\n' % (b"x" * 500)
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "import", "orders"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(line * 6_000)  # more than a pipe takes: most of it was read
+        process.stdin.flush()
+        process.send_signal(stop)
+        process.wait()
+        assert process.returncode == (130 if stop is signal.SIGINT else -stop)
+    assert read(directory) == []
+    everything = command("export", "orders", "--isolation", "read_uncommitted")
+    assert everything.lines != []
 
 
 def test_a_record_that_the_topic_does_not_take_is_named_by_its_line(command: Command) -> None:

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from processors.agents import Agent, Keyed, Store
     from processors.app import App
     from processors.dsl.stream import Grouped, Stream, Table
+    from processors.topology.row import Row
 
-__all__ = ["Agent", "App", "Grouped", "Keyed", "Store", "Stream", "Table"]
+__all__ = ["Agent", "App", "Grouped", "Keyed", "Row", "Store", "Stream", "Table"]
 
 _HOMES = {
     "App": "processors.app",
     "Agent": "processors.agents",
     "Keyed": "processors.agents",
     "Store": "processors.agents",
+    "Row": "processors.topology.row",
     "Grouped": "processors.dsl.stream",
     "Stream": "processors.dsl.stream",
     "Table": "processors.dsl.stream",

@@ -12,6 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from processors.dsl import tables
+from processors.dsl.stateless import (
+    branch_node,
+    header_function,
+    key_serde,
+    printer,
+    projection,
+)
 from processors.errors import TopologyError
 from processors.topology.nodes.aggregate import (
     AggregateNode,
@@ -21,25 +28,34 @@ from processors.topology.nodes.aggregate import (
     TableNode,
 )
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
-from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
 from processors.topology.nodes.stateless import (
+    BranchSideNode,
     FilterNode,
+    FilterNotNode,
     FlatMapNode,
+    HeadersNode,
     ItemsNode,
+    MapItemsNode,
     MapKeyNode,
     MapNode,
     MergeNode,
+    PeekNode,
+    PrintNode,
     RecordsNode,
+    SelectNode,
+    TimestampNode,
 )
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from processors.dsl.duration import Duration
     from processors.operators.table import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
+    from processors.topology.row import Row
     from streamlog.client.contract import Record
     from streamlog.serdes import Serde
 
@@ -74,14 +90,15 @@ class Stream(Generic[K, V]):
         return self._next(node, value=None)
 
     def map_key(
-        self, function: Callable[[V], R], *, key: Any = str, name: str | None = None
+        self, function: Callable[[V], R], *, key: Any = None, name: str | None = None
     ) -> Stream[R, V]:
         """Replaces each key by what `function` makes of the value.
 
         Rows stay where they are; a grouping that follows moves them to the task of the new key.
 
         Args:
-            key: The serde of the new keys.
+            key: The serde of the new keys; without it, that of what `function` is annotated to
+                return (`str`, `bytes`, `int` or `float`), else `str`.
 
             >>> app = App("doc")
             >>> app.stream("lines", value=str).map_key(lambda line: line[0]).to("by-letter")
@@ -91,7 +108,52 @@ class Stream(Generic[K, V]):
         node = MapKeyNode(
             path=self._path("map_key", name), parents=(self._node,), function=function
         )
-        return Stream(self._add(node), node, serde_for(key), self._value)
+        return Stream(self._add(node), node, key_serde(key, function), self._value)
+
+    def map_items(
+        self,
+        function: Callable[[K, V], tuple[Any, Any]],
+        *,
+        key: Any = None,
+        name: str | None = None,
+    ) -> Stream[Any, Any]:
+        """Replaces key and value by the pair that `function(key, value)` gives.
+
+        Args:
+            key: The serde of the new keys; `str` where it is not given.
+
+            >>> app = App("doc")
+            >>> lines = app.stream("lines", value=str)
+            >>> lines.map_items(lambda user, line: (line, user)).to("users", value=str)
+            >>> TopologyTestDriver(app).run("lines", [("ann", "/")]).items("users")
+            [('/', 'ann')]
+        """
+        node = MapItemsNode(
+            path=self._path("map_items", name),
+            parents=(self._node,),
+            function=cast("Callable[[Any], Any]", function),  # called with both
+        )
+        return Stream(self._add(node), node, serde_for(str if key is None else key), None)
+
+    def select(self, *fields: str, name: str | None = None, **renamed: Any) -> Stream[K, Any]:
+        """Makes the values dicts of some of their fields.
+
+        Args:
+            fields: Names; of items where a value is a mapping, else of attributes.
+            renamed: New names for other fields, or for what a function makes of the value.
+
+            >>> app = App("doc")
+            >>> orders = app.stream("orders")
+            >>> orders.select("user", total=lambda order: order["n"] * order["price"]).to("totals")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("orders", [{"user": "ann", "n": 2, "price": 5}]).values("totals")
+            [{'user': 'ann', 'total': 10}]
+        """
+        path = self._path("select", name)
+        function = projection(fields, renamed, path)
+        return self._next(
+            SelectNode(path=path, parents=(self._node,), function=function), value=None
+        )
 
     def filter(self, predicate: Callable[[V], Any], *, name: str | None = None) -> Stream[K, V]:
         """Keeps the records for whose value `predicate` gives something true.
@@ -103,6 +165,130 @@ class Stream(Generic[K, V]):
         """
         node = FilterNode(
             path=self._path("filter", name), parents=(self._node,), function=predicate
+        )
+        return self._next(node, value=self._value)
+
+    def filter_not(self, predicate: Callable[[V], Any], *, name: str | None = None) -> Stream[K, V]:
+        """Leaves out the records for whose value `predicate` gives something true.
+
+        >>> app = App("doc")
+        >>> app.stream("numbers", value=int).filter_not(lambda n: n > 1).to("small")
+        >>> TopologyTestDriver(app).run("numbers", [1, 2, 3]).values("small")
+        [1]
+        """
+        node = FilterNotNode(
+            path=self._path("filter_not", name), parents=(self._node,), function=predicate
+        )
+        return self._next(node, value=self._value)
+
+    def peek(self, function: Callable[[V], object], *, name: str | None = None) -> Stream[K, V]:
+        """Calls `function` with each value, which goes on as it is.
+
+        It is no part of the transaction: what is processed again after a crash is seen again.
+
+            >>> app = App("doc")
+            >>> seen = []
+            >>> app.stream("lines", value=str).peek(seen.append).to("out")
+            >>> TopologyTestDriver(app).run("lines", ["a"]).values("out"), seen
+            (['a'], ['a'])
+        """
+        node = PeekNode(path=self._path("peek", name), parents=(self._node,), function=function)
+        return self._next(node, value=self._value)
+
+    def print(
+        self, label: str | None = None, *, file: Any = None, name: str | None = None
+    ) -> Stream[K, V]:
+        """Prints key and value of each record, which goes on as it is.
+
+        Args:
+            label: Stands before each line.
+            file: Where to; the standard output where it is not given.
+
+            >>> app = App("doc")
+            >>> app.stream("lines", value=str).print("lines").to("out")
+            >>> TopologyTestDriver(app).run("lines", [("ann", "/")]).values("out")
+            [lines]: ann, /
+            ['/']
+        """
+        node = PrintNode(
+            path=self._path("print", name),
+            parents=(self._node,),
+            function=printer(label, file),
+        )
+        return self._next(node, value=self._value)
+
+    def branch(
+        self,
+        *predicates: Callable[[V], Any],
+        default: str | bool = False,
+        name: str | None = None,
+        **named: Callable[[V], Any],
+    ) -> Any:
+        """Splits the records: each goes to the first branch whose predicate holds for its value.
+
+        Args:
+            predicates: Branches without names: the result is a tuple of streams.
+            named: Branches with names: the result is a dict of streams.
+            default: A last branch for what no predicate holds for, True or its name; without one,
+                such records go nowhere.
+
+            >>> app = App("doc")
+            >>> numbers = app.stream("numbers", value=int)
+            >>> even, odd = numbers.branch(lambda n: n % 2 == 0, default=True)
+            >>> parts = odd.branch(large=lambda n: n > 4, default="small")
+            >>> parts["small"].to("small-and-odd")
+            >>> TopologyTestDriver(app).run("numbers", [1, 2, 3, 5]).values("small-and-odd")
+            [1, 3]
+        """
+        node = branch_node(self._graph, self._node, predicates, named, default, name)
+        self._add(node)
+        streams: dict[str, Stream[K, V]] = {}
+        for side, _ in node.branches:
+            path = self._graph.stateless_path(node.path, side, None)
+            taken = BranchSideNode(path=path, parents=(node,), side=side)
+            streams[side] = self._next(taken, value=self._value)
+        return tuple(streams.values()) if predicates else streams
+
+    def with_timestamp(
+        self, function: Callable[[V], int], *, name: str | None = None
+    ) -> Stream[K, V]:
+        """Gives the records other timestamps: what `function` makes of the value, in milliseconds.
+
+        The order in which records run was chosen before, by their own timestamps; a source's
+        `timestamp=` changes those.
+
+            >>> app = App("doc")
+            >>> app.stream("orders").with_timestamp(lambda order: order["at"]).to("out")
+            >>> TopologyTestDriver(app).run("orders", [{"at": 5}]).records("out")[0].timestamp
+            5
+        """
+        node = TimestampNode(
+            path=self._path("with_timestamp", name), parents=(self._node,), function=function
+        )
+        return self._next(node, value=self._value)
+
+    def with_headers(
+        self,
+        headers: Mapping[str, bytes | str | None] | Callable[[Row], Any],
+        *,
+        name: str | None = None,
+    ) -> Stream[K, V]:
+        """Gives the records other headers.
+
+        Args:
+            headers: Some that are added to all; or a function of the `Row` (key, value, timestamp,
+                headers) that gives all headers, as a mapping or as pairs.
+
+            >>> app = App("doc")
+            >>> lines = app.stream("lines", value=str).with_headers({"source": "web"})
+            >>> lines.with_headers(lambda row: [*row.headers, ("size", row.value)]).to("out")
+            >>> TopologyTestDriver(app).run("lines", ["a"]).records("out")[0].headers
+            [('source', b'web'), ('size', b'a')]
+        """
+        node = HeadersNode(
+            path=self._path("with_headers", name),
+            parents=(self._node,),
+            function=header_function(headers),
         )
         return self._next(node, value=self._value)
 
@@ -181,7 +367,7 @@ class Stream(Generic[K, V]):
         self,
         function: Callable[[V], R],
         *,
-        key: Any = str,
+        key: Any = None,
         value: Any = None,
         partitions: int | None = None,
         name: str | None = None,
@@ -192,8 +378,8 @@ class Stream(Generic[K, V]):
         with a null key or value are left out.
 
         Args:
-            key, value: The serdes of the exchange. Values stay as they were read, or are JSON
-                where a function has made them.
+            key, value: The serdes of the exchange. Keys as with `map_key`. Values stay as they
+                were read, or are JSON where a function has made them.
             partitions: How many tasks there are behind; those of the input where it is not given.
 
             >>> app = App("doc")
@@ -210,7 +396,7 @@ class Stream(Generic[K, V]):
         node = ExchangeNode(
             path=path,
             parents=(keyed,),
-            key=serde_for(key),
+            key=key_serde(key, function),
             value=self._value_serde(value),
             partitions=partitions,
         )
@@ -236,37 +422,129 @@ class Stream(Generic[K, V]):
 
     def to(
         self,
-        topic: str,
+        topic: str | Callable[[Row], str],
         *,
         key: Any = None,
         value: Any = None,
+        headers: Mapping[str, bytes | str | None] | Callable[[Row], Any] | None = None,
+        partition: Callable[[Row, int], Any] | None = None,
         partitions: int | None = None,
+        topics: Iterable[str] = (),
         name: str | None = None,
     ) -> None:
         """Writes the records to a topic, with the transaction of the commit.
 
         Args:
+            topic: Its name; or a function of the `Row` (key, value, timestamp, headers) that gives
+                the name for each record.
             key, value: Serdes; without them, those that the rows were read with, and JSON for
                 values that a function has made.
+            headers: As for `with_headers`.
+            partition: A function of the `Row` and the number of partitions: gives one of them,
+                several (the record is written to each; to none where there are none), or None for
+                that of the key.
             partitions: For a topic that does not exist; those of the input where it is not given.
+            topics: Those that a function may give, to be made where they do not exist. A record for
+                a topic that does not exist has failed in production.
 
             >>> app = App("doc")
             >>> app.stream("numbers", value=int).map(lambda n: {"n": n}).to("objects")
             >>> TopologyTestDriver(app).run("numbers", [1]).values("objects")
             [{'n': 1}]
         """
-        path = self._path(f"to.{topic}", name)
+        if headers is not None:
+            self.with_headers(headers).to(
+                topic,
+                key=key,
+                value=value,
+                partition=partition,
+                partitions=partitions,
+                topics=topics,
+                name=name,
+            )
+            return
+        is_known = isinstance(topic, str)
+        path = self._path(f"to.{topic}" if is_known else "to", name)
         if partitions is not None and partitions < 1:
             raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
         node = SinkNode(
             path=path,
             parents=(self._node,),
-            topic=topic,
+            topics=(topic,) if is_known else tuple(topics),
             key=self._key if key is None else serde_for(key),
             value=self._value_serde(value),
             partitions=partitions,
+            route=None if is_known else topic,
+            partition=partition,
         )
         self._add(node)
+
+    def through(
+        self,
+        topic: str,
+        *,
+        key: Any = None,
+        value: Any = None,
+        partitions: int | None = None,
+        name: str | None = None,
+    ) -> Stream[K, V]:
+        """Writes the records to a topic of yours and goes on with what is read from there.
+
+        So others see them, and may add to them. They come in after the commit that wrote them;
+        `repartition` is what moves records without waiting.
+
+        Args:
+            key, value, partitions: As for `to`.
+
+            >>> app = App("doc")
+            >>> loud = app.stream("lines", value=str).map(str.upper).through("loud", value=str)
+            >>> loud.map(len).to("lengths", value=int)
+            >>> TopologyTestDriver(app).run("lines", ["hello"]).values("lengths")
+            [5]
+        """
+        self.to(topic, key=key, value=value, partitions=partitions, name=name)
+        key_read = self._key if key is None else key
+        return source(self._graph, topic, key_read, self._value_serde(value))
+
+    def repartition(
+        self,
+        *,
+        key: Any = None,
+        value: Any = None,
+        partitions: int | None = None,
+        partitioner: Callable[[K, V, int], int] | None = None,
+        name: str | None = None,
+    ) -> Stream[K, V]:
+        """Moves the records to the task of their key, or to one that a function chooses.
+
+        What follows runs in `partitions` tasks. Records with a null key are left out.
+
+        Args:
+            key, value: Serdes, as for `group_by`.
+            partitions: How many there are behind; those of the input where it is not given.
+            partitioner: Gives the partition: `partitioner(key, value, partitions)`. What is grouped
+                behind it by other keys moves again.
+
+            >>> app = App("doc")
+            >>> lines = app.stream("lines", value=str).repartition(partitions=4)
+            >>> lines.to("out")
+            >>> TopologyTestDriver(app).run("lines", [("ann", "/")]).values("out")
+            ['/']
+        """
+        path = self._graph.stable_path(self._node.path, "repartition", name)
+        if partitions is not None and partitions < 1:
+            raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+        node = RepartitionNode(
+            path=path,
+            parents=(self._node,),
+            key=self._key if key is None else serde_for(key),
+            value=self._value_serde(value),
+            partitions=partitions,
+            always=True,
+            null_values=True,
+            partitioner=partitioner,
+        )
+        return Stream(self._add(node), node, node.key, node.value)
 
     def to_table(
         self, *, value: Any = None, name: str | None = None, emit: Emit = "latest"

@@ -7,6 +7,7 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from processors.operators.kernel import repeat_rows
+from processors.topology.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,6 +81,9 @@ class Chunk:
     def with_headers(self, headers: list[Headers] | None) -> Chunk:
         return Chunk(self.keys, self.values, self.timestamps, self.tickets, headers, olds=self.olds)
 
+    def with_timestamps(self, timestamps: list[int]) -> Chunk:
+        return Chunk(self.keys, self.values, timestamps, self.tickets, self.headers, olds=self.olds)
+
     def with_olds(self, olds: list[Any] | None) -> Chunk:
         return Chunk(self.keys, self.values, self.timestamps, self.tickets, self.headers, olds=olds)
 
@@ -151,6 +155,15 @@ class RepeatedTickets(Sequence[int]):
 
 
 EMPTY: Final = Chunk([], [], [], [], None)
+
+
+def rows_of(chunk: Chunk) -> list[Row]:
+    """The rows of a chunk of which all columns are read."""
+    assert chunk.keys is not None
+    assert chunk.values is not None
+    headers = chunk.headers or [[] for _ in range(len(chunk))]
+    columns = zip(chunk.keys, chunk.values, chunk.timestamps, headers, strict=True)
+    return [Row(*row) for row in columns]
 
 
 def pick(column: Sequence[T], indexes: Sequence[int]) -> list[T]:

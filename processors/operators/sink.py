@@ -22,7 +22,7 @@ OVERHEAD_BYTES: Final = 61 + 21
 class Outbox(Protocol):
     """Takes rows of bytes that are bound for a topic."""
 
-    def add(self, topic: str, rows: Chunk) -> None: ...
+    def add(self, topic: str, rows: Chunk, partition: int | None = None) -> None: ...
 
 
 class Encoder:
@@ -40,7 +40,7 @@ class Encoder:
         self.value = value
         self.failures = failures
         self.key_hint = f"keys are written as {key.name}; {remedy} takes another serde as key="
-        self._value_hint = (
+        self.value_hint = (
             f"values are written as {value.name}; {remedy} takes another serde as value="
         )
 
@@ -54,7 +54,7 @@ class Encoder:
     def encode_values(self, chunk: Chunk) -> tuple[Chunk, list[bytes | None]]:
         """The rows whose value can be written, and their values as bytes."""
         assert chunk.values is not None
-        report = reporter(self.failures, "production", self.path, chunk.tickets, self._value_hint)
+        report = reporter(self.failures, "production", self.path, chunk.tickets, self.value_hint)
         values, failed = serialize_rows(self.value, chunk.values, report)
         return (chunk.without(failed) if failed else chunk), values
 

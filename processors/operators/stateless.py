@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from processors.errors import InvalidTimestampError
+from processors.operators.chunk import EMPTY, Chunk, rows_of
 from processors.operators.guard import OnFailure, apply, apply_lists, apply_truth
 from processors.operators.operator import Failures, Operator, reporter
 from streamlog.client.contract import Record
@@ -12,7 +15,7 @@ from streamlog.client.contract import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from processors.operators.chunk import Chunk
+    from processors.topology.row import Row
     from streamlog.client.contract import Headers
 
 
@@ -53,6 +56,144 @@ class FilterOperator(FunctionOperator):
         assert chunk.values is not None
         truth = apply_truth(self.function, chunk.values, self.on_failure(chunk.tickets))
         return chunk if all(truth) else chunk.select(truth)
+
+
+class FilterNotOperator(FunctionOperator):
+    """The rows whose value the predicate does not hold for; one that failed is left out, too."""
+
+    def process(self, chunk: Chunk) -> Chunk:
+        assert chunk.values is not None
+        failed: set[int] = set()
+        report = self.on_failure(chunk.tickets)
+        truth = apply_truth(self.function, chunk.values, noting(failed, report))
+        return chunk.select([not each and at not in failed for at, each in enumerate(truth)])
+
+
+class PeekOperator(FunctionOperator):
+    """A look at the values, which go on as they are."""
+
+    def process(self, chunk: Chunk) -> Chunk:
+        assert chunk.values is not None
+        _, failed = apply(self.function, chunk.values, self.on_failure(chunk.tickets))
+        return chunk.without(failed) if failed else chunk
+
+
+class PrintOperator(FunctionOperator):
+    """A look at keys and values."""
+
+    def process(self, chunk: Chunk) -> Chunk:
+        assert chunk.keys is not None
+        assert chunk.values is not None
+        items = list(zip(chunk.keys, chunk.values, strict=True))
+        _, failed = apply(self.function, items, self.on_failure(chunk.tickets))
+        return chunk.without(failed) if failed else chunk
+
+
+class MapItemsOperator(FunctionOperator):
+    """New keys and values, from both."""
+
+    def process(self, chunk: Chunk) -> Chunk:
+        assert chunk.keys is not None
+        assert chunk.values is not None
+        items = list(zip(chunk.keys, chunk.values, strict=True))
+        pairs, failed = apply(self._pair, items, self.on_failure(chunk.tickets))
+        rows = chunk.without(failed) if failed else chunk
+        return rows.with_keys([key for key, _ in pairs]).with_values([value for _, value in pairs])
+
+    def _pair(self, item: tuple[Any, Any]) -> tuple[Any, Any]:
+        function: Callable[..., Any] = self.function
+        key, value = function(*item)
+        return key, value
+
+
+class TimestampOperator(FunctionOperator):
+    """New timestamps, from the values."""
+
+    def process(self, chunk: Chunk) -> Chunk:
+        assert chunk.values is not None
+        times, failed = apply(self._time, chunk.values, self.on_failure(chunk.tickets))
+        return (chunk.without(failed) if failed else chunk).with_timestamps(times)
+
+    def _time(self, value: Any) -> int:
+        return checked_time(self.function(value))
+
+
+class HeadersOperator(FunctionOperator):
+    """New headers, from the rows."""
+
+    def process(self, chunk: Chunk) -> Chunk:
+        headers, failed = apply(self._headers, rows_of(chunk), self.on_failure(chunk.tickets))
+        return (chunk.without(failed) if failed else chunk).with_headers(headers)
+
+    def _headers(self, row: Row) -> Headers:
+        return checked_headers(self.function(row))
+
+
+class BranchOperator(Operator):
+    """Each row to the side of the first predicate that holds for it."""
+
+    def __init__(
+        self,
+        path: str,
+        branches: Sequence[tuple[str, Callable[[Any], Any] | None]],
+        failures: Failures,
+    ) -> None:
+        super().__init__(path)
+        self.branches = branches
+        self.failures = failures
+
+    def process(self, chunk: Chunk) -> Chunk:
+        rest = chunk
+        for name, predicate in self.branches:
+            if not len(rest):
+                break
+            failed: set[int] = set()
+            truth = [True] * len(rest)
+            if predicate is not None:
+                assert rest.values is not None
+                report = reporter(self.failures, "processing", self.path, rest.tickets)
+                truth = apply_truth(predicate, rest.values, noting(failed, report))
+            if name in self.sides and any(truth):
+                self.sides[name].append(rest.select(truth))
+            rest = rest.select([not each and at not in failed for at, each in enumerate(truth)])
+        return EMPTY
+
+
+def noting(failed: set[int], report: OnFailure) -> OnFailure:
+    """Reports a failure and remembers its index."""
+
+    def note(index: int, error: Exception) -> None:
+        report(index, error)
+        failed.add(index)
+
+    return note
+
+
+def checked_time(time: Any) -> int:
+    """A timestamp, in milliseconds since 1970, that is one."""
+    if type(time) is not int:
+        raise TypeError(f"{time!r} is no timestamp: give milliseconds since 1970 as an int")
+    if time < 0:
+        raise InvalidTimestampError(time)
+    return time
+
+
+def checked_headers(headers: Any) -> Headers:
+    """Headers of a mapping or of pairs; texts are written as UTF-8."""
+    pairs: Any = headers
+    if isinstance(headers, Mapping):
+        pairs = cast("Mapping[Any, Any]", headers).items()  # of what, the checks below tell
+    return [(name, _header_bytes(name, value)) for name, value in pairs]
+
+
+def _header_bytes(name: Any, value: Any) -> bytes | None:
+    if not isinstance(name, str):
+        raise TypeError(f"header {name!r}: names are texts")
+    if isinstance(value, str):
+        return value.encode()
+    if value is None or isinstance(value, bytes):
+        return value
+    raise TypeError(f"header {name!r}: its value is {value!r}; give bytes, a text or None")
 
 
 class FlatMapOperator(FunctionOperator):

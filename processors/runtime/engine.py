@@ -59,6 +59,8 @@ class Engine:
         drain: Repartition partitions that hold rows of an earlier run, and the offsets of their
             ends. They are wanted before all else, until they have been read.
         max_bytes: The largest batch that a topic takes, as it is configured.
+        partition_count: The partitions of a topic, None where there is no such topic; without it,
+            those with which the sinks' topics are made.
 
     Attributes:
         failures: Counts what the policies have skipped.
@@ -74,6 +76,7 @@ class Engine:
         exchange: ExchangeMode = "memory",
         drain: Mapping[TopicPartition, int] | None = None,
         max_bytes: Callable[[str], int] = lambda _: MAX_MESSAGE_BYTES,
+        partition_count: Callable[[str], int | None] | None = None,
     ) -> None:
         policies = policies or ErrorPolicies()
         self.failures = FailureHandler(policies)
@@ -93,6 +96,7 @@ class Engine:
             coordinates=self._origins.coordinates,
             through_topic=exchange == "topic",
             max_bytes=max_bytes,
+            partition_count=partition_count or plan.sink_topics.get,
         )
         self._tasks = [build_task(sub, partitions, parts) for sub, partitions in _tasks(plan)]
         self._stages = sorted(
@@ -191,6 +195,11 @@ class Engine:
         with `flush`, name theirs.
         """
         return self._outbox.take()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """About how much `take_outputs` would give."""
+        return self._outbox.waiting_bytes
 
     @property
     def rows_exchanged(self) -> dict[str, int]:
@@ -312,6 +321,7 @@ def _make_exchanges(plan: PartitionedTopology) -> dict[ExchangeNode, Exchange]:
             topology.repartition_topic(node),
             topology.reads[node],
             lanes=1 if plan.runs_as_one(sub) else plan.partitions[node],
+            null_keys=node.null_keys,
             null_values=node.null_values,
         )
         for sub in topology.subtopologies

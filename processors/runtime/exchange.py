@@ -4,9 +4,10 @@ There is a lane to every receiving task, which brings its lane into the order of
 several tasks sent. Nothing waits in a lane beyond the round: senders run before receivers, and the
 end of their level is the mark that no lower ticket will come, whether they sent rows or not.
 
-Rows with a null key go no further, nor do those with a null value where every receiver would skip
-them. Only what the receivers read is carried, in the topic too: where no more is asked than that
-there is a value, the topic has an empty one.
+Rows with a null key go no further, nor do those with a null value, where every receiver would skip
+them; where they go on, those with a null key are for the first task. Only what the receivers read
+is carried, in the topic too: where no more is asked than that there is a value, the topic has an
+empty one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from processors.operators.operator import Operator
 from streamlog.partitioner import partitions_for
 
 if TYPE_CHECKING:
+    from processors.operators.routing import RowPartitioner
     from processors.operators.sink import Encoder, Outbox
     from processors.topology.columns import Reads
 
@@ -30,17 +32,24 @@ class Exchange:
     Args:
         carries: The columns that receivers read.
         lanes: One a partition, or one for all where one receiver runs them all.
-        null_values: Whether rows without a value go on.
+        null_keys, null_values: Whether rows without a key, without a value go on.
 
     Attributes:
         rows: How many were handed over since the start.
     """
 
     def __init__(
-        self, topic: str, carries: Reads, lanes: int, *, null_values: bool = False
+        self,
+        topic: str,
+        carries: Reads,
+        lanes: int,
+        *,
+        null_keys: bool = False,
+        null_values: bool = False,
     ) -> None:
         self.topic = topic
         self.carries = carries
+        self.null_keys = null_keys
         self.null_values = null_values
         self.lanes: list[list[Chunk]] = [[] for _ in range(lanes)]
         self.rows = 0
@@ -62,11 +71,9 @@ class Exchange:
         """Those of the rows that go on."""
         assert rows.keys is not None
         assert rows.values is not None
-        if self.null_values:
-            if not has_null(rows.keys):
-                return rows
-            return rows.select([key is not None for key in rows.keys])
-        return without_nulls(rows)
+        if not self.null_values:
+            rows = without_null_values(rows)
+        return rows if self.null_keys else without_null_keys(rows)
 
     def is_empty(self) -> bool:
         return not any(self.lanes)
@@ -78,21 +85,38 @@ class Exchange:
 class SendOperator(Operator):
     """The sending end of an exchange, in memory."""
 
-    def __init__(self, path: str, exchange: Exchange, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        path: str,
+        exchange: Exchange,
+        encoder: Encoder,
+        partitioner: RowPartitioner | None = None,
+    ) -> None:
         super().__init__(path)
         self.exchange = exchange
         self.encoder = encoder
+        self.partitioner = partitioner
 
     def process(self, chunk: Chunk) -> Chunk:
         exchange = self.exchange
-        rows = self._hand_over(exchange.accept(chunk))
-        if len(exchange.lanes) == 1:
+        rows = exchange.accept(chunk)
+        lanes = len(exchange.lanes)
+        if self.partitioner is not None:  # it sees values that nobody behind it may read
+            rows, partitions = self.partitioner.choose(rows, lanes)
+            for lane, indexes in enumerate(spread(partitions, lanes)):
+                if indexes:
+                    exchange.put(lane, self._hand_over(rows.take(indexes)))
+            return EMPTY
+        rows = self._hand_over(rows)
+        if lanes == 1:
             exchange.put(0, rows)
             return EMPTY
         assert rows.keys is not None
         encoded = self.encoder.key.serialize_column(rows.keys)
-        partitions = partitions_for(encoded, len(exchange.lanes))
-        for lane, indexes in enumerate(spread(partitions, len(exchange.lanes))):
+        partitions = partitions_for(encoded, lanes)
+        if exchange.null_keys:
+            partitions = [max(partition, 0) for partition in partitions]
+        for lane, indexes in enumerate(spread(partitions, lanes)):
             if indexes:
                 exchange.put(lane, rows.take(indexes))
         return EMPTY
@@ -124,22 +148,40 @@ class SendOperator(Operator):
 class SendThroughTopicOperator(Operator):
     """The sending end of an exchange that goes through its topic."""
 
-    def __init__(self, path: str, exchange: Exchange, encoder: Encoder, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        path: str,
+        exchange: Exchange,
+        encoder: Encoder,
+        outbox: Outbox,
+        partitioner: RowPartitioner | None = None,
+    ) -> None:
         super().__init__(path)
         self.exchange = exchange
         self.encoder = encoder
         self.outbox = outbox
+        self.partitioner = partitioner
 
     def process(self, chunk: Chunk) -> Chunk:
         rows = self.exchange.accept(chunk)
+        if self.partitioner is None:
+            self._send(rows, None)
+            return EMPTY
+        lanes = len(self.exchange.lanes)
+        rows, partitions = self.partitioner.choose(rows, lanes)
+        for lane, indexes in enumerate(spread(partitions, lanes)):
+            if indexes:
+                self._send(rows.take(indexes), lane)
+        return EMPTY
+
+    def _send(self, rows: Chunk, partition: int | None) -> None:
         if self.exchange.carries.values:
             rows, values = self.encoder.encode_values(rows)
             rows = rows.with_values(values)
         else:
             rows = rows.with_values(null_marks(rows))
         rows, keys = self.encoder.encode_keys(rows)
-        self.outbox.add(self.exchange.topic, rows.with_keys(keys))
-        return EMPTY
+        self.outbox.add(self.exchange.topic, rows.with_keys(keys), partition)
 
 
 def null_marks(rows: Chunk) -> list[bytes | None]:
@@ -147,11 +189,15 @@ def null_marks(rows: Chunk) -> list[bytes | None]:
     return [None if value is None else b"" for value in rows.values or []]
 
 
-def without_nulls(chunk: Chunk) -> Chunk:
-    """The rows that have a key and a value."""
-    assert chunk.keys is not None
-    assert chunk.values is not None
-    if not has_null(chunk.keys) and not has_null(chunk.values):
-        return chunk
-    pairs = zip(chunk.keys, chunk.values, strict=True)
-    return chunk.select([key is not None and value is not None for key, value in pairs])
+def without_null_keys(rows: Chunk) -> Chunk:
+    assert rows.keys is not None
+    if not has_null(rows.keys):
+        return rows
+    return rows.select([key is not None for key in rows.keys])
+
+
+def without_null_values(rows: Chunk) -> Chunk:
+    assert rows.values is not None
+    if not has_null(rows.values):
+        return rows
+    return rows.select([value is not None for value in rows.values])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from processors.operators.chunk import Chunk, merge_chunks
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamlog.client.contract import Headers
+
+
+ROW_BYTES: Final = 100
+"""What a waiting row takes beside its key and value."""
 
 
 @dataclass(slots=True)
@@ -54,14 +58,16 @@ class RoundOutbox:
     """
 
     def __init__(self) -> None:
-        self._chunks: dict[str, list[Chunk]] = {}
+        self._chunks: dict[Address, list[Chunk]] = {}
         self._outputs: dict[Address, Output] = {}
         self.rows_of_sinks = 0
+        self.waiting_bytes = 0
+        """About so much waits to be taken."""
 
-    def add(self, topic: str, rows: Chunk) -> None:
-        """Rows of bytes, bound for a topic; the key chooses the partition."""
+    def add(self, topic: str, rows: Chunk, partition: int | None = None) -> None:
+        """Rows of bytes, bound for a topic; without `partition` the key chooses it."""
         if len(rows):
-            self._chunks.setdefault(topic, []).append(rows)
+            self._chunks.setdefault((topic, partition), []).append(rows)
 
     def add_columns(
         self,
@@ -75,21 +81,25 @@ class RoundOutbox:
         if timestamps:
             output = self._outputs.setdefault(address, Output())
             output.extend(keys, values, timestamps, headers)
+            size = sum(map(len, filter(None, values))) + sum(map(len, filter(None, keys)))
+            self.waiting_bytes += size + ROW_BYTES * len(timestamps)
 
     def end_round(self) -> None:
-        for topic, chunks in self._chunks.items():
+        for address, chunks in self._chunks.items():
             rows = merge_chunks(chunks)
             assert rows.keys is not None
             assert rows.values is not None
             self.rows_of_sinks += len(rows)
-            self.add_columns((topic, None), rows.keys, rows.values, rows.timestamps, rows.headers)
+            self.add_columns(address, rows.keys, rows.values, rows.timestamps, rows.headers)
         self._chunks.clear()
 
     def take(self) -> dict[Address, Output]:
         assert not self._chunks, "outputs are taken between rounds"
         outputs, self._outputs = self._outputs, {}
+        self.waiting_bytes = 0
         return outputs
 
     def clear(self) -> None:
         self._chunks.clear()
         self._outputs.clear()
+        self.waiting_bytes = 0

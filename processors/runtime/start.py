@@ -251,6 +251,7 @@ class Starter:
             exchange=self._application.options.exchange,
             drain={at: end for at, end in ends.items() if offsets[at] < end},
             max_bytes=self._max_bytes,
+            partition_count=self._partition_count,
         )
         reader.consumer.assign(engine.sources)
         for at in engine.sources:
@@ -260,6 +261,10 @@ class Starter:
 
     def _max_bytes(self, topic: str) -> int:
         return int(self._log.topic(topic).config.get("max.message.bytes", MAX_MESSAGE_BYTES))
+
+    def _partition_count(self, topic: str) -> int | None:
+        found = self._log.topics().get(topic)
+        return None if found is None else found.partitions
 
     def _start_crew(
         self,

@@ -35,7 +35,7 @@ def read_topics(application: Application) -> list[str]:
 
 def own_topics(application: Application) -> set[str]:
     """The topics that the application's sinks and agents write."""
-    return {sink.topic for sink in application.topology.sinks} | {
+    return {topic for sink in application.topology.sinks for topic in sink.topics} | {
         agent.sink.topic for agent in application.agents if agent.sink is not None
     }
 
@@ -49,7 +49,7 @@ def count_partitions(application: Application, log: Log) -> dict[str, int]:
     counts = {name: found.partitions for name, found in log.topics().items()}
     missing = [topic for topic in read_topics(application) if topic not in counts]
     most = max((counts[topic] for topic in read_topics(application) if topic in counts), default=1)
-    asked = {sink.topic: sink.partitions for sink in application.topology.sinks}
+    asked = {topic: sink.partitions for sink in application.topology.sinks for topic in sink.topics}
     for agent in application.agents:
         if agent.sink is not None:
             asked.setdefault(agent.sink.topic, agent.sink.partitions)
@@ -106,7 +106,12 @@ def _make_internal(
 def _make_sinks(
     application: Application, plan: PartitionedTopology, log: Log, known: Collection[str]
 ) -> None:
-    asked = {sink.topic for sink in application.topology.sinks if sink.partitions is not None}
+    asked = {
+        topic
+        for sink in application.topology.sinks
+        if sink.partitions is not None
+        for topic in sink.topics
+    }
     for topic, partitions in plan.sink_topics.items():
         if topic not in known or topic in asked:
             log.create_topic(topic, partitions, exist_ok=True)

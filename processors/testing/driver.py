@@ -8,7 +8,7 @@ they were piped, whatever their topics and timestamps. Agents are not run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
@@ -351,7 +351,9 @@ class TopologyTestDriver:
         topology = self.plan.topology
         serdes = {store.changelog: (store.key, store.value) for store in self.plan.stores}
         serdes |= {source.topic: (source.key, source.value) for source in topology.sources}
-        return serdes | {sink.topic: (sink.key, sink.value) for sink in topology.sinks}
+        return serdes | {
+            topic: (sink.key, sink.value) for sink in topology.sinks for topic in sink.topics
+        }
 
     def _source_serdes(self, topic: str) -> tuple[Serde[Any], Serde[Any]]:
         for source in self.plan.topology.sources:
@@ -410,7 +412,9 @@ def _check_partitions(partitions: int | Mapping[str, int], topics: list[str]) ->
 
 def _shaped(records: Sequence[Record], like: Sequence[Any]) -> list[Any]:
     """The records as the rows of `like` are: values, pairs or triples."""
-    sizes = {len(row) if isinstance(row, tuple) else 0 for row in like}
+    sizes = {len(cast("tuple[Any, ...]", row)) for row in like if isinstance(row, tuple)}
+    if like and not sizes:
+        sizes = {0}
     match max(sizes, default=2):
         case 2:
             return [(record.key, record.value) for record in records]

@@ -87,7 +87,11 @@ class Graph:
 
 
 def _check_plain(node: Node, function: object) -> None:
-    """Raises `TopologyError` for what would give coroutines where values are wanted."""
+    """Raises `TopologyError` for what cannot be called, or gives coroutines for values."""
+    if not callable(function):
+        raise TopologyError(
+            f"{node.kind} at {node.path!r}: {function!r} cannot be called; give a function"
+        )
     if iscoroutinefunction(function) or isasyncgenfunction(function):
         name = getattr(function, "__qualname__", repr(function))
         raise TopologyError(

@@ -57,6 +57,8 @@ class PartitionedTopology:
         if any(node.per_task for node in sub.nodes):
             return False
         counts = {self.partitions[entry] for entry in sub.entries}
+        if any(exchange.partitioner is not None for exchange in sub.receives):
+            return False  # only the user's function knows whose entry a key is
         met = sub.stores or any(node.meets for node in sub.nodes)
         return not met or (not sub.sources and len(counts) == 1)
 
@@ -92,13 +94,14 @@ class PartitionedTopology:
         for sub in self.topology.subtopologies:
             for sink in sub.sinks:
                 wanted = sink.partitions
-                if wanted is None:
-                    counts.setdefault(sink.topic, self.tasks[sub.index])
-                elif counts.setdefault(sink.topic, wanted) != wanted:
-                    raise TopologyError(
-                        f"{sink.path}: topic {sink.topic!r} is asked for with {wanted} and with "
-                        f"{counts[sink.topic]} partitions"
-                    )
+                for topic in sink.topics:
+                    if wanted is None:
+                        counts.setdefault(topic, self.tasks[sub.index])
+                    elif counts.setdefault(topic, wanted) != wanted:
+                        raise TopologyError(
+                            f"{sink.path}: topic {topic!r} is asked for with {wanted} and with "
+                            f"{counts[topic]} partitions"
+                        )
         return counts
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.routing import RoutedSinkOperator, RowPartitioner
 from processors.operators.sink import Encoder, SinkOperator
 from processors.operators.source import SourceOperator
 from processors.runtime.exchange import SendOperator, SendThroughTopicOperator
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
-from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,21 +33,41 @@ def build_source(entry: Entry, parts: Parts) -> SourceOperator:
 
 
 def _sink(node: SinkNode, place: Place) -> Operator:
-    parts, topic = place.parts, node.topic
+    parts = place.parts
+    if node.route is not None or node.partition is not None:
+        return _routed_sink(node, parts)
+    topic = node.topics[0]
     encoder = Encoder(node.path, node.key, node.value, parts.failures, f"to({topic!r})")
     return SinkOperator(node.path, topic, parts.max_bytes(topic), encoder, parts.outbox)
+
+
+def _routed_sink(node: SinkNode, parts: Parts) -> Operator:
+    encoder = Encoder(node.path, node.key, node.value, parts.failures, "to(...)")
+    return RoutedSinkOperator(
+        node.path,
+        None if node.route is not None else node.topics[0],
+        node.route,
+        node.partition,
+        encoder,
+        parts.outbox,
+        parts.partition_count,
+    )
 
 
 def _send(node: ExchangeNode, place: Place) -> Operator:
     parts = place.parts
     exchange = parts.exchanges[node]
     encoder = Encoder(node.path, node.key, node.value, parts.failures, node.kind)
+    partitioner = None
+    if node.partitioner is not None:
+        partitioner = RowPartitioner(node.path, node.partitioner, parts.failures)
     if parts.through_topic:
-        return SendThroughTopicOperator(node.path, exchange, encoder, parts.outbox)
-    return SendOperator(node.path, exchange, encoder)
+        return SendThroughTopicOperator(node.path, exchange, encoder, parts.outbox, partitioner)
+    return SendOperator(node.path, exchange, encoder, partitioner)
 
 
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     SinkNode: _sink,
     ExchangeNode: _send,
+    RepartitionNode: _send,
 }

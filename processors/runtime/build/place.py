@@ -27,6 +27,7 @@ class Parts:
         coordinates: Topic, partition and offset of the records with these tickets.
         through_topic: Whether exchanges go through their topics.
         max_bytes: The largest batch that a topic takes.
+        partition_count: The partitions of a topic; None where there is no such topic.
     """
 
     plan: PartitionedTopology
@@ -37,6 +38,7 @@ class Parts:
     coordinates: Callable[[Sequence[int]], list[tuple[str, int, int]]]
     through_topic: bool
     max_bytes: Callable[[str], int]
+    partition_count: Callable[[str], int | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.operator import SideOperator
 from processors.operators.stateless import (
+    BranchOperator,
+    FilterNotOperator,
     FilterOperator,
     FlatMapOperator,
+    HeadersOperator,
     ItemsOperator,
+    MapItemsOperator,
     MapKeyOperator,
     MapOperator,
     MergeOperator,
+    PeekOperator,
+    PrintOperator,
     RecordsOperator,
+    TimestampOperator,
 )
 from processors.topology.nodes import stateless as nodes
 
@@ -26,7 +33,14 @@ if TYPE_CHECKING:
 _OF_FUNCTIONS: dict[type[Node], Any] = {
     nodes.MapNode: MapOperator,
     nodes.MapKeyNode: MapKeyOperator,
+    nodes.MapItemsNode: MapItemsOperator,
+    nodes.SelectNode: MapOperator,
     nodes.FilterNode: FilterOperator,
+    nodes.FilterNotNode: FilterNotOperator,
+    nodes.PeekNode: PeekOperator,
+    nodes.PrintNode: PrintOperator,
+    nodes.TimestampNode: TimestampOperator,
+    nodes.HeadersNode: HeadersOperator,
     nodes.FlatMapNode: FlatMapOperator,
 }
 
@@ -47,6 +61,10 @@ def _merge(node: nodes.MergeNode, place: Place) -> Operator:
     return MergeOperator(node.path)
 
 
+def _branch(node: nodes.BranchNode, place: Place) -> Operator:
+    return BranchOperator(node.path, node.branches, place.failures)
+
+
 def _side(node: nodes.SideNode, place: Place) -> Operator:
     return SideOperator(node.path, place.parent(node), node.side)
 
@@ -56,5 +74,7 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     nodes.ItemsNode: _items,
     nodes.RecordsNode: _records,
     nodes.MergeNode: _merge,
+    nodes.BranchNode: _branch,
     nodes.SideNode: _side,
+    nodes.BranchSideNode: _side,
 }

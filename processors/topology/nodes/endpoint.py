@@ -9,7 +9,10 @@ from processors.topology.nodes.node import Node
 from processors.topology.reads import ALL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processors.topology.reads import Reads
+    from processors.topology.row import Row
     from streamlog.serdes import Serde
 
 
@@ -29,16 +32,31 @@ class SourceNode(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SinkNode(Node):
-    """A topic that is written."""
+    """Topics that are written.
+
+    Attributes:
+        topics: Those that are known, and made where they do not exist.
+        route: Gives the topic of each row, where it is not the one in `topics`.
+        partition: Gives the partition of each row, or several, where it is not the key's; the
+            arguments are the row and the number of partitions.
+        partitions: Of topics that do not exist.
+    """
 
     kind = "to"
-    topic: str
+    topics: tuple[str, ...]
     key: Serde[Any]
     value: Serde[Any]
     partitions: int | None = None
+    route: Callable[[Row], str] | None = None
+    partition: Callable[[Row, int], Any] | None = None
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return ALL
 
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return tuple(each for each in (self.route, self.partition) if each is not None)
+
     def facts(self) -> str:
-        return f"to: topic {self.topic}, key {self.key.name}, value {self.value.name}"
+        topic = f"topic {self.topics[0]}" if self.route is None else "a topic a row"
+        how = "" if self.partition is None else ", partitions by a function"
+        return f"to: {topic}, key {self.key.name}, value {self.value.name}{how}"

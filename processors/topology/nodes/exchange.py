@@ -9,6 +9,8 @@ from processors.topology.nodes.node import Node
 from processors.topology.reads import Reads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamlog.serdes import Serde
 
 
@@ -21,8 +23,10 @@ class ExchangeNode(Node):
 
     Attributes:
         always: Whether it stays where no key was changed, as one that was asked for does.
-        null_values: Whether rows without a value go on; those without a key never do.
+        null_keys, null_values: Whether rows without a key, without a value go on.
         kind: What asked for it.
+        partitioner: Gives the partition of each row, where it is not that of the key's bytes; the
+            arguments are the key, the value and the number of partitions.
     """
 
     kind = "group_by"
@@ -31,7 +35,19 @@ class ExchangeNode(Node):
     value: Serde[Any]
     partitions: int | None = None
     always: bool = False
+    null_keys: bool = False
     null_values: bool = False
+    partitioner: Callable[[Any, Any, int], int] | None = None
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
-        return output | Reads(keys=True)
+        return output | Reads(keys=True, values=self.partitioner is not None)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return () if self.partitioner is None else (self.partitioner,)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RepartitionNode(ExchangeNode):
+    """An exchange that was asked for as such."""
+
+    kind = "repartition"

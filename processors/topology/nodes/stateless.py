@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from processors.topology.nodes.node import FunctionNode, Node
 from processors.topology.reads import ALL, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,6 +31,46 @@ class FilterNode(ValueFunctionNode):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class FilterNotNode(ValueFunctionNode):
+    kind = "filter_not"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SelectNode(ValueFunctionNode):
+    kind = "select"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PeekNode(ValueFunctionNode):
+    kind = "peek"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PrintNode(FunctionNode):
+    """A function of the key and the value, for the eye."""
+
+    kind = "print"
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return output | Reads(keys=True, values=True)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TimestampNode(ValueFunctionNode):
+    kind = "with_timestamp"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeadersNode(FunctionNode):
+    """A function of the row."""
+
+    kind = "with_headers"
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return ALL
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FlatMapNode(ValueFunctionNode):
     kind = "flat_map"
 
@@ -38,6 +82,17 @@ class MapKeyNode(FunctionNode):
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads(values=True, headers=output.headers)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapItemsNode(FunctionNode):
+    """A function of key and value that gives both."""
+
+    kind = "map_items"
+    placement = "changed"
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(keys=True, values=True, headers=output.headers)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -76,3 +131,34 @@ class SideNode(Node):
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BranchNode(Node):
+    """Each row goes to the side of the first predicate that holds for its value.
+
+    Attributes:
+        branches: Names and predicates, in order; the last one may have None, which holds for all.
+    """
+
+    kind = "branch"
+    branches: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return output | Reads(values=True)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return tuple(predicate for _, predicate in self.branches if predicate is not None)
+
+    def facts(self) -> str:
+        return f"branch: {', '.join(name for name, _ in self.branches)}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BranchSideNode(SideNode):
+    """One branch: its rows are those of the parent's input."""
+
+    kind = "branch side"
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return output

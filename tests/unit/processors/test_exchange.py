@@ -39,7 +39,7 @@ class Topic:
     def __init__(self) -> None:
         self.chunks: list[Chunk] = []
 
-    def add(self, topic: str, rows: Chunk) -> None:
+    def add(self, topic: str, rows: Chunk, partition: int | None = None) -> None:
         self.chunks.append(rows)
 
 

@@ -1,11 +1,13 @@
-"""Consumers of one group beside a model: whoever comes, goes and polls, a record is taken once.
+"""Consumers of one group beside a model: whoever comes, goes, polls or falls silent.
 
-All polls are of one thread, so nobody is put out of the group; then commits before each hand-over
-and the coordinator's fencing have to make every record somebody's, and nobody else's.
+All polls are of one thread. Where nobody is put out of the group, commits before each hand-over
+and the coordinator's fencing have to make every record somebody's, and nobody else's. Where the
+silent are put out, a record may be taken twice, but none is lost and no commit is undone.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
@@ -13,9 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import streamlog
 from streamlog.client.assignors import ASSIGNORS
+from streamlog.errors import GroupError
 from streamlog.testing import FaultyFiles, ManualClock
 
 if TYPE_CHECKING:
+    from streamlog import TopicPartition
     from streamlog.client.consumer import EmbeddedConsumer
 
 PARTITIONS = 5
@@ -23,6 +27,8 @@ SLOTS = st.integers(0, 3)
 
 
 class Consumers(RuleBasedStateMachine):
+    patience_ms = 300_000
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
@@ -46,6 +52,7 @@ class Consumers(RuleBasedStateMachine):
                 assignors=self.assignors,
                 group_instance_id=f"static-{slot}" if static else None,
                 session_timeout_ms=6_000,
+                max_poll_interval_ms=self.patience_ms,
             )
 
     @rule(slot=SLOTS, times=st.integers(1, 3))
@@ -71,6 +78,16 @@ class Consumers(RuleBasedStateMachine):
         self.clock.advance(1_000)
         self.log.step()
 
+    def take_the_rest(self) -> None:
+        """It goes to whoever is there, once the sessions of static members are over."""
+        self.open(0, static=False)
+        for _ in range(30):
+            for slot in list(self.consumers):
+                self.poll(slot, 3)
+            self.let_a_second_pass()
+
+
+class PatientGroup(Consumers):
     @invariant()
     def a_partition_has_one_reader_at_most(self) -> None:
         held = [each for consumer in self.consumers.values() for each in consumer._readers]
@@ -78,14 +95,39 @@ class Consumers(RuleBasedStateMachine):
         assert len(self.taken) == len(set(self.taken))
 
     def teardown(self) -> None:
-        """What is left goes to whoever is there, once the sessions of static members are over."""
-        self.open(0, static=False)
-        for _ in range(30):
-            for slot in list(self.consumers):
-                self.poll(slot, 3)
-            self.let_a_second_pass()
+        self.take_the_rest()
         assert sorted(self.taken) == sorted(self.sent)
         self.log.close()
 
 
-TestConsumers = Consumers.TestCase
+class StrictGroup(Consumers):
+    patience_ms = 2_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed: dict[TopicPartition, int] = {}
+
+    @rule(slot=SLOTS)
+    def commit(self, slot: int) -> None:
+        if consumer := self.consumers.get(slot):
+            with suppress(GroupError):
+                consumer.commit()
+
+    @rule(seconds=st.integers(2, 8))
+    def be_silent(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.let_a_second_pass()
+
+    @invariant()
+    def no_commit_is_undone(self) -> None:
+        before, self.committed = self.committed, self.log.committed_offsets("g")
+        assert all(self.committed[each] >= offset for each, offset in before.items())
+
+    def teardown(self) -> None:
+        self.take_the_rest()
+        assert set(self.taken) == set(self.sent)
+        self.log.close()
+
+
+TestPatientGroup = PatientGroup.TestCase
+TestStrictGroup = StrictGroup.TestCase

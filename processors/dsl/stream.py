@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from processors.operators.table import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
+    from processors.topology.nodes.table import How
     from processors.topology.row import Row
     from streamlog.client.contract import Record
     from streamlog.serdes import Serde
@@ -775,6 +776,41 @@ class Table(Generic[K, V]):
         ['ann: 30']
         """
         return Table(self._graph, tables.pairs(self._graph, self._node))
+
+    def join(
+        self,
+        other: Table[Any, R],
+        joiner: Callable[[V, R], A],
+        *,
+        how: How = "inner",
+        value: Any = None,
+        name: str | None = None,
+    ) -> Table[K, A]:
+        """Joins two tables by key: the result follows the changes of both.
+
+        `joiner(left, right)` gets None for a side that has no value. A result may be given twice,
+        and a key deleted that had none, as in Kafka Streams; what a key has in the end is right.
+
+        Args:
+            how: `inner` keeps keys that both have; `left`, `right` and `outer` also those that only
+                this table, only the other one, or one of the two has.
+            value: The serde of the results; JSON where it is not given.
+            name: Keeps the results in a store of that name.
+
+            >>> app = App("doc")
+            >>> names, ages = app.table("names", value=str), app.table("ages", value=int)
+            >>> names.join(ages, "{} is {}".format, value=str).to_stream().to("people")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("names", [("a", "ann")]).run("ages", [("a", 30)]).values("people")
+            ['ann is 30']
+
+        Raises:
+            TopologyError: the other table is of another App, or has keys of another kind.
+        """
+        node, there = self._node, other._node
+        tables.check_join(self._graph, other._graph, f"{node.path}.join", node, there, how)
+        made = tables.joined(self._graph, node, there, joiner, how=how, value=value, name=name)
+        return Table(self._graph, made)
 
 
 def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:

@@ -12,6 +12,7 @@ from processors.topology.nodes.table import (
     StoredTableNode,
     TableFilterNode,
     TableItemsNode,
+    TableJoinNode,
     TableMapNode,
     VersionedTableNode,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from processors.topology.nodes.aggregate import TableNode
     from processors.topology.nodes.endpoint import SourceNode
     from processors.topology.nodes.node import Emit, Node
+    from processors.topology.nodes.table import How
     from streamlog.serdes import Serde
 
 
@@ -136,6 +138,47 @@ def changes(graph: Graph, node: TableNode) -> Node:
     made = ChangesNode(path=path, parents=(node,), key=node.key, value=serde_for("json"))
     graph.add(made)
     return made
+
+
+def joined(
+    graph: Graph,
+    left: TableNode,
+    right: TableNode,
+    joiner: Callable[[Any, Any], Any],
+    *,
+    how: How,
+    value: Any,
+    name: str | None,
+) -> TableNode:
+    """Two tables by key. Named, or asked for old values, the result has a store."""
+    path = graph.stateless_path(left.path, "join", name)
+    serde = serde_for("json" if value is None else value)
+    common: dict[str, Any] = {"key": left.key, "value": serde}
+    node = TableJoinNode(
+        path=f"{path}.rows", parents=(left, right), joiner=joiner, how=how, **common
+    )
+    graph.add(node)
+    keep = "olds" if name is None else "always"
+    made = StoredTableNode(
+        path=path, parents=(node,), keep=keep, checked=True, what=node.facts(), **common
+    )
+    graph.add(made)
+    return made
+
+
+def check_join(
+    graph: Graph, other_graph: Graph, path: str, left: TableNode, right: TableNode, how: Any
+) -> None:
+    """Raises for tables that cannot meet by key."""
+    if other_graph is not graph:
+        raise TopologyError(f"{path}: the other table belongs to another App")
+    if how not in ("inner", "left", "right", "outer"):
+        raise ValueError(f"{path}: how={how!r}: choose 'inner', 'left', 'right' or 'outer'")
+    if left.key.name != right.key.name:
+        raise TopologyError(
+            f"{path}: keys are {left.key.name} in {left.path} and {right.key.name} in "
+            f"{right.path}; read both with one kind of key, key=..."
+        )
 
 
 def materialised(graph: Graph, node: TableNode, name: str | None) -> TableNode:

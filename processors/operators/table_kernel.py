@@ -40,3 +40,77 @@ def put(
         entry.timestamp = timestamp
         if not entry.dirty:
             states.mark(entry)
+
+
+def join_rows(
+    values: list[Any],
+    olds: list[Any] | None,
+    timestamps: list[int],
+    others: list[Any],
+    other_timestamps: list[int],
+    *,
+    is_left: bool,
+    preserved: bool,
+    other_preserved: bool,
+) -> tuple[list[int], list[Any], list[int]]:
+    """The rows of one side of a join that go on: their indexes, (left, right) and times.
+
+    A pair is None where the result is that there is none.
+
+    Args:
+        olds: None where all of them are.
+        preserved: Whether this side's values are kept without a partner.
+    """
+    indexes: list[int] = []
+    pairs: list[Any] = []
+    times: list[int] = []
+    index: i64 = -1
+    for value, other in zip(values, others):  # noqa: B905 - the compiled zip knows no strict
+        index += 1
+        time: i64 = timestamps[index]
+        if other is None:
+            if not preserved or (value is None and (olds is None or olds[index] is None)):
+                continue
+        else:
+            other_time: i64 = other_timestamps[index]
+            if other_time > time:
+                time = other_time
+        indexes.append(index)
+        times.append(time)
+        if value is None and (other is None or not other_preserved):
+            pairs.append(None)
+        elif is_left:
+            pairs.append((value, other))
+        else:
+            pairs.append((other, value))
+    return indexes, pairs, times
+
+
+def pair_up(
+    lefts: list[Any],
+    left_timestamps: list[int],
+    rights: list[Any],
+    right_timestamps: list[int],
+    left_preserved: bool,
+    right_preserved: bool,
+) -> tuple[list[Any], list[int]]:
+    """What two tables have for each key as (left, right), and the times of the results."""
+    pairs: list[Any] = []
+    times: list[int] = []
+    index: i64 = -1
+    for left, right in zip(lefts, rights):  # noqa: B905 - the compiled zip knows no strict
+        index += 1
+        if left is None:
+            absent = right is None or not right_preserved
+        else:
+            absent = right is None and not left_preserved
+        if absent:
+            pairs.append(None)
+            times.append(-1)
+        else:
+            time: i64 = left_timestamps[index]
+            if right_timestamps[index] > time:
+                time = right_timestamps[index]
+            pairs.append((left, right))
+            times.append(time)
+    return pairs, times

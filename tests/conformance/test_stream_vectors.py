@@ -38,8 +38,6 @@ NOT_YET: Final = {
     *("session", "session-close-longret", "sliding"),
     *("table-suppress", "table-suppress-max", "tagg"),
     *("ss-inner", "ss-left", "ss-outer"),
-    *("tt-inner", "tt-left", "tt-outer"),
-    *("tt-versioned-inner", "tt-versioned-left", "tt-versioned-outer"),
     *("st-inner", "st-left", "st-versioned-inner", "st-versioned-left"),
     *("st-versioned-grace-inner", "st-versioned-grace-left"),
     *("gt-inner", "gt-left", "fk-inner", "fk-left"),
@@ -128,7 +126,7 @@ def ss(app: App, scenario: dict[str, Any]) -> Any:
 def tt(app: App, scenario: dict[str, Any]) -> Any:
     left = app.table("L", value=str, versioned=history(scenario, "left"), emit="every")
     right = app.table("R", value=str, versioned=history(scenario, "right"), emit="every")
-    name = "joined" if scenario["materialize"] else None
+    name = "joined" if scenario.get("materialize") else None
     return left.join(right, join, how=scenario["kind"], name=name).to_stream()
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from processors.operators import table as operators
+from processors.operators.table_join import TableJoinOperator
+from processors.operators.versioned import VersionedTableOperator
 from processors.runtime.build.aggregate import keyed_states
+from processors.state.segmented import SegmentedState
 from processors.topology.nodes import table as nodes
 
 if TYPE_CHECKING:
@@ -66,10 +69,23 @@ def _changes(node: nodes.ChangesNode, place: Place) -> Operator:
     return operators.ChangesOperator(node.path)
 
 
+def _join(node: nodes.TableJoinNode, place: Place) -> Operator:
+    views = view_of(node, place, 0), view_of(node, place, 1)
+    return TableJoinOperator(node.path, views, node.joiner, node.preserved, place.failures)
+
+
+def _versioned(node: nodes.VersionedTableNode, place: Place) -> Operator:
+    (state,) = place.states(node.path)
+    assert isinstance(state, SegmentedState)
+    return VersionedTableOperator(node.path, state, node.history_ms, place.reads(node))
+
+
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     nodes.StoredTableNode: _stored,
     nodes.TableMapNode: _map,
     nodes.TableFilterNode: _filter,
     nodes.TableItemsNode: _items,
     nodes.ChangesNode: _changes,
+    nodes.TableJoinNode: _join,
+    nodes.VersionedTableNode: _versioned,
 }

@@ -152,3 +152,34 @@ class ChangesNode(DerivedTableNode):
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads(keys=output.keys, values=True, headers=output.headers, olds=True)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableJoinNode(TableNode):
+    """Two tables joined by key; the right one is the second parent."""
+
+    kind = "join"
+    meets = True
+    joiner: Callable[[Any, Any], Any]
+    how: How
+
+    @property
+    def preserved(self) -> tuple[bool, bool]:
+        """Of the left and the right side: whether values without a partner are kept."""
+        return self.how in ("left", "outer"), self.how in ("right", "outer")
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(
+            keys=True,
+            values=True,
+            headers=output.headers,
+            olds=self.preserved[parent],
+            view=output.view,
+            emitted=True,
+        )
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return (self.joiner,)
+
+    def facts(self) -> str:
+        return f"{self.how} join of tables: {self.parents[0].path} and {self.parents[1].path}"

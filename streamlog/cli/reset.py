@@ -18,7 +18,7 @@ from streamlog.cli.output import confirm
 from streamlog.errors import TargetError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from streamlog.cli.footprint import Footprint
     from streamlog.client.contract import Log, TopicDescription, TopicPartition
@@ -105,10 +105,7 @@ def _plan(log: Log, app: str, states: Path) -> Plan:
     offsets[app] |= drained
     return Plan(
         offsets=offsets,
-        changelogs={
-            partition: _live_keys(log, partition)
-            for partition in _partitions(topics, belongs.changelogs)
-        },
+        changelogs=_live_keys(log, _partitions(topics, belongs.changelogs)),
         state=states / app if (states / app).exists() else None,
     )
 
@@ -188,15 +185,26 @@ def _facts(app: str, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _live_keys(log: Log, partition: TopicPartition) -> list[bytes]:
-    """The keys of a changelog partition whose last record is no tombstone."""
+def _live_keys(log: Log, partitions: list[TopicPartition]) -> dict[TopicPartition, list[bytes]]:
+    """The keys of each changelog partition whose last record is no tombstone."""
+    from streamlog.cli.view.progress import progress
+
+    starts, ends = log.beginning_offsets(partitions), log.end_offsets(partitions)
+    total = sum(ends[each] - starts[each] for each in partitions)
+    with progress("reading state", total, unit="offsets") as advance:
+        return {each: _keys(log, each, starts[each], ends[each], advance) for each in partitions}
+
+
+def _keys(
+    log: Log, partition: TopicPartition, start: int, end: int, advance: Callable[[int], None]
+) -> list[bytes]:
     live: dict[bytes, None] = {}
-    end = log.end_offsets([partition])[partition]
     with log.consumer() as consumer:
         consumer.assign([partition])
-        consumer.seek(partition, log.beginning_offsets([partition])[partition])
-        while consumer.position(partition) < end:
+        consumer.seek(partition, start)
+        while (position := consumer.position(partition)) < end:
             for run in consumer.poll_columns(max_bytes=4 << 20):
+                advance(run.next_offset - position)
                 for key, value in zip(run.keys, run.values, strict=True):
                     assert key is not None, "a changelog's records have keys"
                     if value is None:
@@ -216,8 +224,8 @@ def _carry_out(log: Log, app: str, plan: Plan) -> None:
 
     from streamlog.client.contract import GroupMetadata
 
-    with log.producer(transactional_id=app) as producer:  # fences whatever held it before
-        producer.begin_transaction()
+    # The id fences whatever held it before.
+    with log.producer(transactional_id=app) as producer, producer.transaction():
         for partition, keys in plan.changelogs.items():
             if keys:
                 producer.send_columns(
@@ -226,6 +234,5 @@ def _carry_out(log: Log, app: str, plan: Plan) -> None:
         for group, offsets in plan.offsets.items():
             if offsets:
                 producer.send_offsets_to_transaction(offsets, GroupMetadata(group_id=group))
-        producer.commit_transaction()
     if plan.state is not None:
         shutil.rmtree(plan.state)

@@ -230,7 +230,7 @@ def test_a_file_that_is_no_export_is_named_and_nothing_is_imported(
 ) -> None:
     path = directory.parent / "other.parquet"
     if content is None:
-        from pyarrow import parquet, table  # pyright: ignore # has no types
+        from pyarrow import parquet, table
 
         parquet.write_table(table({"key": [b"k"]}), path)
     else:

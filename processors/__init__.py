@@ -19,9 +19,38 @@ if TYPE_CHECKING:
     from processors.agents import Agent, Keyed, Store
     from processors.app import App
     from processors.dsl.stream import Grouped, Stream, Table
+    from processors.dsl.windows import (
+        Calendar,
+        CountWindow,
+        Hopping,
+        Session,
+        Sliding,
+        Tumbling,
+        Unlimited,
+        window_keys,
+    )
     from processors.topology.row import Row
+    from processors.topology.windowed import Windowed
 
-__all__ = ["Agent", "App", "Grouped", "Keyed", "Row", "Store", "Stream", "Table"]
+__all__ = [
+    "Agent",
+    "App",
+    "Calendar",
+    "CountWindow",
+    "Grouped",
+    "Hopping",
+    "Keyed",
+    "Row",
+    "Session",
+    "Sliding",
+    "Store",
+    "Stream",
+    "Table",
+    "Tumbling",
+    "Unlimited",
+    "Windowed",
+    "window_keys",
+]
 
 _HOMES = {
     "App": "processors.app",
@@ -32,6 +61,15 @@ _HOMES = {
     "Grouped": "processors.dsl.stream",
     "Stream": "processors.dsl.stream",
     "Table": "processors.dsl.stream",
+    "Calendar": "processors.dsl.windows",
+    "CountWindow": "processors.dsl.windows",
+    "Hopping": "processors.dsl.windows",
+    "Session": "processors.dsl.windows",
+    "Sliding": "processors.dsl.windows",
+    "Tumbling": "processors.dsl.windows",
+    "Unlimited": "processors.dsl.windows",
+    "Windowed": "processors.topology.windowed",
+    "window_keys": "processors.dsl.windows",
 }
 
 

@@ -19,6 +19,7 @@ KERNELS = (
     "streamlog.client.kernel",
     "processors.operators.kernel",
     "processors.operators.table_kernel",
+    "processors.operators.window_kernel",
     "processors.operators.table_view",
     "processors.state.cached",
     "processors.state.segmented",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 Duration = int | str | timedelta
 
@@ -19,6 +19,7 @@ _UNITS: Final = {
 }
 _PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _LONGEST: Final = 1 << 62
+_REMEDY: Final = "give milliseconds, a text like '10s' or '1h30m', or a timedelta"
 
 
 def milliseconds(value: Duration, what: str) -> int:
@@ -31,7 +32,8 @@ def milliseconds(value: Duration, what: str) -> int:
     Raises:
         TypeError, ValueError: it is none, is negative, or is no whole number of milliseconds.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str, timedelta)):  # pyright: ignore[reportUnnecessaryIsInstance] # callers err
+    given: Any = value  # whatever the caller's types say
+    if isinstance(given, bool) or not isinstance(given, (int, str, timedelta)):
         raise TypeError(f"{what}={value!r}: {_REMEDY}")
     if isinstance(value, str):
         found = _parse(value, what)
@@ -46,9 +48,6 @@ def milliseconds(value: Duration, what: str) -> int:
     if found > _LONGEST:
         raise ValueError(f"{what}={value!r}: is longer than times go")
     return found
-
-
-_REMEDY: Final = "give milliseconds, a text like '10s' or '1h30m', or a timedelta"
 
 
 def _parse(text: str, what: str) -> int:

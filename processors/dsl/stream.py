@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from processors.dsl import tables
+from processors.dsl.aggregates import unwindowed, windowed
 from processors.dsl.stateless import (
     branch_node,
     header_function,
@@ -19,14 +20,10 @@ from processors.dsl.stateless import (
     printer,
     projection,
 )
+from processors.dsl.windows import check_window
 from processors.errors import TopologyError
-from processors.topology.nodes.aggregate import (
-    AggregateNode,
-    CountNode,
-    KeyedNode,
-    ReduceNode,
-    TableNode,
-)
+from processors.topology.fold import COUNT, Fold
+from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
 from processors.topology.nodes.stateless import (
@@ -44,8 +41,10 @@ from processors.topology.nodes.stateless import (
     PrintNode,
     RecordsNode,
     SelectNode,
+    SideNode,
     TimestampNode,
 )
+from processors.topology.windowed import Windowed
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -56,7 +55,9 @@ if TYPE_CHECKING:
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
     from processors.topology.nodes.table import How
+    from processors.topology.nodes.windows import WindowEmit
     from processors.topology.row import Row
+    from processors.topology.windows import Windows
     from streamlog.client.contract import Record
     from streamlog.serdes import Serde
 
@@ -587,19 +588,23 @@ class Stream(Generic[K, V]):
         return self._value if self._value is not None else serde_for("json")
 
 
-class Grouped(Generic[K, V]):
-    """Records by key, for an aggregate to be made of them."""
+class Aggregates(Generic[K, V]):
+    """What can be made of records by key: of all of them, or of those of each window.
+
+    K is the key of the result: of windowed groups a `Windowed`.
+    """
 
     def __init__(self, graph: Graph, node: ExchangeNode) -> None:
         self._graph = graph
         self._node = node
 
-    def count(self, *, name: str | None = None, emit: Emit = "latest") -> Table[K, int]:
+    def count(self, *, name: str | None = None, emit: WindowEmit = "latest") -> Table[K, int]:
         """Counts the records of each key; those with a null value are left out.
 
         Args:
             name: The store's name, and what its changelog topic is called after.
-            emit: `latest` gives the last result of a key once a commit, `every` one per record.
+            emit: `latest` gives the last result of a key once a commit, `every` one per record,
+                `final` one a window, when it is closed.
 
             >>> app = App("doc")
             >>> clicks = app.stream("clicks", value=str).group_by_key()
@@ -607,14 +612,7 @@ class Grouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).items("counts")
             [('ann', 1), ('ann', 2)]
         """
-        node = CountNode(
-            path=self._graph.stable_path(self._node.path, "count", name),
-            parents=(self._node,),
-            key=self._node.key,
-            value=serde_for(int),
-            emit=_check_emit(emit),
-        )
-        return self._table(node)
+        return self._fold(COUNT, serde_for(int), name, emit)
 
     def reduce(
         self,
@@ -622,11 +620,12 @@ class Grouped(Generic[K, V]):
         *,
         value: Any = None,
         name: str | None = None,
-        emit: Emit = "latest",
+        emit: WindowEmit = "latest",
     ) -> Table[K, V]:
         """Combines the values of each key: `function(result so far, value)`.
 
-        The first value of a key is its first result. A result of None deletes the key.
+        The first value of a key is its first result. A result of None deletes the key. In session
+        windows it also combines the results of sessions that become one.
 
         Args:
             value: The serde of results; the grouping's where it is not given.
@@ -636,24 +635,19 @@ class Grouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("bids", [("lot", 5), ("lot", 3)]).map("highest")
             {'lot': 5}
         """
-        node = ReduceNode(
-            path=self._graph.stable_path(self._node.path, "reduce", name),
-            parents=(self._node,),
-            key=self._node.key,
-            value=self._node.value if value is None else serde_for(value),
-            emit=_check_emit(emit),
-            function=function,
-        )
-        return self._table(node)
+        serde = self._node.value if value is None else serde_for(value)
+        fold = Fold(kind="reduce", add=function, merge=function)
+        return self._fold(fold, serde, name, emit)
 
     def aggregate(
         self,
         initial: Callable[[], A] | A,
         function: Callable[[A, V], A | None],
         *,
+        merge: Callable[[A, A], A | None] | None = None,
         value: Any = None,
         name: str | None = None,
-        emit: Emit = "latest",
+        emit: WindowEmit = "latest",
     ) -> Table[K, A]:
         """Builds a result per key: `function(result so far, value)`.
 
@@ -661,6 +655,7 @@ class Grouped(Generic[K, V]):
 
         Args:
             initial: What a key starts with: a value, or a function that makes one (`list`).
+            merge: One result of two, where sessions become one: `merge(earlier, later)`.
             value: The serde of results; JSON where it is not given.
 
             >>> app = App("doc")
@@ -670,19 +665,83 @@ class Grouped(Generic[K, V]):
             {'ann': ['/', '/a']}
         """
         serde = serde_for("json" if value is None else value)
-        node = AggregateNode(
-            path=self._graph.stable_path(self._node.path, "aggregate", name),
-            parents=(self._node,),
-            key=self._node.key,
-            value=serde,
-            emit=_check_emit(emit),
-            initial=_maker(initial, serde),
-            function=function,
-        )
-        return self._table(node)
+        fold = Fold(kind="aggregate", initial=_maker(initial, serde), add=function, merge=merge)
+        return self._fold(fold, serde, name, emit)
 
-    def _table(self, node: KeyedNode) -> Table[Any, Any]:
+    def _fold(
+        self, fold: Fold, value: Serde[Any], name: str | None, emit: WindowEmit
+    ) -> Table[Any, Any]:
+        raise NotImplementedError
+
+
+class Grouped(Aggregates[K, V]):
+    """Records by key, for an aggregate to be made of them."""
+
+    def windowed_by(
+        self, window: Windows, *, late_to: str | Callable[[Stream[K, V]], Any] | None = None
+    ) -> WindowedGroup[V]:
+        """Puts the records of each key into windows by their timestamps: one result a window.
+
+        A window is closed when stream time, the highest timestamp of its task so far, is past its
+        end by the window's grace. A record that is late for all of its windows is in no result; it
+        is counted, and can be had.
+
+        Args:
+            window: `Tumbling`, `Hopping`, `Sliding`, `Session`, `CountWindow`, `Unlimited` or
+                `Calendar`.
+            late_to: A topic for late records, as they came; or a function that is given their
+                stream.
+
+            >>> from processors import Tumbling
+            >>> app = App("doc")
+            >>> clicks = app.stream("clicks", value=str).group_by_key()
+            >>> counts = clicks.windowed_by(Tumbling("1m", grace="10s"), late_to="late").count()
+            >>> counts.to_stream().to("counts")
+            >>> driver = TopologyTestDriver(app)
+            >>> for minute in (0, 1, 3, 0):
+            ...     driver.pipe("clicks", "/", key="ann", timestamp=minute * 60_000)
+            >>> driver.items("counts")[0]
+            (Windowed(key='ann', start=0, end=60000), 1)
+            >>> driver.items("late")
+            [('ann', '/')]
+        """
+        return WindowedGroup(self._graph, self._node, window, late_to)
+
+    def _fold(
+        self, fold: Fold, value: Serde[Any], name: str | None, emit: WindowEmit
+    ) -> Table[Any, Any]:
+        path = self._graph.stable_path(self._node.path, fold.kind, name)
+        node = unwindowed(path, self._node, fold, value, emit)
         self._graph.add(node)
+        return Table(self._graph, node)
+
+
+class WindowedGroup(Aggregates[Windowed, V]):
+    """Records by key and window."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        node: ExchangeNode,
+        window: Windows,
+        late_to: str | Callable[[Stream[Any, Any]], Any] | None,
+    ) -> None:
+        super().__init__(graph, node)
+        self._window = check_window(f"{node.path}.windowed_by", window, late_to)
+        self._late_to = late_to
+
+    def _fold(
+        self, fold: Fold, value: Serde[Any], name: str | None, emit: WindowEmit
+    ) -> Table[Any, Any]:
+        path = self._graph.stable_path(f"{self._node.path}.windowed_by", fold.kind, name)
+        late_to = self._late_to
+        node = windowed(path, self._node, self._window, fold, value, emit, late=late_to is not None)
+        self._graph.add(node)
+        if late_to is not None:
+            side = SideNode(path=f"{path}.late", parents=(node,), side="late")
+            self._graph.add(side)
+            late: Stream[Any, Any] = Stream(self._graph, side, self._node.key, self._node.value)
+            late.to(late_to) if isinstance(late_to, str) else late_to(late)
         return Table(self._graph, node)
 
 
@@ -832,12 +891,6 @@ def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
             f"with key {now[0]} and value {now[1]}: read it once and branch from there"
         )
     return Stream(graph, found, found.key, found.value)
-
-
-def _check_emit(emit: Emit) -> Emit:
-    if emit not in ("latest", "every"):
-        raise ValueError(f"emit={emit!r}: choose 'latest' or 'every'")
-    return emit
 
 
 def read_table(

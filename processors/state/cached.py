@@ -219,8 +219,14 @@ class KeyValueState:
 
     def clear(self) -> None:
         """Deletes every row."""
-        self._cleared = [key_bytes for key_bytes, _, _ in self.encoded_rows()]
-        self._cleared += [entry.key_bytes for entry in self.dirty if entry.value is None]
+        if self.complete and not self._cleared:
+            # Only what was flushed is in a layer below, or in the changelog.
+            self._cleared = [
+                entry.key_bytes for entry in self.entries.values() if entry.generation > 0
+            ]
+        else:
+            self._cleared = [key_bytes for key_bytes, _, _ in self.encoded_rows()]
+            self._cleared += [entry.key_bytes for entry in self.dirty if entry.value is None]
         self.entries = {}
         self.dirty = []
         self.complete = True

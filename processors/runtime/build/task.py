@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from processors.runtime.build import aggregate, endpoint, stateless, table
+from processors.runtime.build import aggregate, endpoint, stateless, table, windows
 from processors.runtime.build.place import Place
 from processors.runtime.task import Stage, Step, Task
 from processors.topology.nodes.exchange import ExchangeNode
@@ -22,6 +22,7 @@ BUILDERS: Final[dict[type[Node], Callable[[Any, Place], Operator]]] = {
     **endpoint.BUILDERS,
     **stateless.BUILDERS,
     **table.BUILDERS,
+    **windows.BUILDERS,
 }
 
 

@@ -1,0 +1,170 @@
+"""Aggregates over time windows: tumbling, hopping, calendar, unlimited.
+
+Rows with a null key or value are skipped: they do not move stream time either. A result's
+timestamp is the highest of the rows in it. A row enters the windows that are open, one by one, so
+one that is late for its older windows may enter the newer ones; it is late where all are closed.
+
+`latest` gives the last result of a window and key at a commit, in the order of first changes;
+`every` one a row and window; `final` one a window and key, in the place of the row that closed it,
+ordered by start and key. A closed window goes from the store, which changes no result: nothing can
+enter it, as both its end and stream time are state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.errors import StateError
+from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
+from processors.operators.operator import Operator, Origin
+from processors.operators.window_kernel import (
+    WindowRows,
+    WindowStates,
+    changed_rows,
+    count_windows,
+    fold_windows,
+)
+from processors.topology.windowed import windowed_keys
+from streamlog.errors import SerializationError
+
+if TYPE_CHECKING:
+    from processors.operators.folding import Folding
+    from processors.state.segmented import SegmentedState
+    from processors.topology.nodes.windows import WindowEmit
+    from processors.topology.reads import Reads
+    from processors.topology.windows import FixedWindows
+    from streamlog.serdes import Serde
+
+LATE = "late"
+_TIME_BYTES = 8
+
+
+class WindowedTableOperator(Operator):
+    """What all aggregates over windows share: chunks of results and late rows.
+
+    Args:
+        key: The serde of windowed keys.
+
+    Attributes:
+        late_records: How many rows were late since the start of the process.
+    """
+
+    def __init__(
+        self, path: str, key: Serde[Any], state: SegmentedState, emit: WindowEmit, reads: Reads
+    ) -> None:
+        super().__init__(path)
+        self.state = state
+        self.emit: WindowEmit = emit
+        self.key_serde = key
+        self.value_serde: Serde[Any] = state.value_serde
+        self.reads = reads
+        self.late_records = 0
+
+    def process(self, chunk: Chunk) -> Chunk:
+        try:
+            rows, late = self.update(chunk)
+        except SerializationError as error:
+            # No row is at fault: keys were read or checked on the way here, results in the fold.
+            raise StateError(
+                f"store {self.path!r}: what it holds cannot be read as {self.value_serde.name} "
+                f"under {self.state.key_serde.name} keys: {error}"
+            ) from error
+        if late:
+            self.late_records += len(late)
+            if LATE in self.sides:
+                self.sides[LATE].append(chunk.take(late))
+        return self._results(chunk, rows) if rows.indexes else EMPTY
+
+    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+        """Takes the rows into the state; returns results, and the indexes of late rows."""
+        raise NotImplementedError
+
+    def _results(self, chunk: Chunk, rows: WindowRows) -> Chunk:
+        headers = chunk.headers if self.emit == "every" else None
+        return Chunk(
+            windowed_keys(rows.keys, rows.starts, rows.ends),
+            rows.values,
+            rows.timestamps,
+            pick(chunk.tickets, rows.indexes),
+            headers and pick(headers, rows.indexes),
+            olds=rows.olds if self.reads.olds else None,
+        )
+
+    def locate(self, rows: Chunk, index: int) -> Origin:
+        """The store's row; its offset in the changelog is not known yet."""
+        assert rows.keys is not None
+        assert rows.values is not None
+        value = rows.values[index]
+        at = self.state.changelog
+        return Origin(
+            at.topic,
+            at.partition,
+            None,
+            rows.timestamps[index],
+            self.key_serde.serialize(rows.keys[index]),
+            None if value is None else self.value_serde.serialize(value),
+            [],
+        )
+
+
+class FixedWindowedOperator(WindowedTableOperator):
+    """Counts rows a window and key, or folds their values.
+
+    Args:
+        folding: None counts.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        key: Serde[Any],
+        state: SegmentedState,
+        windows: FixedWindows,
+        emit: WindowEmit,
+        folding: Folding | None,
+        reads: Reads,
+    ) -> None:
+        super().__init__(path, key, state, emit, reads)
+        self.folding = folding
+        self.states = WindowStates(
+            state, windows, final=emit == "final", track=emit == "latest", olds=reads.olds
+        )
+
+    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+        assert chunk.keys is not None
+        updates = WindowRows() if self.emit == "every" else None
+        closing = WindowRows()
+        states, keys, values = self.states, chunk.keys, chunk.values
+        if self.folding is None:
+            count_windows(states, keys, values, chunk.timestamps, updates, closing)
+        else:
+            assert values is not None
+            step = self.folding.step(chunk.tickets)
+            fold_windows(states, step, keys, values, chunk.timestamps, updates, closing)
+        return (closing if updates is None else updates), states.late
+
+    def flush(self, next_ticket: int) -> Chunk | None:
+        """Flushes the store; what has changed goes on where emission is `latest`."""
+        states = self.states
+        states.refresh()
+        made = self._changed(next_ticket) if states.changed else None
+        if self.emit != "final":
+            states.drop_closed()
+        self.state.flush()
+        return made
+
+    def _changed(self, next_ticket: int) -> Chunk:
+        rows = changed_rows(self.states)
+        encoded_keys = [each[_TIME_BYTES:] + each[:_TIME_BYTES] for each in rows.key_bytes]
+        encoded_values = self.value_serde.serialize_column(rows.values)
+        keys, values = rows.keys, rows.values
+        if not self.value_serde.immutable:
+            values = self.value_serde.deserialize_column(encoded_values)
+        if self.state.key_serde.immutable:
+            keys = windowed_keys(keys, rows.starts, rows.ends)
+        else:
+            keys = self.key_serde.deserialize_column(encoded_keys)
+        tickets = range(next_ticket, next_ticket + len(keys))
+        encoded = Encoded(self.key_serde, self.value_serde, encoded_keys, encoded_values)
+        olds = rows.olds if self.reads.olds else None
+        return Chunk(keys, values, rows.timestamps, tickets, encoded=encoded, olds=olds)

@@ -1,0 +1,48 @@
+"""Aggregates over windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.operators.folding import Folding
+from processors.operators.windowed import FixedWindowedOperator
+from processors.state.segmented import SegmentedState
+from processors.topology.nodes.windows import FixedWindowedNode, WindowedNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.operators.operator import Operator
+    from processors.runtime.build.place import Place
+    from processors.topology.nodes.node import Node
+
+
+def _fixed(node: FixedWindowedNode, place: Place) -> Operator:
+    return FixedWindowedOperator(
+        node.path,
+        node.key,
+        segmented_state(node.path, place),
+        node.window,
+        node.emit,
+        _folding(node, place),
+        place.reads(node),
+    )
+
+
+def _folding(node: WindowedNode, place: Place) -> Folding | None:
+    if node.fold.counts:
+        return None
+    olds = place.reads(node).olds
+    return Folding(node.path, node.fold, node.value, place.failures, olds=olds)
+
+
+def segmented_state(store: str, place: Place) -> SegmentedState:
+    """The state of a store in order of time; its task has one partition."""
+    (state,) = place.states(store)
+    assert isinstance(state, SegmentedState)
+    return state
+
+
+BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
+    FixedWindowedNode: _fixed,
+}

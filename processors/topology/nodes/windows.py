@@ -1,0 +1,76 @@
+"""Aggregates over windows: one entry a window and key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from processors.topology.nodes.aggregate import TableNode
+from processors.topology.nodes.node import StoreDeclaration
+from processors.topology.reads import ALL, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.topology.fold import Fold
+    from processors.topology.windows import FixedWindows, Windows
+    from streamlog.serdes import Serde
+
+WindowEmit = Literal["latest", "every", "final"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WindowedNode(TableNode):
+    """An aggregate over windows.
+
+    Attributes:
+        group_key: The serde of the keys that rows come with; `key` is that of windowed keys.
+        late: Whether somebody takes late records from its side `late`.
+    """
+
+    placement = "placed"
+    meets = True
+    per_task = True
+    window: Windows
+    fold: Fold
+    group_key: Serde[Any]
+    emit: WindowEmit = "latest"
+    late: bool = False
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        if self.late:
+            return ALL
+        headers = output.headers and self.emit == "every"
+        return Reads(keys=True, values=not self.fold.counts, headers=headers)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return self.fold.functions()
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        return (
+            StoreDeclaration(
+                name=self.path,
+                kind=f"{self.kind}: {self.fold.kind}, {self.window.shape()}",
+                key=self.group_key,
+                value=self.stored(),
+                layout="segmented",
+            ),
+        )
+
+    def stored(self) -> Serde[Any]:
+        """The serde of what is kept of a key in a segment."""
+        return self.value
+
+    def facts(self) -> str:
+        return (
+            f"{self.fold.kind}: {self.window.shape()}, emits {self.emit}, "
+            f"key {self.key.name}, value {self.value.name}"
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FixedWindowedNode(WindowedNode):
+    """Windows that are there whatever comes: tumbling, hopping, calendar, unlimited."""
+
+    kind = "windowed"
+    window: FixedWindows

@@ -132,6 +132,8 @@ class GroupCoordinator:
         Returns what it deleted, by group. Offsets of groups that never had a member stay.
         """
         deleted: dict[str, list[TopicPartition]] = {}
+        with self._changed:
+            self._store.forget_deleted()
         for name in self.members.names():
             with self.members.looked_at(name) as group:
                 if group is None:

@@ -36,6 +36,7 @@ class OffsetStore:
     def __init__(self) -> None:
         self._groups: dict[str, dict[TopicPartition, StoredOffset]] = {}
         self._pending: dict[tuple[int, int], dict[OffsetKey, StoredOffset]] = {}
+        self._deleted: dict[OffsetKey, StoredOffset] = {}
 
     def load(self, records: Mapping[bytes, KeyedRecord]) -> None:
         """Takes what a replay found decided; records of other kinds are passed over."""
@@ -73,6 +74,26 @@ class OffsetStore:
         for key, stored in self._pending.pop((home, producer_id), {}).items():
             if commit:
                 self.put(key, stored)
+
+    def forget_deleted(self) -> None:
+        """Forgets the deletions that were there at the last call already; call it now and then.
+
+        A deletion is kept so that no older record of its key, which may come a little later or
+        with a transaction's marker, brings the offset back.
+        """
+        pending = {key for keys in self._pending.values() for key in keys}
+        for key, stored in self._deleted.items():
+            offsets = self._groups.get(key.group, {})
+            if offsets.get(key.partition) is stored and key not in pending:
+                del offsets[key.partition]
+                if not offsets:
+                    del self._groups[key.group]
+        self._deleted = {
+            OffsetKey(group, partition): stored
+            for group, offsets in self._groups.items()
+            for partition, stored in offsets.items()
+            if stored.committed is None
+        }
 
     def groups(self) -> list[str]:
         """Groups with a committed offset."""

@@ -41,6 +41,24 @@ def test_a_tombstone_deletes() -> None:
     assert store.groups() == []
 
 
+def test_a_deletion_is_forgotten_when_nothing_older_can_come_any_more() -> None:
+    store = OffsetStore()
+    for number in range(3):
+        store.put(OffsetKey(f"passing-{number}", IN), StoredOffset(number, None))
+    store.put(KEY, StoredOffset(9, None))
+    store.set_pending(HOME, 7, {KEY: StoredOffset(8, at(5))})
+    store.forget_deleted()
+    store.put(OffsetKey("passing-1", IN), StoredOffset(0, at(1)))  # a little later
+    assert store.groups() == []
+    store.put(OffsetKey("passing-2", IN), StoredOffset(10, at(1)))
+    store.forget_deleted()
+    assert store._groups.keys() == {"passing-2", "g"}
+    store.end_transaction(HOME, 7, commit=True)
+    assert committed(store) is None, "the deletion is newer"
+    store.forget_deleted()
+    assert store.groups() == list(store._groups) == ["passing-2"]
+
+
 def test_an_offset_in_a_transaction_is_pending_until_its_marker() -> None:
     store = OffsetStore()
     store.set_pending(HOME, 7, {KEY: StoredOffset(0, at(5))})

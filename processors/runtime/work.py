@@ -22,6 +22,10 @@ AHEAD_RECORDS: Final = 32_768
 WORTH_A_ROUND: Final = 256
 """From so many records on a round runs beside a commit."""
 
+SEND_BYTES: Final = 1 << 20
+"""So much is sent at once while a transaction is open: in small batches it would cost as much again
+to write, and all of it at the commit would wait in memory for as long as its interval."""
+
 AGENT_FETCH_BYTES: Final = 1 << 16
 
 
@@ -79,7 +83,7 @@ class Work:
             ran = self._run_round()
             self._ahead += ran
         if not transactions.committing:
-            if ran:
+            if tasks.engine.waiting_bytes >= SEND_BYTES:
                 transactions.send()
             if self._commit_at_ms() <= self._now_ms():
                 self._begin_commit()

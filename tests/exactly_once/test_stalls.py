@@ -17,10 +17,15 @@ LINES = [f"w{number % 7}" for number in range(40)]
 
 @pytest.mark.parametrize(("steps_ms", "deaths"), [([120_000], 0), ([1_000] * 65, 2)])
 def test_a_stalled_loop_keeps_its_transaction_and_one_that_is_open_too_long_dies(
-    machine: Machine, caplog: pytest.LogCaptureFixture, steps_ms: list[int], deaths: int
+    machine: Machine,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    steps_ms: list[int],
+    deaths: int,
 ) -> None:
     """A suspended laptop, or a worker that never commits while the machine runs: then the
     coordinator aborts, and the tasks start anew from what is committed."""
+    monkeypatch.setattr("processors.runtime.work.SEND_BYTES", 0)  # opens it with the first round
     machine.log.create_topic("lines", 1)
     machine.send("lines", *LINES)
     app = App("stalling", chunk_size=4, commit_interval_ms=1 << 30)

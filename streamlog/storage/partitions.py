@@ -207,11 +207,17 @@ class Partitions:
         """
         adopted = adopt_partitions(topic, sources, self.root, self._pool, choose_marker, now_ms)
         logs = {name: self._make(name, topic, loaded) for name, loaded in adopted.items()}
+        starts = {name: loaded.log_start_offset for name, loaded in adopted.items()}
+        points = {name: loaded.recovery_point for name, loaded in adopted.items()}
         with self._checkpointing:
-            for name, loaded in adopted.items():
-                self._checkpoints.recovery_points[name] = loaded.recovery_point
-            starts = {name: loaded.log_start_offset for name, loaded in adopted.items()}
-            self._write_starts({**self._checkpoints.log_start_offsets, **starts})
+            try:
+                self._write_starts({**self._checkpoints.log_start_offsets, **starts})
+            except StorageError:
+                for log in logs.values():
+                    log.close()
+                    self._files.rmtree(log.directory)
+                raise
+            self._checkpoints.recovery_points |= points
         for log in logs.values():
             self._flusher.mark_dirty(log)
         for _ in range(2):  # recovery points move when a window ends: before another one begins

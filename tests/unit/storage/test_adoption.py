@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -220,6 +221,20 @@ def test_what_is_missing_there_already_or_damaged_is_refused(disk: Disk, source:
     with pytest.raises(TopicExistsError):
         directory.adopt_topic("ours", source, source_name="theirs")
     check(directory)
+
+
+def test_an_adoption_that_failed_leaves_nothing_and_can_be_tried_again(
+    disk: Disk, source: Path
+) -> None:
+    directory = disk.open()
+    for kind in ("write", "rename"):
+        disk.files.fail(kind, error=errno.ENOSPC)
+        with pytest.raises(StorageError, match="no space left"):
+            directory.adopt_topic("ours", source, source_name="theirs")
+        assert not [name for name in disk.files.listdir(ROOT) if name.startswith("ours-")]
+    directory.adopt_topic("ours", source, source_name="theirs")
+    check(directory)
+    check(disk.reopen())
 
 
 def test_a_log_that_is_open_is_refused(disk: Disk, source: Path) -> None:

@@ -20,10 +20,12 @@ KERNELS = (
     "processors.operators.kernel",
     "processors.operators.table_kernel",
     "processors.operators.window_kernel",
+    "processors.operators.stream_join_kernel",
     "processors.operators.table_view",
     "processors.state.cached",
     "processors.state.segmented",
     "processors.runtime.order",
+    "processors.topology.timed_rows",
 )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from processors.dsl import tables
 from processors.dsl.aggregates import unwindowed, windowed
+from processors.dsl.joins import Joinable, join
 from processors.dsl.stateless import (
     branch_node,
     header_function,
@@ -422,6 +423,61 @@ class Stream(Generic[K, V]):
         node = ExchangeNode(path=path, parents=(self._node,), key=self._key, value=serde)
         return Grouped(self._add(node), node)
 
+    def join(
+        self,
+        other: Stream[K, Any],
+        joiner: Callable[[V, Any], R],
+        *,
+        how: How = "inner",
+        within: Duration | None = None,
+        before: Duration | None = None,
+        after: Duration | None = None,
+        grace: Duration | None = None,
+        value: Any = None,
+        other_value: Any = None,
+        name: str | None = None,
+    ) -> Stream[K, R]:
+        """Joins with the records of another stream, or of this one, that have the same key.
+
+        Two records meet where the other one's timestamp is at most `before` less and at most
+        `after` more than this one's: whichever comes first, a result is made when the second one
+        does, with the later of both timestamps. Records with a null value are left out.
+
+        Args:
+            joiner: Makes the result: `joiner(value, value of the other)`, None for a missing one.
+            how: `left`, `right`, `outer`: records of that side, or of both, for which there was
+                none to meet go on alone, behind the end of their window and grace; those with a
+                null key at once.
+            within: `before` and `after` in one; either of those may be negative, not their sum.
+            grace: How late records may be.
+            value, other_value: How both sides' records are kept while they wait. As they were
+                read, or JSON where a function has made the values.
+
+            >>> app = App("doc")
+            >>> orders, paid = app.stream("orders", value=str), app.stream("paid", value=int)
+            >>> orders.join(paid, lambda item, sum: [item, sum], within="1h", how="left").to("sold")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.pipe("orders", "a hat", key="7", timestamp=0)
+            >>> driver.pipe("paid", 20, key="7", timestamp=60_000)
+            >>> driver.items("sold")
+            [('7', ['a hat', 20])]
+
+        Raises:
+            ValueError: no window, or one that no time is in.
+            TopologyError: the other stream belongs to another App, or has other keys.
+        """
+        node = join(
+            self._joinable(),
+            other._joinable(),
+            joiner,
+            how=how,
+            window=(within, before, after),
+            grace=grace,
+            values=(value, other_value),
+            name=name,
+        )
+        return self._next(node, value=None)
+
     def to(
         self,
         topic: str | Callable[[Row], str],
@@ -581,6 +637,9 @@ class Stream(Generic[K, V]):
 
     def _next(self, node: Node, *, value: Serde[Any] | None) -> Stream[Any, Any]:
         return Stream(self._add(node), node, self._key, value)
+
+    def _joinable(self) -> Joinable:
+        return Joinable(self._graph, self._node, self._key, self._value)
 
     def _value_serde(self, chosen: Any) -> Serde[Any]:
         if chosen is not None:

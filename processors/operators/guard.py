@@ -40,9 +40,12 @@ class _EndProbe:
 
 
 def apply(
-    function: Callable[[Any], Any], column: Sequence[Any], on_failure: OnFailure
+    function: Callable[..., Any],
+    column: Sequence[Any],
+    on_failure: OnFailure,
+    *others: Sequence[Any],
 ) -> tuple[list[Any], list[int]]:
-    """`function` of every item.
+    """`function` of every item, and of the items beside it in the other columns.
 
     Returns:
         The results, and the indexes of the items that failed and have none: `on_failure` was
@@ -51,10 +54,11 @@ def apply(
     results: list[Any] = []
     failed: list[int] = []
     items = iter(column)
+    beside = [iter(other) for other in others]
     while True:
         probe = _EndProbe()
         try:
-            results.extend(map(function, chain(items, probe)))
+            results.extend(map(function, chain(items, probe), *beside))
         except Exception as error:
             failure: Exception = error
         else:

@@ -37,7 +37,6 @@ NOT_YET: Final = {
     "window-suppress",
     *("session", "session-close-longret", "sliding"),
     *("table-suppress", "table-suppress-max", "tagg"),
-    *("ss-inner", "ss-left", "ss-outer"),
     *("st-inner", "st-left", "st-versioned-inner", "st-versioned-left"),
     *("st-versioned-grace-inner", "st-versioned-grace-left"),
     *("gt-inner", "gt-left", "fk-inner", "fk-left"),

@@ -1,0 +1,157 @@
+"""A join of two streams, and of a stream with itself (its walk is in `stream_join_kernel`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.errors import StateError
+from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.guard import apply
+from processors.operators.handover import serialize_rows
+from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.stream_join_kernel import (
+    NEVER,
+    Joined,
+    JoinInput,
+    JoinSide,
+    StreamJoin,
+)
+from processors.topology.timed_rows import pack_rows
+from streamlog.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from processors.state.segmented import SegmentedState
+    from streamlog.client.contract import Headers
+    from streamlog.serdes import Serde
+
+STREAM_TIME = "stream time"
+LEFT_TIME = "left time"
+RIGHT_TIME = "right time"
+
+
+class JoinValues:
+    """How the values of one side become bytes for its buffer, and come back.
+
+    Args:
+        is_read: Whether the values are as the serde reads them. Else they are read back at once: a
+            row must look the same to the joiner whether it comes first or second.
+    """
+
+    def __init__(self, serde: Serde[Any], *, is_read: bool) -> None:
+        self.serde = serde
+        self.is_read = is_read
+
+
+class StreamJoinOperator(Operator):
+    """Walks both inputs by ticket, then calls the joiner for all that was found.
+
+    Args:
+        states: All stores; the scalars are in the first one.
+        with_headers: Whether somebody reads them. A result has those of the row that caused it;
+            one that waited for a match has none.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        join: StreamJoin,
+        states: Sequence[SegmentedState],
+        left: JoinValues,
+        right: JoinValues,
+        joiner: Callable[[Any, Any], Any],
+        failures: Failures,
+        *,
+        with_headers: bool,
+    ) -> None:
+        super().__init__(path)
+        self.join = join
+        self.states = states
+        self.left = left
+        self.right = right
+        self.joiner = joiner
+        self.failures = failures
+        self.with_headers = with_headers
+
+    def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
+        try:
+            return self._process(inputs[0], inputs[1])
+        except SerializationError as error:
+            # Keys and values were read or checked before they went into a store.
+            raise StateError(
+                f"store {self.path!r}: what it holds cannot be read: {error}"
+            ) from error
+
+    def flush(self, next_ticket: int) -> Chunk | None:
+        for state in self.states:
+            state.flush()
+        return None
+
+    def _process(self, left: Chunk, right: Chunk) -> Chunk:
+        join, times = self.join, self.states[0]
+        join.begin(times.scalar(STREAM_TIME), times.scalar(LEFT_TIME), times.scalar(RIGHT_TIME))
+        joined = Joined()
+        left, left_input = self._input(left, join.left, self.left)
+        if join.is_self:
+            right = left
+            join.run_self(left_input, joined)
+        else:
+            right, right_input = self._input(right, join.right, self.right)
+            join.run(left_input, right_input, joined)
+        join.end()
+        times.set_scalar(STREAM_TIME, join.stream_time)
+        times.set_scalar(LEFT_TIME, join.left.buffer.time)
+        times.set_scalar(RIGHT_TIME, join.right.buffer.time)
+        return self._results(joined, left, right) if joined.keys else EMPTY
+
+    def _input(self, chunk: Chunk, side: JoinSide, values: JoinValues) -> tuple[Chunk, JoinInput]:
+        if not len(chunk):
+            return chunk, JoinInput([], [], [], [], [], [], [])
+        assert chunk.values is not None
+        report = reporter(self.failures, "production", self.path, chunk.tickets)
+        data, failed = serialize_rows(values.serde, chunk.values, report)
+        if failed:
+            chunk = chunk.without(failed)
+        read = chunk.values if values.is_read else values.serde.deserialize_column(data)
+        assert chunk.keys is not None
+        assert read is not None
+        encoded = side.buffer.states.key_serde.serialize_column(chunk.keys)
+        given = JoinInput(
+            chunk.keys,
+            chunk.keys if side.buffer.states.key_serde.exact_keys else encoded,
+            encoded,
+            read,
+            pack_rows(chunk.timestamps, data),
+            chunk.timestamps,
+            list(chunk.tickets),
+        )
+        self.join.prefetch(side, given)
+        return chunk, given
+
+    def _results(self, joined: Joined, left: Chunk, right: Chunk) -> Chunk:
+        _read_stored(self.left.serde, joined.lefts, joined.stored_lefts)
+        _read_stored(self.right.serde, joined.rights, joined.stored_rights)
+        headers = self._headers(joined, left, right) if self.with_headers else None
+        rows = Chunk(joined.keys, None, joined.timestamps, joined.tickets, headers)
+        report = reporter(self.failures, "processing", self.path, joined.tickets)
+        values, failed = apply(self.joiner, joined.lefts, report, joined.rights)
+        return (rows.without(failed) if failed else rows).with_values(values)
+
+    def _headers(self, joined: Joined, left: Chunk, right: Chunk) -> list[Headers] | None:
+        if left.headers is None and right.headers is None:
+            return None
+        headers: list[Headers] = []
+        for origin in joined.origins:
+            chunk, row = (left, origin) if origin >= 0 else (right, -1 - origin)
+            has_some = origin != NEVER and chunk.headers is not None
+            headers.append(chunk.headers[row] if has_some and chunk.headers else [])
+        return headers
+
+
+def _read_stored(serde: Serde[Any], column: list[Any], indexes: list[int]) -> None:
+    """Replaces the bytes at these indexes by what they say."""
+    if indexes:
+        values = serde.deserialize_column([column[index] for index in indexes])
+        for index, value in zip(indexes, values, strict=True):
+            column[index] = value

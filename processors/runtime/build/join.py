@@ -1,0 +1,70 @@
+"""Joins of streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.operators.stream_join import JoinValues, StreamJoinOperator
+from processors.operators.stream_join_kernel import JoinBuffer, JoinSide, StreamJoin, WaitingRows
+from processors.state.segmented import SegmentedState
+from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.join import StreamJoinNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.operators.operator import Operator
+    from processors.runtime.build.place import Place
+    from processors.topology.nodes.node import Node
+
+LEFT, RIGHT = 1, 0
+"""The sides as the segments of unmatched rows know them: of one time, the right one is first."""
+
+UNITS_A_SPAN = 16
+
+
+def _stream_join(node: StreamJoinNode, place: Place) -> Operator:
+    states = [_segmented(store.name, place) for store in node.stores(place.reads(node))]
+    span, grace = node.window.span, node.window.grace
+    left = JoinBuffer(states[0], span)
+    right = left if node.is_self else JoinBuffer(states[1], span)
+
+    def side(buffer: JoinBuffer, back: int, look: int, *, is_left: bool) -> JoinSide:
+        waiting = None
+        if node.waits(is_left=is_left):
+            unit = max(span // UNITS_A_SPAN, 1)
+            waiting = WaitingRows(states[-1], unit, LEFT if is_left else RIGHT)
+        preserved = node.preserves(is_left=is_left)
+        return JoinSide(buffer, back, look, grace, waiting, is_left=is_left, preserved=preserved)
+
+    before, after = node.window.before, node.window.after
+    join = StreamJoin(
+        side(left, before, after, is_left=True), side(right, after, before, is_left=False)
+    )
+    parents = place.parts.plan.topology.parents[node]
+    return StreamJoinOperator(
+        node.path,
+        join,
+        states,
+        JoinValues(node.left_value, is_read=_is_read(parents[0], said=node.left_is_read)),
+        JoinValues(node.right_value, is_read=_is_read(parents[1], said=node.right_is_read)),
+        node.joiner,
+        place.failures,
+        with_headers=place.reads(node).headers,
+    )
+
+
+def _is_read(parent: Node, *, said: bool) -> bool:
+    """Whether values are as their serde reads them; an exchange has seen to it."""
+    return said or isinstance(parent, ExchangeNode)
+
+
+def _segmented(store: str, place: Place) -> SegmentedState:
+    (state,) = place.states(store)
+    assert isinstance(state, SegmentedState)
+    return state
+
+
+BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
+    StreamJoinNode: _stream_join,
+}

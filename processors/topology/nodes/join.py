@@ -1,0 +1,112 @@
+"""Joins of streams: with streams, tables and global tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from processors.topology.nodes.node import Node, StoreDeclaration
+from processors.topology.reads import Reads
+from processors.topology.timed_rows import TimedRowsSerde
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.topology.nodes.table import How
+    from streamlog.serdes import Serde
+
+
+LEAST_SPAN_MS: Final = 1_000
+MOST_SPANS: Final = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinWindow:
+    """A row of the left side at `ts` meets rows of the right side from ts - before to ts + after.
+
+    Either may be negative, but not their sum. Rows may be late by `grace`.
+    """
+
+    before: int
+    after: int
+    grace: int
+
+    @property
+    def span(self) -> int:
+        """The time that a segment of a buffer has.
+
+        A window is in two or three of them, and what is kept in not very many.
+        """
+        size = self.before + self.after + 1
+        return max(size, (size + self.grace) // MOST_SPANS, LEAST_SPAN_MS)
+
+    @property
+    def has_now(self) -> bool:
+        """Whether two rows of one time meet, and so every row itself."""
+        return self.before >= 0 and self.after >= 0
+
+    def __str__(self) -> str:
+        return f"before {self.before} ms, after {self.after} ms, grace {self.grace} ms"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StreamJoinNode(Node):
+    """Two streams, or one with itself: then both parents are the same.
+
+    Attributes:
+        left_value, right_value: How the buffers keep values.
+        left_is_read, right_is_read: Whether the values are as these serdes read them.
+    """
+
+    kind = "join"
+    meets = True
+    per_task = True
+    joiner: Callable[[Any, Any], Any]
+    how: How
+    window: JoinWindow
+    key: Serde[Any]
+    left_value: Serde[Any]
+    right_value: Serde[Any]
+    left_is_read: bool = False
+    right_is_read: bool = False
+
+    @property
+    def is_self(self) -> bool:
+        return self.parents[0] is self.parents[1]
+
+    def waits(self, *, is_left: bool) -> bool:
+        """Whether rows of a side wait for their window to close without a match."""
+        return self.preserves(is_left=is_left) and not (self.is_self and self.window.has_now)
+
+    def preserves(self, *, is_left: bool) -> bool:
+        """Whether rows of a side go on without a match."""
+        return self.how == "outer" or self.how == ("left" if is_left else "right")
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(keys=True, values=True, headers=output.headers)
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        left, right = self.left_value, self.right_value
+        if self.is_self:
+            declared = [self._store("rows", left)]
+        else:
+            declared = [self._store("left", left), self._store("right", right)]
+        if self.waits(is_left=True) or self.waits(is_left=False):
+            names = dict.fromkeys([left.name, right.name])
+            declared.append(self._store("unmatched", left, " and ".join(names)))
+        return tuple(declared)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return (self.joiner,)
+
+    def facts(self) -> str:
+        return f"{self.how} join: {self.window}"
+
+    def _store(self, part: str, value: Serde[Any], name: str | None = None) -> StoreDeclaration:
+        return StoreDeclaration(
+            name=f"{self.path}.{part}",
+            kind=f"join, {self.window}",
+            key=self.key,
+            value=TimedRowsSerde(name or value.name),
+            layout="segmented",
+        )

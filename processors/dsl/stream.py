@@ -9,6 +9,7 @@ restart, and without a name by its path in the graph (`lines.flat_map.group_by.c
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from processors.dsl import tables
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from processors.dsl.duration import Duration
-    from processors.operators.table import Change
+    from processors.topology.changes import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
     from processors.topology.nodes.table import How
@@ -928,6 +929,187 @@ class Table(Generic[K, V]):
         node, there = self._node, other._node
         tables.check_join(self._graph, other._graph, f"{node.path}.join", node, there, how)
         made = tables.joined(self._graph, node, there, joiner, how=how, value=value, name=name)
+        return Table(self._graph, made)
+
+    def group_by(
+        self,
+        function: Callable[[V], R],
+        *,
+        select: Callable[[V], Any] | None = None,
+        key: Any = str,
+        value: Any = None,
+        partitions: int | None = None,
+        name: str | None = None,
+    ) -> TableGrouped[R, Any]:
+        """Groups the entries by what `function` makes of the value.
+
+        When an entry changes or is deleted, what it gave to its group is taken back; so aggregates
+        behind it need to know how. Entries for which a function gives None are in no group.
+
+        Args:
+            select: Makes the value that is aggregated; the entry's value without it.
+            key, value: The serdes of the exchange. Values stay as they are, or are JSON where
+                `select` has made them.
+            partitions: How many tasks there are behind; those of the input where it is not given.
+
+            >>> app = App("doc")
+            >>> homes = app.table("homes", value=str)
+            >>> homes.group_by(lambda city: city).count().to_stream().to("people")
+            >>> rows = [("ann", "Bern"), ("bob", "Bern"), ("ann", "Genf")]
+            >>> TopologyTestDriver(app).run("homes", rows).map("people")
+            {'Bern': 1, 'Genf': 1}
+        """
+        node = tables.regrouped(
+            self._graph,
+            self._node,
+            function,
+            select=select,
+            key=key,
+            value=value,
+            partitions=partitions,
+            name=name,
+        )
+        return TableGrouped(self._graph, node)
+
+
+class TableGrouped(Generic[K, V]):
+    """The entries of a table by group, for an aggregate to be made of those that are there now.
+
+    An aggregate takes an entry's old value out of its group and puts the new one in. An entry that
+    moves between groups is for a moment in neither.
+    """
+
+    def __init__(self, graph: Graph, node: ExchangeNode) -> None:
+        self._graph = graph
+        self._node = node
+
+    def count(self, *, name: str | None = None, emit: Emit = "latest") -> Table[K, int]:
+        """Counts the entries of each group; of one that has lost all it is 0.
+
+        Args:
+            name: The store's name, and what its changelog topic is called after.
+            emit: `latest` gives the last result of a group once a commit, `every` one per change.
+
+            >>> app = App("doc")
+            >>> homes = app.table("homes", value=str)
+            >>> homes.group_by(lambda city: city).count().to_stream().to("people")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("homes", [("ann", "Bern"), ("ann", None)]).items("people")
+            [('Bern', 1), ('Bern', 0)]
+        """
+        return self._aggregate("count", int, tables.one_more, tables.one_less, int, name, emit)
+
+    def sum(
+        self, *, value: Any = None, name: str | None = None, emit: Emit = "latest"
+    ) -> Table[K, V]:
+        """Adds up the values of each group; of one that has lost all it is 0.
+
+        Args:
+            value: The serde of the results; the grouping's where it is not given.
+
+            >>> app = App("doc")
+            >>> carts = app.table("carts")
+            >>> totals = carts.group_by(lambda c: c["user"], select=lambda c: c["total"]).sum()
+            >>> totals.to_stream().to("totals")
+            >>> rows = [("c1", {"user": "ann", "total": 5}), ("c2", {"user": "ann", "total": 2})]
+            >>> TopologyTestDriver(app).run("carts", rows).map("totals")
+            {'ann': 7}
+        """
+        return self._aggregate("sum", int, operator.add, operator.sub, value, name, emit)
+
+    def reduce(
+        self,
+        add: Callable[[V, V], V | None],
+        *,
+        remove: Callable[[V, V], V | None] | None = None,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, V]:
+        """Combines the values of each group: `add(result so far, value)`, undone by `remove`.
+
+        The first value of a group is its first result. A result of None deletes the group.
+
+        Args:
+            remove: `remove(result so far, value)` gives the result without the value.
+            value: The serde of the results; the grouping's where it is not given.
+
+            >>> app = App("doc")
+            >>> teams = app.table("points", value=int).items().group_by(
+            ...     lambda item: item[0][0], select=lambda item: item[1], value=int
+            ... )
+            >>> both = teams.reduce(lambda a, b: a * b, remove=lambda a, b: a // b)
+            >>> both.to_stream().to("products")
+            >>> rows = [("a1", 3), ("a2", 5), ("a1", 2)]
+            >>> TopologyTestDriver(app).run("points", rows).map("products")
+            {'a': 10}
+
+        Raises:
+            TopologyError: there is no `remove`.
+        """
+        return self._aggregate("reduce", None, add, remove, value, name, emit)
+
+    def aggregate(
+        self,
+        initial: Callable[[], A] | A,
+        add: Callable[[A, V], A | None],
+        *,
+        remove: Callable[[A, V], A | None] | None = None,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, A]:
+        """Builds a result per group: `add(result so far, value)`, undone by `remove`.
+
+        A result of None deletes the group. The functions may change the result in place and return
+        it.
+
+        Args:
+            initial: What a group starts with: a value, or a function that makes one (`list`).
+            remove: `remove(result so far, value)` gives the result without the value.
+            value: The serde of the results; JSON where it is not given.
+
+            >>> app = App("doc")
+            >>> homes = app.table("homes", value=str).items()
+            >>> by_city = homes.group_by(lambda item: item[1], select=lambda item: item[0])
+            >>> names = by_city.aggregate(
+            ...     list,
+            ...     lambda names, name: [*names, name],
+            ...     remove=lambda names, name: [n for n in names if n != name],
+            ... )
+            >>> names.to_stream().to("people")
+            >>> rows = [("ann", "Bern"), ("bob", "Bern"), ("ann", "Genf")]
+            >>> TopologyTestDriver(app).run("homes", rows).map("people")
+            {'Bern': ['bob'], 'Genf': ['ann']}
+
+        Raises:
+            TopologyError: there is no `remove`.
+        """
+        chosen = "json" if value is None else value
+        maker = _maker(initial, serde_for(chosen))
+        return self._aggregate("aggregate", maker, add, remove, chosen, name, emit)
+
+    def _aggregate(
+        self,
+        what: str,
+        initial: Callable[[], Any] | None,
+        add: Callable[[Any, Any], Any],
+        remove: Callable[[Any, Any], Any] | None,
+        value: Any,
+        name: str | None,
+        emit: Emit,
+    ) -> Table[Any, Any]:
+        made = tables.aggregated(
+            self._graph,
+            self._node,
+            what,
+            initial=initial,
+            add=add,
+            remove=remove,
+            value=tables.result_serde(self._node, value),
+            name=name,
+            emit=emit,
+        )
         return Table(self._graph, made)
 
 

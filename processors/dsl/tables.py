@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.changes import ChangeSerde
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.table import (
     ChangesNode,
@@ -16,6 +17,7 @@ from processors.topology.nodes.table import (
     TableMapNode,
     VersionedTableNode,
 )
+from processors.topology.nodes.table_aggregate import RegroupNode, TableAggregateNode
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -164,6 +166,92 @@ def joined(
     )
     graph.add(made)
     return made
+
+
+def regrouped(
+    graph: Graph,
+    node: TableNode,
+    function: Callable[[Any], Any],
+    *,
+    select: Callable[[Any], Any] | None,
+    key: Any,
+    value: Any,
+    partitions: int | None,
+    name: str | None,
+) -> ExchangeNode:
+    """The changes of a table by group, in the tasks of the groups."""
+    path = graph.stable_path(node.path, "group_by", name)
+    if partitions is not None and partitions < 1:
+        raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+    serde = serde_for(value) if value is not None else node.value
+    if value is None and select is not None:
+        serde = serde_for("json")
+    keys = serde_for(key)
+    regroup = RegroupNode(
+        path=f"{path}.key", parents=(node,), function=function, select=select, key=keys
+    )
+    graph.add(regroup)
+    made = ExchangeNode(
+        path=path, parents=(regroup,), key=keys, value=ChangeSerde(serde), partitions=partitions
+    )
+    graph.add(made)
+    return made
+
+
+def aggregated(
+    graph: Graph,
+    grouped: ExchangeNode,
+    what: str,
+    *,
+    initial: Callable[[], Any] | None,
+    add: Callable[[Any, Any], Any],
+    remove: Callable[[Any, Any], Any] | None,
+    value: Serde[Any],
+    name: str | None,
+    emit: Emit,
+) -> TableNode:
+    """An aggregate of changes; without `remove` it cannot be."""
+    path = graph.stable_path(grouped.path, what, name)
+    if emit not in ("latest", "every"):
+        raise ValueError(f"{path}: emit={emit!r}: choose 'latest' or 'every'")
+    if remove is None:
+        raise TopologyError(
+            f"{path}: rows of a table change, so what a row has given to its group must be taken "
+            f"back: give remove=, which undoes what {what} adds, or make a stream of the table "
+            "with to_stream() if every change is to count"
+        )
+    for role, function in (("add", add), ("remove", remove), ("initial", initial)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{path}: {role}={function!r} is no function")
+    made = TableAggregateNode(
+        path=path,
+        parents=(grouped,),
+        key=grouped.key,
+        value=value,
+        emit=emit,
+        initial=initial,
+        add=add,
+        remove=remove,
+        what=what,
+    )
+    graph.add(made)
+    return made
+
+
+def result_serde(grouped: ExchangeNode, value: Any) -> Serde[Any]:
+    """The serde of an aggregate's results: as asked for, else that of the values."""
+    if value is not None:
+        return serde_for(value)
+    assert isinstance(grouped.value, ChangeSerde)
+    return grouped.value.values
+
+
+def one_more(count: int, value: object) -> int:
+    return count + 1
+
+
+def one_less(count: int, value: object) -> int:
+    return count - 1
 
 
 def check_join(

@@ -40,6 +40,9 @@ def is_sound(serde: Serde[Any], column: list[Any]) -> bool:
     False means that it must be found out row by row. None is never sound; neither is a subclass,
     such as an enumeration of texts, which would come back as the text.
     """
+    parts = getattr(serde, "parts", None)
+    if parts is not None:  # values that are made of values
+        return is_sound(*parts(column))
     if serde is STRING:
         return are_exactly(str, column) and _is_text(column)
     if serde is LONG:

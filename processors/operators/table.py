@@ -7,7 +7,7 @@ were the row left out, a value would stay that no later change retracts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from processors.operators.guard import apply, apply_truth
 from processors.operators.handover import is_sound, serialize_rows
@@ -15,6 +15,7 @@ from processors.operators.kernel import has_null
 from processors.operators.keyed_table import KeyedTableOperator
 from processors.operators.operator import Failures, Operator, reporter
 from processors.operators.table_kernel import put
+from processors.topology.changes import Change
 from processors.topology.reads import NOTHING
 
 if TYPE_CHECKING:
@@ -26,13 +27,6 @@ if TYPE_CHECKING:
     from processors.operators.keyed_table import Emit
     from processors.operators.table_view import TableView, VersionedView
     from processors.topology.reads import Reads
-
-
-class Change(NamedTuple):
-    """What a key of a table had before and has now; None where it had or has nothing."""
-
-    old: Any
-    new: Any
 
 
 class StoreOperator(KeyedTableOperator):

@@ -36,7 +36,7 @@ GROUPS = {scenario["group"] for scenario in SCENARIOS}
 NOT_YET: Final = {
     "window-suppress",
     *("session", "session-close-longret", "sliding"),
-    *("table-suppress", "table-suppress-max", "tagg"),
+    *("table-suppress", "table-suppress-max"),
     *("st-inner", "st-left", "st-versioned-inner", "st-versioned-left"),
     *("st-versioned-grace-inner", "st-versioned-grace-left"),
     *("gt-inner", "gt-left", "fk-inner", "fk-left"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from processors.operators import table as operators
+from processors.operators.table_aggregate import RegroupOperator, TableFoldOperator
 from processors.operators.table_join import TableJoinOperator
 from processors.operators.versioned import VersionedTableOperator
 from processors.runtime.build.aggregate import keyed_states
 from processors.state.segmented import SegmentedState
 from processors.topology.nodes import table as nodes
+from processors.topology.nodes.table_aggregate import RegroupNode, TableAggregateNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +82,23 @@ def _versioned(node: nodes.VersionedTableNode, place: Place) -> Operator:
     return VersionedTableOperator(node.path, state, node.history_ms, place.reads(node))
 
 
+def _regroup(node: RegroupNode, place: Place) -> Operator:
+    return RegroupOperator(node.path, node.function, node.select, node.key, place.failures)
+
+
+def _aggregate(node: TableAggregateNode, place: Place) -> Operator:
+    return TableFoldOperator(
+        node.path,
+        keyed_states(node.path, place),
+        node.emit,
+        node.initial,
+        node.add,
+        node.remove,
+        place.failures,
+        reads=place.reads(node),
+    )
+
+
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     nodes.StoredTableNode: _stored,
     nodes.TableMapNode: _map,
@@ -88,4 +107,6 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     nodes.ChangesNode: _changes,
     nodes.TableJoinNode: _join,
     nodes.VersionedTableNode: _versioned,
+    RegroupNode: _regroup,
+    TableAggregateNode: _aggregate,
 }

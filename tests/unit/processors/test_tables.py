@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 from processors import App
-from processors.errors import ProcessingError, TopologyError
+from processors.errors import CopartitionError, ProcessingError, TopologyError
 from processors.testing import TopologyTestDriver
 
 Rows = list[tuple[Any, Any]]
+
+
+def add(so_far: str, value: int) -> str:
+    return f"{so_far}+{value}"
+
 
 PRICES: Rows = [("tea", 3), ("rum", 9), ("tea", 4), ("rum", None), (None, 1), ("tea", 5)]
 
@@ -113,3 +118,67 @@ def test_an_emission_that_is_none_is_refused() -> None:
         App("a").table("prices", emit=wrong)
     with pytest.raises(ValueError, match="'latest' or 'every'"):
         App("a").stream("prices").to_table(emit=wrong)
+
+
+def test_an_entry_that_stays_in_its_group_is_one_change_of_it() -> None:
+    app = App("a")
+    table = app.table("prices", value=str, emit="every")
+    grouped = table.group_by(lambda value: value[0])
+    grouped.reduce(
+        lambda a, b: f"{a}+{b}", remove=lambda a, b: f"{a}-{b}", emit="every"
+    ).to_stream().to("out")
+    driver = run(app, [("a", "x1"), ("a", "x2"), ("b", "x3"), ("b", "y4"), ("a", None)])
+    assert driver.items("out") == [
+        ("x", "x1"),
+        ("x", "x1-x1+x2"),
+        ("x", "x1-x1+x2+x3"),
+        ("x", "x1-x1+x2+x3-x3"),
+        ("y", "y4"),
+        ("x", "x1-x1+x2+x3-x3-x2"),
+    ]
+
+
+def test_a_value_whose_function_fails_is_in_no_group() -> None:
+    app = App("a", processing="skip")
+    table = app.table("prices", value=int, emit="every")
+    grouped = table.group_by(lambda n: str(12 // n), select=lambda n: n, value=int)
+    grouped.sum(name="sums")
+    driver = run(app, [("a", 12), ("b", 12), ("a", 0), ("b", 6)])
+    assert dict(driver.store("sums").items()) == {"1": 0, "2": 6}
+    assert sum(driver.skipped().values()) == 1
+
+
+def test_an_aggregate_of_a_table_that_cannot_take_back_is_refused() -> None:
+    grouped = App("a").table("prices", value=int).group_by(str)
+    with pytest.raises(TopologyError, match=r"prices\.table\.group_by\.reduce: .*remove="):
+        grouped.reduce(max)
+    with pytest.raises(TopologyError, match=r"remove=.*to_stream\(\)"):
+        grouped.aggregate("", add)
+    wrong: Any = 3
+    with pytest.raises(TypeError, match="remove=3 is no function"):
+        grouped.aggregate("", add, remove=wrong)
+
+
+def test_tables_that_cannot_meet_are_refused() -> None:
+    app = App("a")
+    table = app.table("prices", value=int)
+    with pytest.raises(TopologyError, match="another App"):
+        table.join(App("b").table("others", value=int), max)
+    with pytest.raises(TopologyError, match=r"keys are str in .* and int in"):
+        table.join(app.table("others", key=int, value=int), max)
+    wrong: Any = "cross"
+    with pytest.raises(ValueError, match="choose 'inner', 'left', 'right' or 'outer'"):
+        table.join(app.table("names", value=int), max, how=wrong)
+    table.join(app.table("names", value=int), max)
+    with pytest.raises(CopartitionError, match=r"'names' has 2, 'prices' has 3"):
+        TopologyTestDriver(app, partitions={"prices": 3, "names": 2})
+
+
+def test_a_versioned_table_knows_what_its_keys_had() -> None:
+    app = App("a")
+    table = app.table("prices", value=str, versioned="10s", name="versions")
+    table.to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    for value, timestamp in [("a", 5_000), ("b", 20_000), ("old", 12_000), ("lost", 9_999)]:
+        driver.pipe("prices", value, key="k", timestamp=timestamp)
+    assert driver.values("out") == ["a", "b"]

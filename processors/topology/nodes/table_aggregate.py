@@ -1,0 +1,63 @@
+"""Tables that are grouped again: what a key gives to its group is taken back when it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from processors.topology.nodes.aggregate import KeyedNode
+from processors.topology.nodes.node import Node
+from processors.topology.reads import Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlog.serdes import Serde
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RegroupNode(Node):
+    """Changes of a table as changes of groups: rows whose values are `Change`s.
+
+    Attributes:
+        function: The group's key, of the value.
+        select: The value that is aggregated; None for the value itself.
+        key: The serde of the group's keys.
+    """
+
+    kind = "group_by"
+    placement = "changed"
+    function: Callable[[Any], Any]
+    select: Callable[[Any], Any] | None
+    key: Serde[Any]
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(values=True, headers=output.headers, olds=True)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return tuple(each for each in (self.function, self.select) if each is not None)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableAggregateNode(KeyedNode):
+    """An aggregate over `Change`s.
+
+    Attributes:
+        initial: Makes the first `result so far`; None where the first value is the first result.
+        add, remove: `add(result so far, value)`, and what undoes it.
+        what: Its name in paths.
+    """
+
+    kind = "aggregate"
+    initial: Callable[[], Any] | None
+    add: Callable[[Any, Any], Any]
+    remove: Callable[[Any, Any], Any]
+    what: str
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        users = (self.initial, self.add, self.remove)
+        return tuple(each for each in users if each is not None)
+
+    def facts(self) -> str:
+        key, value = self.key.name, self.value.name
+        return f"{self.what} of a table: emits {self.emit}, key {key}, value {value}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Unlimited,
         window_keys,
     )
+    from processors.operators.processor_kernel import Context
     from processors.topology.row import Row
     from processors.topology.windowed import Windowed
 
@@ -36,6 +37,7 @@ __all__ = [
     "Agent",
     "App",
     "Calendar",
+    "Context",
     "CountWindow",
     "Grouped",
     "Hopping",
@@ -57,6 +59,7 @@ _HOMES = {
     "Agent": "processors.agents",
     "Keyed": "processors.agents",
     "Store": "processors.agents",
+    "Context": "processors.operators.processor_kernel",
     "Row": "processors.topology.row",
     "Grouped": "processors.dsl.stream",
     "Stream": "processors.dsl.stream",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.processing import state_store
 from processors.dsl.stream import read_table, source
 from processors.runtime.application import Application, WorkerOptions
 from processors.runtime.policies import ErrorPolicies
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from processors.runtime.engine import ExchangeMode
     from processors.runtime.policies import Policy
     from processors.topology.nodes.node import Emit
+    from processors.topology.nodes.processor import StateStore, StoreKind
     from streamlog.client.contract import Log
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -183,6 +185,31 @@ class App:
         )
         self._stores.append(made)
         return made
+
+    def state_store(
+        self,
+        name: str,
+        kind: StoreKind = "key_value",
+        *,
+        key: Any = str,
+        value: Any = "json",
+        retention: Duration | None = None,
+    ) -> StateStore:
+        """Declares a store for a processor, which attaches it: `process(..., stores=[store])`.
+
+        Args:
+            kind: `key_value`; `timestamped`, which gives times with its values; `window`, one value
+                a key and window start; `session`, one a key, start and end; `versioned`, a key's
+                values over time.
+            key, value: Serdes.
+            retention: How long before the highest time in it a window, a session or a version is
+                kept; without it, all are.
+
+            >>> app = App("doc")
+            >>> app.state_store("prices", "versioned", value=float, retention="1h").kind
+            'versioned'
+        """
+        return state_store(self._graph, name, kind, key, value, retention)
 
     def agent(
         self,

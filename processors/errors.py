@@ -9,6 +9,7 @@
         │   └── CorruptStoreError         damaged; set aside and rebuilt from the changelog
         ├── OffsetGapError                committed offsets are gone and state is there
         ├── AgentError                    an agent failed while it had no event in hand
+        ├── ProcessorError                a processor was written wrong, or a timer of it failed
         └── RecordError                   one record could not be handled; names where it came from
             ├── DeserializationError      its bytes, or a negative timestamp
             ├── ProcessingError           the user's function raised
@@ -93,6 +94,15 @@ class OffsetGapError(ProcessorsError):
             f"{', '.join(partitions)}: choose with on_offset_gap='earliest' or 'latest', or begin "
             f"anew with `streamlog reset {application}`"
         )
+
+
+class ProcessorError(ProcessorsError):
+    """What a processor does cannot be done, or a timer of the wall clock raised."""
+
+    def __init__(self, operator: str, reason: str) -> None:
+        self.operator = operator
+        self.reason = reason
+        super().__init__(f"{operator}: {reason}")
 
 
 class RecordError(ProcessorsError):

@@ -18,6 +18,7 @@ KERNELS = (
     "streamlog.storage.record_filter",
     "streamlog.client.kernel",
     "processors.operators.kernel",
+    "processors.operators.processor_kernel",
     "processors.operators.table_kernel",
     "processors.operators.window_kernel",
     "processors.operators.stream_join_kernel",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from processors.dsl import tables
 from processors.dsl.aggregates import unwindowed, windowed
 from processors.dsl.joins import Joinable, join
+from processors.dsl.processing import process_node
 from processors.dsl.stateless import (
     branch_node,
     header_function,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from processors.topology.changes import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
+    from processors.topology.nodes.processor import StateStore
     from processors.topology.nodes.table import How
     from processors.topology.nodes.windows import WindowEmit
     from processors.topology.row import Row
@@ -537,6 +539,76 @@ class Stream(Generic[K, V]):
             partition=partition,
         )
         self._add(node)
+
+    def process(
+        self,
+        processor: Callable[..., Any],
+        *,
+        stores: Iterable[StateStore | str] = (),
+        key: Any = None,
+        value: Any = None,
+        name: str | None = None,
+    ) -> Stream[Any, Any]:
+        """Runs a processor of your own, record by record.
+
+        A function gets the `Row` (key, value, timestamp, headers) and a `Context`: what it returns,
+        a `Row` or a pair (key, value), goes on, None does not, and a generator gives any number.
+        A class is made once a task; it has `process(self, row)` and, where it wants the context or
+        timers, `init(self, context)`. `context.forward` sends on at any time.
+
+        What a record that failed has written and sent is taken back, where the policy is to go on.
+        A processor keeps what it remembers in stores, or it is lost at a restart.
+
+        Args:
+            stores: Of `App.state_store`; `context.store(name)` gives them. One belongs to one
+                processor. A key's rows must come to one task: `repartition` behind a changed key.
+            key, value: Serdes of what goes on; those of the keys here, and JSON, where not given.
+
+            >>> app = App("doc")
+            >>> seen = app.state_store("seen", value=int)
+            >>> def first_of_key(row, context):
+            ...     if context.store("seen").put_if_absent(row.key, 1) is None:
+            ...         yield row
+            >>> app.stream("lines", value=str).process(first_of_key, stores=[seen]).to("out")
+            >>> rows = [("ann", "/"), ("ann", "/a"), ("bob", "/")]
+            >>> TopologyTestDriver(app).run("lines", rows).items("out")
+            [('ann', '/'), ('bob', '/')]
+        """
+        node = process_node(
+            self._graph, self._node, processor, tuple(stores), name, values_only=False
+        )
+        key_serde_of = self._key if key is None else serde_for(key)
+        value_serde = None if value is None else serde_for(value)
+        return Stream(self._add(node), node, key_serde_of, value_serde)
+
+    def process_values(
+        self,
+        processor: Callable[..., Any],
+        *,
+        stores: Iterable[StateStore | str] = (),
+        value: Any = None,
+        name: str | None = None,
+    ) -> Stream[K, Any]:
+        """As `process`, with values instead of rows: keys stay, and nothing has to be moved.
+
+        A function gets value and context and returns a value, or None for nothing; a generator
+        gives any number. The context has key, timestamp and headers.
+
+            >>> app = App("doc")
+            >>> totals = app.state_store("totals", value=int)
+            >>> def running_total(amount, context):
+            ...     store = context.store("totals")
+            ...     store.put(context.key, store.get(context.key, 0) + amount)
+            ...     return store.get(context.key)
+            >>> amounts = app.stream("amounts", value=int)
+            >>> amounts.process_values(running_total, stores=[totals]).to("totals-now")
+            >>> TopologyTestDriver(app).run("amounts", [("a", 1), ("a", 2)]).items("totals-now")
+            [('a', 1), ('a', 3)]
+        """
+        node = process_node(
+            self._graph, self._node, processor, tuple(stores), name, values_only=True
+        )
+        return self._next(node, value=None if value is None else serde_for(value))
 
     def through(
         self,

@@ -53,7 +53,8 @@ class Origins:
 
     def coordinates(self, tickets: Sequence[int]) -> list[tuple[str, int, int]]:
         """Topic, partition and offset of records of this round."""
-        assert self.round is not None, "records() stands where rows are source records"
+        if self.round is None:
+            raise LookupError("these rows are results, and no records of a topic")
         return self.round.coordinates(tickets)
 
     def add_given(self, operator: Operator, rows: Chunk) -> None:

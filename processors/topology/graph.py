@@ -18,6 +18,7 @@ from processors.topology.nodes.endpoint import SourceNode
 
 if TYPE_CHECKING:
     from processors.topology.nodes.node import Node
+    from processors.topology.nodes.processor import StateStore
 
 _AMBIGUOUS = "~"
 _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
@@ -28,6 +29,8 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.state_stores: dict[str, StateStore] = {}
+        """The stores for processors, by name."""
         self._paths: dict[str, Node | None] = {}
 
     def add(self, node: Node) -> None:

@@ -1,0 +1,252 @@
+"""The other stores of processors: with timestamps, by window, by session, with history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.operators.processor_kernel import Context, KeyValueStore, checked_timestamp
+from processors.state.cached import KeyValueState
+from processors.state.segmented import SegmentedState
+from processors.topology.versions import Versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processors.state.state import State
+    from processors.topology.nodes.processor import StateStore
+
+STREAM_TIME = "time"
+
+
+class TimestampedStore(KeyValueStore):
+    """As a `KeyValueStore`; `timed` gives a value with its timestamp."""
+
+    def timed(self, key: Any) -> tuple[Any, int] | None:
+        """The value and its timestamp, or None."""
+        value = self.get(key)
+        return None if value is None else (value, self.entry(key).timestamp)
+
+    def timed_items(self) -> Iterator[tuple[Any, Any, int]]:
+        """Keys, values and timestamps in the order of the key bytes."""
+        return self.rows()
+
+
+class VersionedStore(KeyValueStore):
+    """Keys with their values over time. A write before the retained history is refused quietly."""
+
+    def __init__(self, state: KeyValueState, context: Context, retention_ms: int | None) -> None:
+        super().__init__(state, context)
+        self._value_serde = state.value_serde.versions
+        self._retention_ms = retention_ms
+
+    def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
+        """The newest value, or the one that held at a time."""
+        found = self.versioned(key, as_of=as_of)
+        return default if found is None else found[0]
+
+    def versioned(self, key: Any, *, as_of: int | None = None) -> tuple[Any, int] | None:
+        """A value and the time since which it holds, or None."""
+        versions: Versions | None = self.entry(key).value
+        if versions is None:
+            return None
+        value, since = versions.newest() if as_of is None else versions.at(as_of)
+        return None if value is None else (self._copied(value), since)
+
+    def put(self, key: Any, value: Any, timestamp: Any = None) -> bool:
+        """Stores what holds from a time on; None: from then on there is none.
+
+        Returns:
+            Whether it was stored: False where it lies before the retained history.
+        """
+        time = self.context.timestamp if timestamp is None else checked_timestamp(timestamp)
+        entry = self.entry(key)
+        versions: Versions | None = entry.value
+        highest = max(time, versions.timestamps[-1] if versions else -1)
+        keep_from = -1 if self._retention_ms is None else highest - self._retention_ms
+        if time < keep_from:
+            return False
+        versions = versions or Versions([], [])
+        made = versions.put(time, None if value is None else self._copied(value), keep_from)
+        if made.values == [None]:
+            self.write(entry, None, time)
+        else:
+            self.write(entry, made, highest)
+        return True
+
+    def history(self, key: Any) -> list[tuple[Any, int]]:
+        """Values and times, oldest first; None where there was no value from then on."""
+        versions: Versions | None = self.entry(key).value
+        if versions is None:
+            return []
+        return list(zip(versions.values, versions.timestamps, strict=True))
+
+    def delete(self, key: Any, timestamp: Any = None) -> Any:
+        """From a time on there is no value; returns the newest one that there was."""
+        found = self.get(key)
+        self.put(key, None, timestamp)
+        return found
+
+    def items(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
+        """Keys and newest values in the order of the key bytes."""
+        for key, versions, _ in self.rows(start, end):
+            value, _ = versions.newest()
+            if value is not None:
+                yield key, value
+
+    def _copied(self, value: Any) -> Any:
+        return self._value_serde.deserialize(self._value_serde.serialize(value))
+
+    def __contains__(self, key: Any) -> bool:
+        return self.get(key) is not None
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.items())
+
+
+class TimeOrderedStore:
+    """What window and session stores share: segments by time, and what is too old."""
+
+    def __init__(self, state: SegmentedState, context: Context, retention_ms: int | None) -> None:
+        self.name = state.name
+        self.state = state
+        self.context = context
+        self._retention_ms = retention_ms
+
+    def _oldest(self) -> int:
+        """From this time on segments are kept."""
+        if self._retention_ms is None:
+            return 0
+        return max(self.state.scalar(STREAM_TIME) - self._retention_ms, 0)
+
+    def _advance(self, time: int) -> bool:
+        """Notes a time, drops what is too old by it, and tells whether the time itself is not."""
+        if time > self.state.scalar(STREAM_TIME):
+            self.state.set_scalar(STREAM_TIME, time)
+            oldest = self._oldest()
+            for start in [start for start in self.state.starts() if start < oldest]:
+                self.state.drop(start)
+        return time >= self._oldest()
+
+    def _at(self, time: int) -> KeyValueStore | None:
+        return KeyValueStore(self.state.segment(time), self.context)
+
+    def _times(self, start: int, end: int | None) -> list[int]:
+        first = max(start, self._oldest())
+        return [
+            time for time in self.state.starts() if first <= time and (end is None or time <= end)
+        ]
+
+
+class WindowStore(TimeOrderedStore):
+    """One value a key and window, found by the window's start."""
+
+    def put(self, key: Any, value: Any, window_start: int) -> bool:
+        """Stores a value; None deletes. False where the window is too old to be kept."""
+        start = checked_timestamp(window_start)
+        if not self._advance(start):
+            return False
+        KeyValueStore(self.state.segment(start), self.context).put(key, value)
+        return True
+
+    def get(self, key: Any, window_start: int, default: Any = None) -> Any:
+        if window_start < self._oldest() or not self.state.has(window_start):
+            return default
+        return KeyValueStore(self.state.segment(window_start), self.context).get(key, default)
+
+    def fetch(self, key: Any, start: int = 0, end: int | None = None) -> list[tuple[int, Any]]:
+        """Starts and values of a key's windows that begin from `start` to `end`, both included."""
+        found = ((time, self.get(key, time)) for time in self._times(start, end))
+        return [(time, value) for time, value in found if value is not None]
+
+    def items(
+        self, start: int = 0, end: int | None = None
+    ) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """(key, window start) and value, by start and then by key bytes."""
+        for time in self._times(start, end):
+            for key, value, _ in list(self.state.segment(time).rows()):
+                yield (key, time), value
+
+
+class SessionStore(TimeOrderedStore):
+    """One value a key, session start and session end; kept by the end."""
+
+    def put(self, key: Any, start: int, end: int, value: Any) -> bool:
+        """Stores a session's value; None deletes. False where it is too old to be kept."""
+        first, last = checked_timestamp(start), checked_timestamp(end)
+        if first > last:
+            raise ValueError(f"session of {key!r}: it starts at {first} and ends at {last}")
+        if not self._advance(last):
+            return False
+        store = KeyValueStore(self.state.segment(last), self.context)
+        entry = store.entry(key)
+        sessions: Versions = entry.value or Versions([], [])
+        serde = self.state.value_serde.versions
+        kept = None if value is None else serde.deserialize(serde.serialize(value))
+        made = _without(sessions, first) if kept is None else sessions.put(first, kept, -1)
+        store.write(entry, made if made.values else None, last)
+        return True
+
+    def get(self, key: Any, start: int, end: int, default: Any = None) -> Any:
+        found = dict(self._of(key, end)) if end >= self._oldest() else {}
+        return found.get(start, default)
+
+    def remove(self, key: Any, start: int, end: int) -> None:
+        self.put(key, start, end, None)
+
+    def fetch(self, key: Any) -> list[tuple[int, int, Any]]:
+        """(start, end, value) of all sessions of a key, by their ends."""
+        return self.find(key)
+
+    def find(
+        self, key: Any, earliest_end: int = 0, latest_start: int | None = None
+    ) -> list[tuple[int, int, Any]]:
+        """(start, end, value) of a key's sessions that end at or after one time and start at or
+        before another: those that a record could belong to."""
+        return [
+            (start, end, value)
+            for end in self._times(earliest_end, None)
+            for start, value in self._of(key, end)
+            if latest_start is None or start <= latest_start
+        ]
+
+    def items(self) -> Iterator[tuple[tuple[Any, int, int], Any]]:
+        """(key, start, end) and value, by end and then by key bytes."""
+        for end in self._times(0, None):
+            for key, sessions, _ in list(self.state.segment(end).rows()):
+                for start, value in zip(sessions.timestamps, sessions.values, strict=True):
+                    yield (key, start, end), value
+
+    def _of(self, key: Any, end: int) -> list[tuple[int, Any]]:
+        if not self.state.has(end):
+            return []
+        store = KeyValueStore(self.state.segment(end), self.context)
+        sessions: Versions | None = store.entry(key).value
+        if sessions is None:
+            return []
+        serde = self.state.value_serde.versions
+        return [
+            (start, serde.deserialize(serde.serialize(value)))
+            for start, value in zip(sessions.timestamps, sessions.values, strict=True)
+        ]
+
+
+def _without(sessions: Versions, start: int) -> Versions:
+    kept = [
+        (time, value)
+        for time, value in zip(sessions.timestamps, sessions.values, strict=True)
+        if time != start
+    ]
+    return Versions([time for time, _ in kept], [value for _, value in kept])
+
+
+def open_store(declared: StateStore, state: State, context: Context) -> Any:
+    """The store of one task, as its processor uses it."""
+    if isinstance(state, SegmentedState):
+        kind = WindowStore if declared.kind == "window" else SessionStore
+        return kind(state, context, declared.retention_ms)
+    assert isinstance(state, KeyValueState)
+    if declared.kind == "versioned":
+        return VersionedStore(state, context, declared.retention_ms)
+    if declared.kind == "timestamped":
+        return TimestampedStore(state, context)
+    return KeyValueStore(state, context)

@@ -17,6 +17,7 @@ KERNELS = (
     "streamlog.storage.offset_map",
     "streamlog.storage.record_filter",
     "streamlog.client.kernel",
+    "processors.operators.foreign_key_kernel",
     "processors.operators.kernel",
     "processors.operators.processor_kernel",
     "processors.operators.table_kernel",

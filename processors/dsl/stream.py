@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from processors.dsl import tables
 from processors.dsl.aggregates import unwindowed, windowed
+from processors.dsl.foreign_key import joined as by_foreign_key
 from processors.dsl.joins import Joinable, join
 from processors.dsl.processing import process_node
 from processors.dsl.stateless import (
@@ -973,18 +974,23 @@ class Table(Generic[K, V]):
         other: Table[Any, R],
         joiner: Callable[[V, R], A],
         *,
+        foreign_key: Callable[[V], Any] | None = None,
         how: How = "inner",
         value: Any = None,
         name: str | None = None,
     ) -> Table[K, A]:
-        """Joins two tables by key: the result follows the changes of both.
+        """Joins two tables by key, or by foreign key: the result follows the changes of both.
 
         `joiner(left, right)` gets None for a side that has no value. A result may be given twice,
         and a key deleted that had none, as in Kafka Streams; what a key has in the end is right.
 
         Args:
+            foreign_key: The key of the other table that a value of this one refers to, or None; the
+                result has the keys of this table. The topics may have any numbers of partitions.
+                `items()` before the join gives key and value to it.
             how: `inner` keeps keys that both have; `left`, `right` and `outer` also those that only
-                this table, only the other one, or one of the two has.
+                this table, only the other one, or one of the two has. By foreign key it is `inner`
+                or `left`.
             value: The serde of the results; JSON where it is not given.
             name: Keeps the results in a store of that name.
 
@@ -995,11 +1001,35 @@ class Table(Generic[K, V]):
             >>> driver.run("names", [("a", "ann")]).run("ages", [("a", 30)]).values("people")
             ['ann is 30']
 
+            >>> app = App("doc")
+            >>> users = app.table("users", value=str)
+            >>> orders = app.table("orders", key=int, value=str)
+            >>> whose = orders.join(users, "{1} of {0}".format, foreign_key=str.lower, value=str)
+            >>> whose.to_stream().to("named")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("orders", [(7, "ANN")]).run("users", [("ann", "gold")]).values("named")
+            ['gold of ANN']
+
         Raises:
             TopologyError: the other table is of another App, or has keys of another kind.
         """
         node, there = self._node, other._node
-        tables.check_join(self._graph, other._graph, f"{node.path}.join", node, there, how)
+        path = f"{node.path}.join" if name is None else name
+        if other._graph is not self._graph:
+            raise TopologyError(f"{path}: the other table belongs to another App")
+        if foreign_key is not None:
+            made = by_foreign_key(
+                self._graph,
+                node,
+                there,
+                joiner,
+                function=foreign_key,
+                how=how,
+                value=value,
+                name=name,
+            )
+            return Table(self._graph, made)
+        tables.check_join(path, node, there, how)
         made = tables.joined(self._graph, node, there, joiner, how=how, value=value, name=name)
         return Table(self._graph, made)
 

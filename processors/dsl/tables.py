@@ -254,12 +254,8 @@ def one_less(count: int, value: object) -> int:
     return count - 1
 
 
-def check_join(
-    graph: Graph, other_graph: Graph, path: str, left: TableNode, right: TableNode, how: Any
-) -> None:
+def check_join(path: str, left: TableNode, right: TableNode, how: Any) -> None:
     """Raises for tables that cannot meet by key."""
-    if other_graph is not graph:
-        raise TopologyError(f"{path}: the other table belongs to another App")
     if how not in ("inner", "left", "right", "outer"):
         raise ValueError(f"{path}: how={how!r}: choose 'inner', 'left', 'right' or 'outer'")
     if left.key.name != right.key.name:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from processors.runtime.build import aggregate, endpoint, join, processor, stateless, table, windows
+from processors.runtime.build import (
+    aggregate,
+    endpoint,
+    foreign_key,
+    join,
+    processor,
+    stateless,
+    table,
+    windows,
+)
 from processors.runtime.build.place import Place
 from processors.runtime.task import Stage, Step, Task
 from processors.topology.nodes.exchange import ExchangeNode
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
 BUILDERS: Final[dict[type[Node], Callable[[Any, Place], Operator]]] = {
     **aggregate.BUILDERS,
     **endpoint.BUILDERS,
+    **foreign_key.BUILDERS,
     **processor.BUILDERS,
     **join.BUILDERS,
     **stateless.BUILDERS,

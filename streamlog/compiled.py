@@ -23,6 +23,8 @@ KERNELS = (
     "processors.operators.table_kernel",
     "processors.operators.window_kernel",
     "processors.operators.stream_join_kernel",
+    "processors.operators.session_kernel",
+    "processors.topology.sessions",
     "processors.operators.table_view",
     "processors.state.cached",
     "processors.state.segmented",

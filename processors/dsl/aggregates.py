@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.errors import TopologyError
 from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
-from processors.topology.nodes.windows import FixedWindowedNode
+from processors.topology.nodes.windows import FixedWindowedNode, SessionNode
 from processors.topology.windows import FixedWindows, SessionWindows, UnlimitedWindows
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def windowed(
     )
 
 
-_NODES: dict[type[Any], Any] = {FixedWindows: FixedWindowedNode}
+_NODES: dict[type[Any], Any] = {FixedWindows: FixedWindowedNode, SessionWindows: SessionNode}
 
 
 def _check_functions(at: str, fold: Fold) -> None:

@@ -51,3 +51,30 @@ class Folding:
             return None
 
         return step
+
+    def merging_step(self, tickets: Sequence[int]) -> Callable[[list[Any], Any, int], Any]:
+        """`step(results that become one, value, index)`: as `step`, after they were merged."""
+        fold, copy, shield = self.fold, self.copy, self.shield
+        add, initial, merge = fold.add, fold.initial, fold.merge
+        assert add is not None
+        assert merge is not None
+
+        def step(olds: list[Any], value: Any, index: int) -> Any:
+            try:
+                if not olds:
+                    new = value if initial is None else add(initial(), value)
+                else:
+                    if shield:
+                        olds = list(map(copy, olds))
+                    so_far = olds[0]
+                    for each in olds[1:]:
+                        so_far = merge(so_far, each)
+                    new = add(so_far, value)
+                return (None, None) if new is None else (copy(new), new)
+            except SerializationError as error:
+                self.failures.report("production", self.path, tickets[index], error)
+            except Exception as error:
+                self.failures.report("processing", self.path, tickets[index], error)
+            return None
+
+        return step

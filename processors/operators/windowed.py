@@ -43,20 +43,26 @@ class WindowedTableOperator(Operator):
     """What all aggregates over windows share: chunks of results and late rows.
 
     Args:
-        key: The serde of windowed keys.
+        key, value: The serdes of windowed keys and of results.
 
     Attributes:
         late_records: How many rows were late since the start of the process.
     """
 
     def __init__(
-        self, path: str, key: Serde[Any], state: SegmentedState, emit: WindowEmit, reads: Reads
+        self,
+        path: str,
+        key: Serde[Any],
+        value: Serde[Any],
+        state: SegmentedState,
+        emit: WindowEmit,
+        reads: Reads,
     ) -> None:
         super().__init__(path)
         self.state = state
         self.emit: WindowEmit = emit
         self.key_serde = key
-        self.value_serde: Serde[Any] = state.value_serde
+        self.value_serde = value
         self.reads = reads
         self.late_records = 0
 
@@ -89,6 +95,20 @@ class WindowedTableOperator(Operator):
             headers and pick(headers, rows.indexes),
             olds=rows.olds if self.reads.olds else None,
         )
+
+    def changes(self, rows: WindowRows, next_ticket: int) -> Chunk:
+        """What a flush gives on: values that the store keeps are copied."""
+        values = rows.values
+        if not self.value_serde.immutable:
+            encoded = self.value_serde.serialize_column(values)
+            values = self.value_serde.deserialize_column(encoded)
+        keys: list[Any] = windowed_keys(rows.keys, rows.starts, rows.ends)
+        if not self.key_serde.immutable:
+            encoded = self.key_serde.serialize_column(keys)
+            keys = self.key_serde.deserialize_column(encoded)
+        tickets = range(next_ticket, next_ticket + len(keys))
+        olds = rows.olds if self.reads.olds else None
+        return Chunk(keys, values, rows.timestamps, tickets, olds=olds)
 
     def locate(self, rows: Chunk, index: int) -> Origin:
         """The store's row; its offset in the changelog is not known yet."""
@@ -124,7 +144,7 @@ class FixedWindowedOperator(WindowedTableOperator):
         folding: Folding | None,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, state, emit, reads)
+        super().__init__(path, key, state.value_serde, state, emit, reads)
         self.folding = folding
         self.states = WindowStates(
             state, windows, final=emit == "final", track=emit == "latest", olds=reads.olds

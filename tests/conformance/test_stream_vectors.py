@@ -34,8 +34,7 @@ SCENARIOS = [json.loads(line) for line in VECTORS.read_text().splitlines()]
 GROUPS = {scenario["group"] for scenario in SCENARIOS}
 
 NOT_YET: Final = {
-    "window-suppress",
-    *("session", "session-close-longret", "sliding"),
+    *("window-suppress", "sliding"),
     *("table-suppress", "table-suppress-max"),
     *("st-inner", "st-left", "st-versioned-inner", "st-versioned-left"),
     *("st-versioned-grace-inner", "st-versioned-grace-left"),

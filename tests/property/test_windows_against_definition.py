@@ -9,12 +9,13 @@ several, with caches that forget and restarts in between.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors import App, Hopping, Tumbling
+from processors import App, Hopping, Session, Tumbling
 from processors.testing import TopologyTestDriver
 
 Row = tuple[str | None, str | None, int]
@@ -30,7 +31,7 @@ rows = st.lists(
 )
 """Keys and values with nulls, times out of order."""
 
-END: Row = ("zz", "end", 10_000)
+END: Row = ("zz", "e", 10_000)
 """A record that closes every window before it, and is in no result that is looked at."""
 
 
@@ -158,3 +159,129 @@ def test_every_update_of_time_windows_builds_up_to_the_definition(
     latest, counts, _ = run(records, window, "latest", commit_every=6, chunk=4)
     assert {key: (value, timestamp) for key, value, timestamp in latest} == last
     assert counts == as_counts(latest)
+
+
+def sessions(records: list[Row], gap: int) -> list[Result]:
+    """What hangs together, where nothing is late."""
+    times: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    for place, key, value, timestamp, _ in counted(records):
+        times[key].append((timestamp, place, value))
+    found: list[Result] = []
+    for key, members in times.items():
+        members.sort()
+        runs = [[members[0]]]
+        for before, member in pairwise(members):
+            if member[0] - before[0] > gap:
+                runs.append([])
+            runs[-1].append(member)
+        for run_of in runs:
+            text = "".join(sorted(value for *_, value in run_of))
+            found.append(((key, run_of[0][0], run_of[-1][0]), text, run_of[-1][0]))
+    return sorted(found, key=lambda row: (row[0][2], row[0][1], row[0][0]))
+
+
+class NaiveSessions:
+    """The rule as it is written, over a list that is never cleaned up."""
+
+    def __init__(self, records: list[Row], gap: int, grace: int) -> None:
+        self.every: list[Any] = []
+        self.final: list[Any] = []
+        self.late: list[str] = []
+        known: list[tuple[int, int, str, str]] = []  # end, start, key, text
+        swept = -(10**9)
+        for _, key, value, timestamp, stream_time in counted(records):
+            closed = stream_time - gap - grace
+            for end, start, other, text in sorted(known):
+                if swept <= end < closed:
+                    self.final.append(((other, start, end), text, end))
+            swept = max(swept, closed)
+            met = [
+                each
+                for each in sorted(known)
+                if each[2] == key
+                and each[0] >= max(timestamp, closed) - gap
+                and each[1] <= timestamp + gap
+            ]
+            start = min([timestamp, *(each[1] for each in met)])
+            end = max([timestamp, *(each[0] for each in met)])
+            if end < closed:
+                self.late.append(value)
+                continue
+            for each in met:
+                known.remove(each)
+                if (start, end) != (timestamp, timestamp):
+                    self.every.append(((key, each[1], each[0]), None, each[0]))
+            text = "".join(each[3] for each in met) + value
+            known.append((end, start, key, text))
+            self.every.append(((key, start, end), text, end))
+
+
+@settings(max_examples=100)
+@given(rows, st.integers(1, 12))
+def test_sessions_are_those_of_the_definition_where_nothing_is_late(
+    records: list[Row], gap: int
+) -> None:
+    expected = sessions(records, gap)
+    texts, counts, late = run([*records, END], Session(gap, grace=100), "final", commit_every=9)
+    assert [(key, "".join(sorted(text)), end) for key, text, end in texts] == expected
+    assert counts == as_counts(texts)
+    assert not late
+
+
+@settings(max_examples=150)
+@given(rows, st.integers(1, 12), st.integers(0, 15))
+def test_sessions_follow_the_rule_record_by_record(
+    records: list[Row], gap: int, grace: int
+) -> None:
+    records = [*records, END]
+    naive = NaiveSessions(records, gap, grace)
+    for options in (
+        {"chunk": 1},
+        {"chunk": 7, "commit_every": 7},
+        {"chunk": 4_096, "commit_every": 4_096},
+        {"chunk": 3, "commit_every": 5, "cache_bytes": 0},
+        {"restart_every": 4},
+    ):
+        texts, counts, late = run(records, Session(gap, grace=grace), "final", **options)
+        assert texts == naive.final
+        assert counts == as_counts(naive.final)
+        assert late == naive.late
+        texts, counts, late = run(records, Session(gap, grace=grace), "every", **options)
+        assert texts == naive.every
+        assert counts == [
+            (key, text and len(text), timestamp) for key, text, timestamp in naive.every
+        ]
+        assert late == naive.late
+
+
+@settings(max_examples=100)
+@given(rows, st.integers(1, 12), st.integers(0, 15), st.integers(1, 9))
+def test_the_latest_changes_of_sessions_build_up_to_the_same_table(
+    records: list[Row], gap: int, grace: int, commit_every: int
+) -> None:
+    naive = NaiveSessions(records, gap, grace)
+    window = Session(gap, grace=grace)
+    found = [
+        run(records, window, "latest", commit_every=commit_every, chunk=chunk, **options)[:2]
+        for chunk, options in ((1, {}), (4, {}), (3, {"cache_bytes": 0}))
+    ]
+    assert found[0] == found[1] == found[2]
+    texts, counts = found[0]
+    assert table(texts) == table(naive.every)
+    assert table(counts) == {
+        key: (len(text), timestamp) for key, (text, timestamp) in table(naive.every).items()
+    }
+    if commit_every == 1:
+        assert [row for row in texts if row[1] is not None] == [
+            row for row in naive.every if row[1] is not None
+        ]
+
+
+def table(changes: list[Any]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key, value, timestamp in changes:
+        if value is None:
+            del found[key]  # nothing is taken back that was not there
+        else:
+            found[key] = (value, timestamp)
+    return found

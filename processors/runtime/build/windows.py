@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.folding import Folding
+from processors.operators.session import SessionOperator
 from processors.operators.windowed import FixedWindowedOperator
 from processors.state.segmented import SegmentedState
-from processors.topology.nodes.windows import FixedWindowedNode, WindowedNode
+from processors.topology.nodes.windows import FixedWindowedNode, SessionNode, WindowedNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,19 @@ def _fixed(node: FixedWindowedNode, place: Place) -> Operator:
     return FixedWindowedOperator(
         node.path,
         node.key,
+        segmented_state(node.path, place),
+        node.window,
+        node.emit,
+        _folding(node, place),
+        place.reads(node),
+    )
+
+
+def _session(node: SessionNode, place: Place) -> Operator:
+    return SessionOperator(
+        node.path,
+        node.key,
+        node.value,
         segmented_state(node.path, place),
         node.window,
         node.emit,
@@ -45,4 +59,5 @@ def segmented_state(store: str, place: Place) -> SegmentedState:
 
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     FixedWindowedNode: _fixed,
+    SessionNode: _session,
 }

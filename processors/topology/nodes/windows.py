@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import StoreDeclaration
 from processors.topology.reads import ALL, Reads
+from processors.topology.sessions import SessionsSerde
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processors.topology.fold import Fold
-    from processors.topology.windows import FixedWindows, Windows
+    from processors.topology.windows import FixedWindows, SessionWindows, Windows
     from streamlog.serdes import Serde
 
 WindowEmit = Literal["latest", "every", "final"]
@@ -74,3 +75,14 @@ class FixedWindowedNode(WindowedNode):
 
     kind = "windowed"
     window: FixedWindows
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SessionNode(WindowedNode):
+    """Sessions: one entry a key holds all of them."""
+
+    kind = "session"
+    window: SessionWindows
+
+    def stored(self) -> Serde[Any]:
+        return SessionsSerde(self.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors import App, Calendar, Hopping, Tumbling, Unlimited, Windowed
+from processors import App, Calendar, Hopping, Session, Tumbling, Unlimited, Windowed
 from processors.testing import TopologyTestDriver
 
 Piped = tuple[str, Any, int]
@@ -205,3 +205,72 @@ def test_a_mutable_result_that_is_changed_in_place_is_emitted_as_it_was() -> Non
 def test_a_key_of_a_window_is_a_windowed() -> None:
     driver = drive(Tumbling(10), "latest", ("k", "a", 11))
     assert driver.records("out")[0].key == Windowed("k", 10, 20)
+
+
+def sessions(emit: Any, *rows: Piped, gap: int = 5, grace: int = 0, **options: Any) -> Any:
+    return drive(Session(gap, grace=grace), emit, *rows, **options)
+
+
+def test_sessions_that_come_to_touch_become_one() -> None:
+    driver = sessions("every", ("g", "a", 0), ("g", "b", 6), ("g", "c", 4))
+    assert out(driver) == [
+        (("g", 0, 0), "a", 0), (("g", 6, 6), "b", 6),
+        (("g", 0, 0), None, 0), (("g", 6, 6), None, 6), (("g", 0, 6), "abc", 6),
+    ]  # fmt: skip
+
+
+def test_a_session_that_was_never_given_on_is_not_taken_back() -> None:
+    rows = [("g", "a", 0), ("g", "b", 2), ("g", "c", 4)]
+    driver = sessions("latest", *rows, commit_every=3)
+    assert out(driver) == [(("g", 0, 4), "abc", 4)]
+    driver.pipe("in", "d", key="g", timestamp=9)
+    driver.pipe("in", "e", key="g", timestamp=11)
+    driver.commit()
+    assert out(driver) == [(("g", 0, 4), None, 4), (("g", 0, 11), "abcde", 11)]
+
+
+def test_a_final_session_comes_once_its_gap_and_grace_are_over() -> None:
+    driver = sessions("final", ("k", "a", 0), ("k", "b", 5), ("j", "c", 10))
+    assert out(driver) == []
+    pipe(driver, ("j", "d", 11))
+    assert out(driver) == [(("k", 0, 5), "ab", 5)]
+
+
+def test_sessions_survive_a_restart_and_close_behind_it() -> None:
+    driver = sessions("final", ("k", "a", 0), ("k", "b", 5), late_to="late")
+    driver.restart()
+    pipe(driver, ("k", "c", 9), ("j", "x", 40))
+    assert out(driver) == [(("k", 0, 9), "abc", 9)]
+    driver.restart()
+    pipe(driver, ("k", "late", 9))
+    assert driver.values("late") == ["late"]
+    assert out(driver) == []
+
+
+def test_closed_sessions_leave_the_store() -> None:
+    for emit in ("latest", "every", "final"):
+        driver = sessions(emit, ("k", "a", 0), ("j", "b", 40))
+        driver.restart()
+        assert len(list(driver.store("r").items())) == 1
+
+
+def test_a_merge_that_fails_changes_nothing() -> None:
+    def merge(left: list[str], right: list[str]) -> list[str]:
+        left.clear()
+        raise ValueError("cannot")
+
+    app = App("a", processing="skip")
+    group = app.stream("in", value=str).group_by_key().windowed_by(Session(5))
+    group.aggregate(
+        list, lambda seen, value: [*seen, value], merge=merge, emit="every"
+    ).to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    pipe(driver, ("k", "a", 0), ("k", "b", 6), ("k", "bad", 3), ("k", "c", 8))
+    assert [value for _, value, _ in out(driver)] == [["a"], ["b"], None, ["b", "c"]]
+    assert driver.skipped() == {"skipped": 1}
+
+
+def test_session_keys_are_written_in_the_format_of_kafka_streams() -> None:
+    driver = sessions("latest", ("k", "a", 3), ("k", "b", 5), commit_every=2)
+    (record,) = driver.records("out", key=bytes)
+    assert record.key == b"k" + (5).to_bytes(8, "big") + (3).to_bytes(8, "big")

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from processors.dsl.duration import Duration, milliseconds
 from processors.errors import TopologyError
 from processors.topology.nodes.exchange import ExchangeNode
-from processors.topology.nodes.join import JoinWindow, StreamJoinNode
+from processors.topology.nodes.join import (
+    GraceLookupNode,
+    JoinWindow,
+    StreamJoinNode,
+    TableLookupNode,
+)
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processors.topology.graph import Graph
+    from processors.topology.nodes.aggregate import TableNode
     from processors.topology.nodes.node import Node
     from processors.topology.nodes.table import How
     from streamlog.serdes import Serde
@@ -34,13 +40,24 @@ class Joinable(NamedTuple):
     read_as: Serde[Any] | None
 
 
+class JoinableTable(NamedTuple):
+    """What a join of a stream knows of a table."""
+
+    graph: Graph
+    node: TableNode
+
+    @property
+    def key(self) -> Serde[Any]:
+        return self.node.key
+
+
 WindowArguments = tuple[Duration | None, Duration | None, Duration | None]
 """within, before, after."""
 
 
 def join(
     left: Joinable,
-    right: Joinable,
+    right: Joinable | JoinableTable,
     joiner: Callable[[Any, Any], Any],
     *,
     how: How,
@@ -53,6 +70,9 @@ def join(
     path = left.graph.stable_path(left.node.path, "join", name)
     check_pair(path, left, right)
     check_callable(path, "joiner", joiner)
+    if isinstance(right, JoinableTable):
+        check_no_window(path, window)
+        return _join_table(path, left, right.node, joiner, how, grace, values)
     return _join_streams(path, left, right, joiner, how, window, grace, values)
 
 
@@ -86,6 +106,48 @@ def _join_streams(
         right_is_read=_is_read(right, right_value),
     )
     return node
+
+
+def _join_table(
+    path: str,
+    left: Joinable,
+    table: TableNode,
+    joiner: Callable[[Any, Any], Any],
+    how: How,
+    grace: Duration | None,
+    values: tuple[Any, Any],
+) -> TableLookupNode:
+    """A look-up in a table that is partitioned alike."""
+    graph = left.graph
+    check_how(path, how, ("inner", "left"))
+    value = _value(left, values[0])
+    wait_ms = None if grace is None else milliseconds(grace, f"{path}: grace")
+    if wait_ms is not None and (table.history is None or table.history < wait_ms):
+        has = "keeps no history" if table.history is None else f"keeps {table.history} ms"
+        raise ValueError(
+            f"{path}: grace={grace!r}: rows wait so long to find the version of their time, and "
+            f"{table.path} {has}: read it with app.table(..., versioned={grace!r}) or more"
+        )
+    above = exchange(graph, path, "left", left, value)
+    common: dict[str, Any] = {
+        "path": path,
+        "parents": (above, table),
+        "joiner": joiner,
+        "keep": how == "left",
+    }
+    if wait_ms is None:
+        return TableLookupNode(**common)
+    is_read = _is_read(left, value)
+    return GraceLookupNode(**common, grace=wait_ms, key=left.key, value=value, is_read=is_read)
+
+
+def check_no_window(path: str, window: WindowArguments) -> None:
+    """Raises `ValueError` for a window where there is none."""
+    if any(bound is not None for bound in window):
+        raise ValueError(
+            f"{path}: a table has one value a key, not one a time: leave within=, before= and "
+            "after= out, or join table.to_stream()"
+        )
 
 
 def exchange(
@@ -153,7 +215,7 @@ def _signed(value: Duration, what: str) -> int:
     return -milliseconds(-value, what) if negative else milliseconds(value, what)
 
 
-def check_pair(path: str, left: Joinable, right: Joinable) -> None:
+def check_pair(path: str, left: Joinable, right: Joinable | JoinableTable) -> None:
     """Raises `TopologyError` where rows of the two cannot meet."""
     if left.graph is not right.graph:
         raise TopologyError(f"{path}: the other side belongs to another App; join what is of one")

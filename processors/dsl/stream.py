@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from processors.dsl import tables
 from processors.dsl.aggregates import unwindowed, windowed
 from processors.dsl.foreign_key import joined as by_foreign_key
-from processors.dsl.joins import Joinable, join
+from processors.dsl.joins import Joinable, JoinableTable, join
 from processors.dsl.processing import process_node
 from processors.dsl.stateless import (
     branch_node,
@@ -429,7 +429,7 @@ class Stream(Generic[K, V]):
 
     def join(
         self,
-        other: Stream[K, Any],
+        other: Stream[K, Any] | Table[K, Any],
         joiner: Callable[[V, Any], R],
         *,
         how: How = "inner",
@@ -441,19 +441,21 @@ class Stream(Generic[K, V]):
         other_value: Any = None,
         name: str | None = None,
     ) -> Stream[K, R]:
-        """Joins with the records of another stream, or of this one, that have the same key.
+        """Joins with what another stream, this one, or a table has for the same key.
 
-        Two records meet where the other one's timestamp is at most `before` less and at most
-        `after` more than this one's: whichever comes first, a result is made when the second one
-        does, with the later of both timestamps. Records with a null value are left out.
+        Two records of streams meet where the other one's timestamp is at most `before` less and at
+        most `after` more than this one's: whichever comes first, a result is made when the second
+        one does, with the later of both timestamps. With a table, a record meets the value that the
+        table has then, of its own time where the table is versioned; nothing comes of the table's
+        changes, and the result has the record's timestamp. Records with a null value are left out.
 
         Args:
             joiner: Makes the result: `joiner(value, value of the other)`, None for a missing one.
             how: `left`, `right`, `outer`: records of that side, or of both, for which there was
                 none to meet go on alone, behind the end of their window and grace; those with a
-                null key at once.
+                null key at once. With a table, `inner` or `left`.
             within: `before` and `after` in one; either of those may be negative, not their sum.
-            grace: How late records may be.
+            grace: How late records may be; with a versioned table, how long they wait for it.
             value, other_value: How both sides' records are kept while they wait. As they were
                 read, or JSON where a function has made the values.
 
@@ -466,13 +468,21 @@ class Stream(Generic[K, V]):
             >>> driver.items("sold")
             [('7', ['a hat', 20])]
 
+            >>> app = App("doc")
+            >>> clicks, homes = app.stream("clicks", value=str), app.table("homes", value=str)
+            >>> clicks.join(homes, lambda page, city: f"{page} from {city}").to("out", value=str)
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("homes", [("ann", "Bern")]).run("clicks", [("ann", "/")]).values("out")
+            ['/ from Bern']
+
         Raises:
-            ValueError: no window, or one that no time is in.
-            TopologyError: the other stream belongs to another App, or has other keys.
+            ValueError: no window between streams, or one that no time is in; a grace that the table
+                keeps no history for.
+            TopologyError: the other side belongs to another App, or has other keys.
         """
         node = join(
             self._joinable(),
-            other._joinable(),
+            other._joinable(),  # pyright: ignore[reportPrivateUsage] # of this module
             joiner,
             how=how,
             window=(within, before, after),
@@ -884,6 +894,9 @@ class Table(Generic[K, V]):
     def __init__(self, graph: Graph, node: TableNode) -> None:
         self._graph = graph
         self._node = node
+
+    def _joinable(self) -> JoinableTable:
+        return JoinableTable(self._graph, self._node)
 
     def to_stream(self) -> Stream[K, V]:
         """The changes as a stream: key and new result, a null value where a key was deleted.

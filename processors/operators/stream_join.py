@@ -22,6 +22,7 @@ from streamlog.errors import SerializationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from processors.operators.guard import OnFailure
     from processors.state.segmented import SegmentedState
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
@@ -42,6 +43,37 @@ class JoinValues:
     def __init__(self, serde: Serde[Any], *, is_read: bool) -> None:
         self.serde = serde
         self.is_read = is_read
+
+    def take(
+        self, chunk: Chunk, key_serde: Serde[Any], on_failure: OnFailure
+    ) -> tuple[Chunk, JoinInput]:
+        """The rows that can be kept, and as what the kernel takes."""
+        if not len(chunk):
+            return chunk, JoinInput([], [], [], [], [], [], [])
+        assert chunk.values is not None
+        data, failed = serialize_rows(self.serde, chunk.values, on_failure)
+        if failed:
+            chunk = chunk.without(failed)
+        read = chunk.values if self.is_read else self.serde.deserialize_column(data)
+        assert chunk.keys is not None
+        assert read is not None
+        encoded = key_serde.serialize_column(chunk.keys)
+        return chunk, JoinInput(
+            chunk.keys,
+            chunk.keys if key_serde.exact_keys else encoded,
+            encoded,
+            read,
+            pack_rows(chunk.timestamps, data),
+            chunk.timestamps,
+            list(chunk.tickets),
+        )
+
+    def read_back(self, column: list[Any], indexes: list[int]) -> None:
+        """Replaces the bytes at these indexes by what they say."""
+        if indexes:
+            values = self.serde.deserialize_column([column[index] for index in indexes])
+            for index, value in zip(indexes, values, strict=True):
+                column[index] = value
 
 
 class StreamJoinOperator(Operator):
@@ -106,32 +138,14 @@ class StreamJoinOperator(Operator):
         return self._results(joined, left, right) if joined.keys else EMPTY
 
     def _input(self, chunk: Chunk, side: JoinSide, values: JoinValues) -> tuple[Chunk, JoinInput]:
-        if not len(chunk):
-            return chunk, JoinInput([], [], [], [], [], [], [])
-        assert chunk.values is not None
         report = reporter(self.failures, "production", self.path, chunk.tickets)
-        data, failed = serialize_rows(values.serde, chunk.values, report)
-        if failed:
-            chunk = chunk.without(failed)
-        read = chunk.values if values.is_read else values.serde.deserialize_column(data)
-        assert chunk.keys is not None
-        assert read is not None
-        encoded = side.buffer.states.key_serde.serialize_column(chunk.keys)
-        given = JoinInput(
-            chunk.keys,
-            chunk.keys if side.buffer.states.key_serde.exact_keys else encoded,
-            encoded,
-            read,
-            pack_rows(chunk.timestamps, data),
-            chunk.timestamps,
-            list(chunk.tickets),
-        )
+        chunk, given = values.take(chunk, side.buffer.states.key_serde, report)
         self.join.prefetch(side, given)
         return chunk, given
 
     def _results(self, joined: Joined, left: Chunk, right: Chunk) -> Chunk:
-        _read_stored(self.left.serde, joined.lefts, joined.stored_lefts)
-        _read_stored(self.right.serde, joined.rights, joined.stored_rights)
+        self.left.read_back(joined.lefts, joined.stored_lefts)
+        self.right.read_back(joined.rights, joined.stored_rights)
         headers = self._headers(joined, left, right) if self.with_headers else None
         rows = Chunk(joined.keys, None, joined.timestamps, joined.tickets, headers)
         report = reporter(self.failures, "processing", self.path, joined.tickets)
@@ -147,11 +161,3 @@ class StreamJoinOperator(Operator):
             has_some = origin != NEVER and chunk.headers is not None
             headers.append(chunk.headers[row] if has_some and chunk.headers else [])
         return headers
-
-
-def _read_stored(serde: Serde[Any], column: list[Any], indexes: list[int]) -> None:
-    """Replaces the bytes at these indexes by what they say."""
-    if indexes:
-        values = serde.deserialize_column([column[index] for index in indexes])
-        for index, value in zip(indexes, values, strict=True):
-            column[index] = value

@@ -644,6 +644,68 @@ class StreamJoin:
             joined.origins.append(NEVER)
 
 
+class GraceBuffer:
+    """Rows that wait for the table that they look up to have seen their time.
+
+    A row that is not older than `stream_time` less grace is put to wait, and lets go those that are
+    no newer than that; stream time is the highest timestamp that was put. They leave in the order
+    of their timestamps and then of their key's bytes. An older one goes on at once.
+    """
+
+    def __init__(self, waiting: WaitingRows, grace: i64, *, keep: bool) -> None:
+        self.waiting: WaitingRows = waiting
+        self.grace: i64 = grace
+        self.keep: bool = keep
+        self.stream_time: i64 = -1
+
+    def begin(self, stream_time: i64) -> None:
+        """Before a chunk: the time as the state has it."""
+        if stream_time != self.stream_time or stream_time < 0:
+            self.stream_time = stream_time
+            self.waiting.reset()
+
+    def run(self, given: JoinInput, joined: Joined) -> None:
+        """Takes rows; those that go on are in `joined`, as the left side."""
+        for index in range(len(given.tickets)):
+            row: Any = given.packed[index]
+            if row is None:
+                continue
+            timestamp: int = given.timestamps[index]
+            at: i64 = timestamp
+            name: Any = given.names[index]
+            if name is None:
+                if self.keep:
+                    self._pass(given, index, joined)
+            elif at < self.stream_time - self.grace:
+                self._pass(given, index, joined)
+            else:
+                key: Any = given.keys[index]
+                self.waiting.put(name, key, given.key_bytes[index], timestamp, row)
+                if at > self.stream_time:
+                    self.stream_time = at
+                self._let_go(given.tickets[index], joined)
+        self.waiting.drop_closed()
+
+    def _pass(self, given: JoinInput, index: i64, joined: Joined) -> None:
+        joined.keys.append(given.keys[index])
+        joined.lefts.append(given.values[index])
+        joined.timestamps.append(given.timestamps[index])
+        joined.tickets.append(given.tickets[index])
+        joined.origins.append(index)
+
+    def _let_go(self, ticket: int, joined: Joined) -> None:
+        closed: list[tuple[int, int, bytes, int, Any, bytes]] = []
+        self.waiting.close(self.stream_time - self.grace + 1, closed)
+        closed.sort(key=_closing_order)
+        for row in closed:
+            joined.stored_lefts.append(len(joined.lefts))
+            joined.lefts.append(row[5][HEADER_BYTES:])
+            joined.keys.append(row[4])
+            joined.timestamps.append(row[0])
+            joined.tickets.append(ticket)
+            joined.origins.append(NEVER)
+
+
 def _closing_order(row: tuple[int, int, bytes, int, Any, bytes]) -> tuple[int, int, bytes, int]:
     return row[0], row[1], row[2], row[3]
 

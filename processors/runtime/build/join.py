@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.stream_join import JoinValues, StreamJoinOperator
-from processors.operators.stream_join_kernel import JoinBuffer, JoinSide, StreamJoin, WaitingRows
+from processors.operators.stream_join_kernel import (
+    GraceBuffer,
+    JoinBuffer,
+    JoinSide,
+    StreamJoin,
+    WaitingRows,
+)
+from processors.operators.table_lookup import GraceLookupOperator, TableLookupOperator
+from processors.runtime.build.table import view_of
 from processors.state.segmented import SegmentedState
 from processors.topology.nodes.exchange import ExchangeNode
-from processors.topology.nodes.join import StreamJoinNode
+from processors.topology.nodes.join import GraceLookupNode, StreamJoinNode, TableLookupNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +62,33 @@ def _stream_join(node: StreamJoinNode, place: Place) -> Operator:
     )
 
 
+def _table_lookup(node: TableLookupNode, place: Place) -> Operator:
+    return TableLookupOperator(
+        node.path,
+        lambda: view_of(node, place, 1),
+        node.joiner,
+        place.failures,
+        keep=node.keep,
+        versioned=node.table.history is not None,
+    )
+
+
+def _grace_lookup(node: GraceLookupNode, place: Place) -> Operator:
+    (store,) = node.stores(place.reads(node))
+    waiting = WaitingRows(_segmented(store.name, place), node.unit, RIGHT)
+    (above, _) = place.parts.plan.topology.parents[node]
+    return GraceLookupOperator(
+        node.path,
+        lambda: view_of(node, place, 1),
+        node.joiner,
+        place.failures,
+        keep=node.keep,
+        buffer=GraceBuffer(waiting, node.grace, keep=node.keep),
+        values=JoinValues(node.value, is_read=_is_read(above, said=node.is_read)),
+        with_headers=place.reads(node).headers,
+    )
+
+
 def _is_read(parent: Node, *, said: bool) -> bool:
     """Whether values are as their serde reads them; an exchange has seen to it."""
     return said or isinstance(parent, ExchangeNode)
@@ -67,4 +102,6 @@ def _segmented(store: str, place: Place) -> SegmentedState:
 
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     StreamJoinNode: _stream_join,
+    TableLookupNode: _table_lookup,
+    GraceLookupNode: _grace_lookup,
 }

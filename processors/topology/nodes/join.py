@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import Reads
 from processors.topology.timed_rows import TimedRowsSerde
@@ -110,3 +111,69 @@ class StreamJoinNode(Node):
             value=TimedRowsSerde(name or value.name),
             layout="segmented",
         )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableLookupNode(Node):
+    """A stream whose rows look up their key in a table; the table causes no rows.
+
+    Attributes:
+        keep: Whether a row goes on where the table has nothing.
+    """
+
+    kind = "join"
+    meets = True
+    joiner: Callable[[Any, Any], Any]
+    keep: bool
+
+    @property
+    def table(self) -> TableNode:
+        table = self.parents[1]
+        assert isinstance(table, TableNode)
+        return table
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        if parent == 1:
+            return Reads(view=True)
+        return Reads(keys=True, values=True, headers=output.headers)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return (self.joiner,)
+
+    def facts(self) -> str:
+        return f"{'left' if self.keep else 'inner'} join with table {self.parents[1].path}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraceLookupNode(TableLookupNode):
+    """As above, of rows that wait first, so that the versions of their times can arrive.
+
+    Attributes:
+        grace: So long, behind the highest timestamp that was put to wait.
+        value: How values are kept.
+        is_read: Whether the values are as this serde reads them.
+    """
+
+    per_task = True
+    grace: int
+    key: Serde[Any]
+    value: Serde[Any]
+    is_read: bool
+
+    @property
+    def unit(self) -> int:
+        """The time that a segment of what waits has."""
+        return max(self.grace // MOST_SPANS, LEAST_SPAN_MS)
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        declared = StoreDeclaration(
+            name=f"{self.path}.waiting",
+            kind=f"join, grace {self.grace} ms",
+            key=self.key,
+            value=TimedRowsSerde(self.value.name),
+            layout="segmented",
+        )
+        return (declared,)
+
+    def facts(self) -> str:
+        return f"{super().facts()}, grace {self.grace} ms"

@@ -1,0 +1,193 @@
+"""Rows of a stream that look up a table: at their key, by a key of their value, or at their time.
+
+A look-up is as of its row: it sees the changes that came before it and none that came later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from processors.errors import StateError
+from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.guard import apply
+from processors.operators.handover import is_sound, serialize_rows
+from processors.operators.kernel import has_null
+from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.stream_join_kernel import NEVER, GraceBuffer, Joined
+from streamlog.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from processors.operators.stream_join import JoinValues
+    from processors.operators.table_view import TableView, VersionedView
+    from processors.state.segmented import SegmentedState
+    from streamlog.client.contract import Headers
+    from streamlog.serdes import Serde
+
+STREAM_TIME = "stream time"
+
+
+class TableLookupOperator(Operator):
+    """Joins each row with what the table has for its key. The result has the row's timestamp.
+
+    Rows with a null value are left out.
+
+    Args:
+        find_table: Gives the table; asked when the first rows come, as it may be built later.
+        keep: Whether rows go on for which the table has nothing, those with a null key among them.
+        versioned: Whether rows find what the table had at their time.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        find_table: Callable[[], TableView],
+        joiner: Callable[[Any, Any], Any],
+        failures: Failures,
+        *,
+        keep: bool,
+        versioned: bool,
+    ) -> None:
+        super().__init__(path)
+        self.find_table = find_table
+        self.joiner = joiner
+        self.failures = failures
+        self.keep = keep
+        self.versioned = versioned
+
+    def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
+        rows = inputs[0]
+        if not len(rows):
+            return EMPTY
+        assert rows.values is not None
+        if has_null(rows.values):
+            rows = rows.select([value is not None for value in rows.values])
+        return self.look_up(rows)
+
+    def look_up(self, rows: Chunk) -> Chunk:
+        """Joins rows that have a value."""
+        assert rows.keys is not None
+        return self.join(rows, rows.keys)
+
+    def join(self, rows: Chunk, keys: list[Any]) -> Chunk:
+        """Joins rows with what the table has for these keys."""
+        table = self.find_table()
+        if self.versioned:
+            found, _ = cast("VersionedView", table).read_at(keys, rows.tickets, rows.timestamps)
+        else:
+            found, _ = table.read(keys, rows.tickets)
+        if not self.keep and has_null(found):
+            truth = [value is not None for value in found]
+            rows = rows.select(truth)
+            found = [value for value in found if value is not None]
+        if not len(rows):
+            return EMPTY
+        assert rows.values is not None
+        report = reporter(self.failures, "processing", self.path, rows.tickets)
+        values, failed = apply(self.joiner, rows.values, report, found)
+        return (rows.without(failed) if failed else rows).with_values(values)
+
+
+class KeyedLookupOperator(TableLookupOperator):
+    """Looks up a key that a function makes of the value; None finds nothing.
+
+    Args:
+        mapper: None where the row's own key is looked up.
+        key_serde: The table's. What it refuses has failed.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        find_table: Callable[[], TableView],
+        joiner: Callable[[Any, Any], Any],
+        failures: Failures,
+        *,
+        keep: bool,
+        mapper: Callable[[Any], Any] | None,
+        key_serde: Serde[Any],
+    ) -> None:
+        super().__init__(path, find_table, joiner, failures, keep=keep, versioned=False)
+        self.mapper = mapper
+        self.key_serde = key_serde
+
+    def look_up(self, rows: Chunk) -> Chunk:
+        if self.mapper is None:
+            assert rows.keys is not None
+            return self.join(rows, rows.keys)
+        assert rows.values is not None
+        report = reporter(self.failures, "processing", self.path, rows.tickets)
+        keys, failed = apply(self.mapper, rows.values, report)
+        if failed:
+            rows = rows.without(failed)
+        if not is_sound(self.key_serde, keys):
+            hint = f"keys of the table are {self.key_serde.name}"
+            report = reporter(self.failures, "processing", self.path, rows.tickets, hint)
+            _, failed = serialize_rows(self.key_serde, keys, report)
+            if failed:
+                rows = rows.without(failed)
+                keys = [key for index, key in enumerate(keys) if index not in set(failed)]
+        return self.join(rows, keys)
+
+
+class GraceLookupOperator(TableLookupOperator):
+    """Rows wait for their grace before they look up what the table had at their time."""
+
+    def __init__(
+        self,
+        path: str,
+        find_table: Callable[[], TableView],
+        joiner: Callable[[Any, Any], Any],
+        failures: Failures,
+        *,
+        keep: bool,
+        buffer: GraceBuffer,
+        values: JoinValues,
+        with_headers: bool,
+    ) -> None:
+        super().__init__(path, find_table, joiner, failures, keep=keep, versioned=True)
+        self.buffer = buffer
+        self.values = values
+        self.with_headers = with_headers
+
+    @property
+    def states(self) -> SegmentedState:
+        return self.buffer.waiting.states
+
+    def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
+        rows = inputs[0]
+        if not len(rows):
+            return EMPTY
+        try:
+            return self._process(rows)
+        except SerializationError as error:
+            raise StateError(
+                f"store {self.states.name!r}: what it holds cannot be read: {error}"
+            ) from error
+
+    def flush(self, next_ticket: int) -> Chunk | None:
+        self.states.flush()
+        return None
+
+    def _process(self, rows: Chunk) -> Chunk:
+        states, buffer = self.states, self.buffer
+        report = reporter(self.failures, "production", self.path, rows.tickets)
+        rows, given = self.values.take(rows, states.key_serde, report)
+        joined = Joined()
+        buffer.begin(states.scalar(STREAM_TIME))
+        buffer.run(given, joined)
+        states.set_scalar(STREAM_TIME, buffer.stream_time)
+        if not joined.keys:
+            return EMPTY
+        self.values.read_back(joined.lefts, joined.stored_lefts)
+        headers = self._headers(joined, rows)
+        return self.look_up(
+            Chunk(joined.keys, joined.lefts, joined.timestamps, joined.tickets, headers)
+        )
+
+    def _headers(self, joined: Joined, rows: Chunk) -> list[Headers] | None:
+        headers = rows.headers
+        if headers is None or not self.with_headers:
+            return None
+        return [[] if origin == NEVER else headers[origin] for origin in joined.origins]

@@ -48,8 +48,9 @@ class CopartitionError(TopologyError):
         counts = ", ".join(f"{topic!r} has {count}" for topic, count in partitions.items())
         super().__init__(
             f"{operator}: the topics that meet here need equal partition counts, so that a key has "
-            f"one task: {counts}. Use group_by, which repartitions, instead of group_by_key, or "
-            "create the topics with equal counts"
+            f"one task: {counts}. Create the topics with equal counts, or move the rows of one: "
+            "group_by(...) instead of group_by_key(), stream.repartition(partitions=...), or for a "
+            "table stream.repartition(partitions=...).to_table()"
         )
 
 

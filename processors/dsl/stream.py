@@ -1046,6 +1046,28 @@ class Table(Generic[K, V]):
         made = tables.joined(self._graph, node, there, joiner, how=how, value=value, name=name)
         return Table(self._graph, made)
 
+    def expire(self, after: Duration, *, name: str | None = None) -> Table[K, V]:
+        """Deletes entries that have not changed for a time.
+
+        Time is stream time, the highest timestamp that this task has seen: without records nothing
+        is deleted. It happens in steps of a 64th of `after`, at the end of the step in which an
+        entry is due. A record that is due when it comes is taken for a deletion.
+
+        Args:
+            after: How long after its timestamp an entry is due.
+            name: The store's name.
+
+            >>> app = App("doc")
+            >>> app.table("seen", value=str).expire("10s").to_stream().to("here")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.pipe("seen", "in", key="ann", timestamp=0)
+            >>> driver.pipe("seen", "in", key="bob", timestamp=60_000)
+            >>> driver.items("here")
+            [('ann', 'in'), ('ann', None), ('bob', 'in')]
+        """
+        node = tables.expiring(self._graph, self._node, after, name=name)
+        return Table(self._graph, node)
+
     def group_by(
         self,
         function: Callable[[V], R],

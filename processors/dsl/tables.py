@@ -10,6 +10,7 @@ from processors.topology.changes import ChangeSerde
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.table import (
     ChangesNode,
+    ExpiryNode,
     StoredTableNode,
     TableFilterNode,
     TableItemsNode,
@@ -263,6 +264,17 @@ def check_join(path: str, left: TableNode, right: TableNode, how: Any) -> None:
             f"{path}: keys are {left.key.name} in {left.path} and {right.key.name} in "
             f"{right.path}; read both with one kind of key, key=..."
         )
+
+
+def expiring(graph: Graph, node: TableNode, after: Duration, *, name: str | None) -> TableNode:
+    """A table that forgets what has not changed for a time."""
+    path = graph.stable_path(node.path, "expire", name)
+    after_ms = milliseconds(after, f"{path}: after")
+    if after_ms < 1:
+        raise ValueError(f"{path}: after={after!r}: nothing would stay; give a millisecond or more")
+    made = ExpiryNode(path=path, parents=(node,), key=node.key, value=node.value, after_ms=after_ms)
+    graph.add(made)
+    return made
 
 
 def materialised(graph: Graph, node: TableNode, name: str | None) -> TableNode:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from processors.operators import table as operators
 from processors.operators.table_aggregate import RegroupOperator, TableFoldOperator
+from processors.operators.table_expiry import ExpiryOperator
 from processors.operators.table_join import TableJoinOperator
 from processors.operators.versioned import VersionedTableOperator
 from processors.runtime.build.aggregate import keyed_states
@@ -82,6 +83,13 @@ def _versioned(node: nodes.VersionedTableNode, place: Place) -> Operator:
     return VersionedTableOperator(node.path, state, node.history_ms, place.reads(node))
 
 
+def _expire(node: nodes.ExpiryNode, place: Place) -> Operator:
+    states = keyed_states(node.path, place)
+    (due,) = place.states(f"{node.path}.due")
+    assert isinstance(due, SegmentedState)
+    return ExpiryOperator(node.path, states, due, node.after_ms, reads=place.reads(node))
+
+
 def _regroup(node: RegroupNode, place: Place) -> Operator:
     return RegroupOperator(node.path, node.function, node.select, node.key, place.failures)
 
@@ -105,6 +113,7 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     nodes.TableFilterNode: _filter,
     nodes.TableItemsNode: _items,
     nodes.ChangesNode: _changes,
+    nodes.ExpiryNode: _expire,
     nodes.TableJoinNode: _join,
     nodes.VersionedTableNode: _versioned,
     RegroupNode: _regroup,

@@ -10,6 +10,7 @@ from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import Emit, StoreDeclaration
 from processors.topology.reads import Reads
 from processors.topology.versions import VersionsSerde
+from streamlog.serdes import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,3 +184,31 @@ class TableJoinNode(TableNode):
 
     def facts(self) -> str:
         return f"{self.how} join of tables: {self.parents[0].path} and {self.parents[1].path}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExpiryNode(TableNode):
+    """A table whose entries are deleted when they have not changed for a time."""
+
+    kind = "expire"
+    meets = True
+    per_task = True
+    after_ms: int
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return Reads(keys=True, values=True, headers=output.headers)
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        return (
+            StoreDeclaration(name=self.path, kind="table", key=self.key, value=self.value),
+            StoreDeclaration(
+                name=f"{self.path}.due",
+                kind="expiry",
+                key=self.key,
+                value=LONG,
+                layout="segmented",
+            ),
+        )
+
+    def facts(self) -> str:
+        return f"expires {self.after_ms} ms after the last change, key {self.key.name}"

@@ -182,3 +182,61 @@ def test_a_versioned_table_knows_what_its_keys_had() -> None:
     for value, timestamp in [("a", 5_000), ("b", 20_000), ("old", 12_000), ("lost", 9_999)]:
         driver.pipe("prices", value, key="k", timestamp=timestamp)
     assert driver.values("out") == ["a", "b"]
+
+
+# Expiry.
+
+
+def test_an_entry_is_deleted_when_it_has_not_changed_for_the_time() -> None:
+    app = App("a")
+    app.table("prices", value=int, emit="every").expire(10, name="fresh").changes().to("out")
+    driver = TopologyTestDriver(app)
+    rows = [("a", 1, 0), ("b", 2, 4), ("a", 3, 6), ("c", 4, 14), ("c", 5, 16), ("a", 6, 5)]
+    for key, value, timestamp in rows:
+        driver.pipe("prices", value, key=key, timestamp=timestamp)
+    assert [(r.key, r.value, r.timestamp) for r in driver.records("out")] == [
+        ("a", [None, 1], 0),
+        ("b", [None, 2], 4),
+        ("a", [1, 3], 6),
+        ("b", [2, None], 14),
+        ("c", [None, 4], 14),
+        ("a", [3, None], 16),
+        ("c", [4, 5], 16),
+    ]
+    assert dict(driver.store("fresh").items()) == {"c": 5}
+
+
+def test_a_row_that_is_due_when_it_comes_deletes_what_it_replaces() -> None:
+    app = App("a")
+    app.table("prices", value=int, emit="every").expire(10).to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    for key, value, timestamp in [("a", 1, 20), ("a", 2, 5), ("b", 3, 5)]:
+        driver.pipe("prices", value, key=key, timestamp=timestamp)
+    assert driver.items("out") == [("a", 1), ("a", None)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_expiry_gives_the_same_in_chunks_of_any_size_and_after_a_restart(size: int) -> None:
+    outputs: list[Any] = []
+    for chunk, restarts in ((1, False), (size, False), (size, True)):
+        app = App("a")
+        table = app.table("prices", value=int, emit="every").expire(30)
+        table.filter(lambda n: n % 5 != 0).changes().to("out")
+        driver = TopologyTestDriver(app, commit_every=20, chunk_size=chunk)
+        for number in range(200):
+            if restarts and number % 60 == 0:
+                driver.restart()
+            time = number + (number * 7919) % 40
+            driver.pipe("prices", number, key=str(number * 31 % 17), timestamp=time)
+        driver.commit()
+        outputs.append([(row.key, row.value, row.timestamp) for row in driver.records("out")])
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert any(value[1] is None for _, value, _ in outputs[0])
+
+
+def test_a_time_in_which_nothing_stays_is_refused() -> None:
+    table = App("a").table("prices", value=int)
+    with pytest.raises(ValueError, match="after=0: nothing would stay"):
+        table.expire(0)
+    with pytest.raises(ValueError, match="unknown unit"):
+        table.expire("3 moons")

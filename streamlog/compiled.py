@@ -29,6 +29,7 @@ KERNELS = (
     "processors.state.cached",
     "processors.state.segmented",
     "processors.runtime.order",
+    "processors.topology.row",
     "processors.topology.timed_rows",
 )
 

@@ -179,8 +179,10 @@ class ProcessOperator(Operator):
         if not context.keys_out:
             return EMPTY
         headers: list[Headers] | None = None
-        if context.any_headers:
-            headers = [checked_headers(each) for each in context.headers_out]
+        if context.headers_out:
+            given = context.headers_out
+            places = range(len(context.keys_out))
+            headers = [checked_headers(given[at]) if at in given else [] for at in places]
         return Chunk(
             context.keys_out,
             context.values_out,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = ((STRING, str), (LONG, int), (BYTES, bytes), (DOUBLE, float))
 _GENERATOR: Final[Any] = GeneratorType
-_LOWEST: Final = -(1 << 63)
-_HIGHEST: Final = (1 << 63) - 1
+_SMALL: Final = 1 << 61
+"""Ints below it need no look at whether they can be written."""
 
 
 class _Same:
@@ -79,8 +79,7 @@ class Context:
         self.values_out: list[Any] = []
         self.timestamps_out: list[int] = []
         self.tickets_out: list[int] = []
-        self.headers_out: list[Any] = []
-        self.any_headers: bool = False
+        self.headers_out: dict[int, Any] = {}
         self.initialising: bool = False
 
     def forward(
@@ -105,14 +104,13 @@ class Context:
         self.values_out.append(value)
         self.timestamps_out.append(timestamp)
         self.tickets_out.append(self.ticket)
-        self.headers_out.append(headers)
         if headers:
-            self.any_headers = True
+            self.headers_out[len(self.keys_out) - 1] = headers
 
     def give(self, given: Any) -> None:
         """A row that a function returned or yielded: a `Row`, or a pair of key and value."""
-        if type(given) is Row:
-            self.send(given[0], given[1], checked_timestamp(given[2]), given[3])
+        if isinstance(given, Row):
+            self.send(given.key, given.value, checked_timestamp(given.timestamp), given.headers)
             return
         pair: Any = given
         if isinstance(given, tuple) and len(pair) == 2:
@@ -184,8 +182,7 @@ class Context:
         self.values_out = []
         self.timestamps_out = []
         self.tickets_out = []
-        self.headers_out = []
-        self.any_headers = False
+        self.headers_out = {}
 
     def no_record(self, time: i64) -> None:
         """In a timer."""
@@ -197,11 +194,12 @@ class Context:
 
     def roll_back(self, sent: i64) -> None:
         """A call has failed: what it sent and wrote has not happened."""
+        for index in range(sent, len(self.keys_out)):
+            self.headers_out.pop(index, None)
         del self.keys_out[sent:]
         del self.values_out[sent:]
         del self.timestamps_out[sent:]
         del self.tickets_out[sent:]
-        del self.headers_out[sent:]
         for entry, value, timestamp in reversed(self.undo):
             entry.value = value
             entry.timestamp = timestamp
@@ -214,6 +212,10 @@ def checked_timestamp(timestamp: Any) -> i64:
         raise ValueError(f"timestamp {timestamp}: none is before 1970")
     time: i64 = timestamp
     return time
+
+
+def kind_of(value: object) -> Any:
+    return type(value)
 
 
 def run_rows(
@@ -235,7 +237,6 @@ def run_rows(
         report: Is told of a row that failed; raises where the policy is to fail.
         after_time: Is called when timers are due, after the row that made them so.
     """
-    new: Any = tuple.__new__  # type: ignore[misc] # of a NamedTuple; its own takes twice as long
     survives = context.undo is not None
     count: i64 = len(timestamps)
     index: i64 = 0
@@ -243,7 +244,7 @@ def run_rows(
         key = keys[index]
         value = values[index]
         timestamp: i64 = timestamps[index]
-        row_headers: Any = list(headers[index]) if headers is not None else []
+        row_headers: list[Any] = list(headers[index]) if headers is not None else []
         context.key = key
         context.value = value
         context.timestamp = timestamp
@@ -256,10 +257,10 @@ def run_rows(
         if survives:
             context.undo.clear()
         try:
-            given: Any = value if values_only else new(Row, (key, value, timestamp, row_headers))
+            given: Any = value if values_only else Row(key, value, timestamp, row_headers)
             made: Any = function(given, context) if with_context else function(given)
             if made is not None:
-                if made.__class__ is _GENERATOR:
+                if kind_of(made) is _GENERATOR:
                     for each in made:
                         if values_only:
                             context.send(key, each, timestamp, row_headers)
@@ -327,11 +328,13 @@ class KeyValueStore:
         """The value as it would be read again; raises what the serde raises."""
         if value is None:
             return None
-        kind: Any = value.__class__
+        kind = kind_of(value)
         if kind is self.value_type:
-            if kind is int and _LOWEST <= value <= _HIGHEST:
-                return value
-            if kind is float or kind is bytes or (kind is str and value.isascii()):
+            if kind is int:
+                number: int = value
+                if -_SMALL < number < _SMALL:
+                    return value
+            elif kind is float or kind is bytes or (kind is str and value.isascii()):
                 return value
         return self.value_serde.deserialize(self.value_serde.serialize(value))
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from processors.operators.chunk import Chunk, merge_chunks
+from processors.operators.operator import Operator
 from processors.operators.sink import MAX_MESSAGE_BYTES
 from processors.runtime.build.endpoint import build_source
 from processors.runtime.build.place import Parts
@@ -35,7 +36,6 @@ from streamlog.client.contract import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from processors.operators.operator import Operator
     from processors.runtime.round import Round
     from processors.runtime.task import Stage, Task
     from processors.state.state import State
@@ -65,6 +65,7 @@ class Engine:
     Attributes:
         failures: Counts what the policies have skipped.
         records_in, records_out: Rows taken from sources and given to sinks since the start.
+        effects_of_time: How many ticks left something to commit.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Engine:
         policies = policies or ErrorPolicies()
         self.failures = FailureHandler(policies)
         self.records_in = 0
+        self.effects_of_time = 0
         self._plan = plan
         self._stores = dict(stores)
         self._next_ticket = 0
@@ -162,9 +164,21 @@ class Engine:
             state.trim()
         return len(current)
 
+    @property
+    def goes_by_clock(self) -> bool:
+        """Whether an operator wants to know the time."""
+        return any(
+            type(step.operator).tick is not Operator.tick
+            for _, stage in self._stages
+            for step in stage.steps
+        )
+
     def tick(self, now_ms: int) -> None:
         """Runs what is due by the wall clock, in a round of its own."""
+        before = self._next_ticket
         self._ask(lambda operator, next_ticket: operator.tick(now_ms, next_ticket))
+        if self._next_ticket > before or self._has_dirty():
+            self.effects_of_time += 1
 
     # The commit.
 
@@ -179,7 +193,7 @@ class Engine:
         """
         self._ask(lambda operator, next_ticket: operator.flush(next_ticket))
         self._flushed_positions = self._intake.positions()
-        assert not any(state.has_dirty() for state in self._stores.values())
+        assert not self._has_dirty()
         for state in self._stores.values():
             if state.changelog is not None:
                 self._outbox.add_columns(state.changelog, *state.committing_records())
@@ -227,6 +241,9 @@ class Engine:
             task.end_round()
         for state in self._stores.values():
             state.on_aborted()
+
+    def _has_dirty(self) -> bool:
+        return any(state.has_dirty() for state in self._stores.values())
 
     # Inside a round.
 

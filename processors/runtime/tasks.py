@@ -75,14 +75,18 @@ class Tasks:
         """Records and events that have been processed since the start."""
         return self.engine.records_in + self.crew.finished()
 
+    def _work(self) -> int:
+        """What there is to commit: records, events, and what time has brought about."""
+        return self.work_done() + self.engine.effects_of_time
+
     def is_pending(self) -> bool:
         """Whether something has been processed that no commit has begun to take up."""
-        return self.work_done() > self._flushed_work
+        return self._work() > self._flushed_work
 
     def is_quiet(self) -> bool:
         """Whether everything that was read has been processed and committed."""
         return (
-            self.work_done() == self._committed_work
+            self._work() == self._committed_work
             and not self.engine.buffered_rows()
             and not self.crew.busy()
         )
@@ -96,7 +100,7 @@ class Tasks:
         self.engine.flush()
         self.crew.flush()
         self._has_changelogs = True
-        self._flushed_work = self.work_done()
+        self._flushed_work = self._work()
 
     def take_outputs(self) -> dict[Address, Output]:
         """What is to be written since the last call; with changelogs after a `flush`."""

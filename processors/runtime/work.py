@@ -26,6 +26,9 @@ SEND_BYTES: Final = 1 << 20
 """So much is sent at once while a transaction is open: in small batches it would cost as much again
 to write, and all of it at the commit would wait in memory for as long as its interval."""
 
+TICK_MS: Final = 100
+"""So often operators that want to know the time are told it."""
+
 AGENT_FETCH_BYTES: Final = 1 << 16
 
 
@@ -35,6 +38,7 @@ class Work:
     Args:
         wake: Set, by whoever has news, to end a rest.
         is_stopping: Asked between rounds.
+        wall_clock_ms: The time, for operators that want to know it.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Work:
         progress: Progress,
         wake: asyncio.Event,
         is_stopping: Callable[[], bool],
+        wall_clock_ms: Callable[[], int],
     ) -> None:
         self._tasks = tasks
         self._transactions = transactions
@@ -54,6 +59,9 @@ class Work:
         self._progress = progress
         self._wake = wake
         self._is_stopping = is_stopping
+        self._wall_clock_ms = wall_clock_ms
+        self._goes_by_clock = tasks.engine.goes_by_clock
+        self._ticked_ms = -float("inf")
         self._loop = asyncio.get_running_loop()
         self._pending_since_ms: int | None = None
         self._commit_began_ms = self._now_ms()
@@ -78,6 +86,7 @@ class Work:
             self._end_commit()
         tasks.crew.check()
         tasks.crew.poll(AGENT_FETCH_BYTES)
+        self._maybe_tick()
         ran = 0
         if self._may_run() and tasks.poll():
             ran = self._run_round()
@@ -88,6 +97,15 @@ class Work:
             if self._commit_at_ms() <= self._now_ms():
                 self._begin_commit()
         return ran
+
+    def _maybe_tick(self) -> None:
+        """Tells the operators the time, where they want to know it."""
+        if self._goes_by_clock and self._next_tick_ms() <= self._now_ms() and self._may_run():
+            self._ticked_ms = self._now_ms()
+            self._tasks.engine.tick(self._wall_clock_ms())
+
+    def _next_tick_ms(self) -> float:
+        return self._ticked_ms + TICK_MS if self._goes_by_clock else float("inf")
 
     def _run_round(self) -> int:
         began_s = self._loop.time()
@@ -181,7 +199,7 @@ class Work:
         """Until there is news, or something is due."""
         due_ms = float("inf")
         if not self._transactions.committing:
-            due_ms = min(self._commit_at_ms(), self._next_checkpoint_ms())
+            due_ms = min(self._commit_at_ms(), self._next_checkpoint_ms(), self._next_tick_ms())
         timer = None
         if due_ms != float("inf"):
             timer = self._loop.call_at(due_ms / 1000, self._wake.set)

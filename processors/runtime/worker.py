@@ -152,6 +152,7 @@ class Worker:
                 self._progress,
                 self._wake,
                 lambda: self._stopping,
+                context.clock.now_ms,
             )
             await work.run()
             self._progress.state = "stopping"

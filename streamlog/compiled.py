@@ -24,6 +24,7 @@ KERNELS = (
     "processors.operators.window_kernel",
     "processors.operators.stream_join_kernel",
     "processors.operators.session_kernel",
+    "processors.operators.sliding_kernel",
     "processors.topology.sessions",
     "processors.operators.table_view",
     "processors.state.cached",

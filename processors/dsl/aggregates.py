@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from processors.errors import TopologyError
 from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
-from processors.topology.nodes.windows import FixedWindowedNode, SessionNode
-from processors.topology.windows import FixedWindows, SessionWindows, UnlimitedWindows
+from processors.topology.nodes.windows import FixedWindowedNode, SessionNode, SlidingNode
+from processors.topology.windows import (
+    FixedWindows,
+    SessionWindows,
+    SlidingWindows,
+    UnlimitedWindows,
+)
 
 if TYPE_CHECKING:
     from processors.topology.fold import Fold
@@ -88,7 +93,11 @@ def windowed(
     )
 
 
-_NODES: dict[type[Any], Any] = {FixedWindows: FixedWindowedNode, SessionWindows: SessionNode}
+_NODES: dict[type[Any], Any] = {
+    FixedWindows: FixedWindowedNode,
+    SessionWindows: SessionNode,
+    SlidingWindows: SlidingNode,
+}
 
 
 def _check_functions(at: str, fold: Fold) -> None:

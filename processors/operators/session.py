@@ -50,7 +50,11 @@ class SessionOperator(WindowedTableOperator):
         super().__init__(path, key, value, state, emit, reads)
         self.folding = folding
         self.states = SessionStates(
-            state, windows.gap_ms, windows.grace_ms, final=emit == "final", track=emit == "latest"
+            state,
+            lateness=windows.gap_ms + windows.grace_ms,
+            lasting=windows.gap_ms,
+            final=emit == "final",
+            track=emit == "latest",
         )
 
     def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:

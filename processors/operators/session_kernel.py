@@ -33,9 +33,12 @@ SINGLE_LOADS: Final = 16
 
 
 class SessionStates:
-    """The sessions of one task, and its stream time.
+    """The sessions of one task, or its sliding windows, and its stream time.
 
     Args:
+        lateness: How far `closed` is behind stream time.
+        lasting: How long a closed one is kept: it goes when `end < closed - lasting`.
+        difference: Of sliding windows, what lies between start and end; -1 for sessions.
         final: Whether results leave when a session is closed.
         track: Whether what has changed is noted, for `latest`.
 
@@ -46,11 +49,19 @@ class SessionStates:
     """
 
     def __init__(
-        self, state: SegmentedState, gap: i64, grace: i64, *, final: bool, track: bool
+        self,
+        state: SegmentedState,
+        *,
+        lateness: i64,
+        lasting: i64,
+        difference: i64 = -1,
+        final: bool,
+        track: bool,
     ) -> None:
         self.state: SegmentedState = state
-        self.gap: i64 = gap
-        self.lateness: i64 = gap + grace
+        self.lateness: i64 = lateness
+        self.lasting: i64 = lasting
+        self.difference: i64 = difference
         self.key_serde: Any = state.key_serde
         self.exact_keys: bool = self.key_serde.exact_keys
         self.final: bool = final
@@ -124,6 +135,10 @@ class SessionStates:
         if self.track:
             self.changed.append(entry)
 
+    def end_of(self, item: Session) -> i64:
+        """The end of a window: of a session it is its timestamp."""
+        return item.end if self.difference < 0 else item.start + self.difference
+
     def place(self, sessions: Sessions, first: i64, last: i64, merged: Session | None) -> None:
         """Puts a session in the place of those that it has taken in; and what is over goes."""
         items = sessions.items
@@ -131,8 +146,13 @@ class SessionStates:
             del items[first:last]
         else:
             items[first:last] = [merged]
+        self.leave(sessions)
+
+    def leave(self, sessions: Sessions) -> None:
+        """What is over goes."""
+        items = sessions.items
         over: i64 = 0
-        while over < len(items) and items[over].end < self.closed - self.gap:
+        while over < len(items) and self.end_of(items[over]) < self.closed - self.lasting:
             if self.track and items[over].fresh:
                 sessions.expired.append(items[over])
             over += 1
@@ -154,15 +174,15 @@ class SessionStates:
 
     def _due(self, sessions: Sessions) -> i64:
         """When something becomes of the first of the sessions: it is closed, or it goes."""
-        first = sessions.items[0]
-        if not self.final:
-            return first.end + self.gap
-        for item in sessions.items:
-            if item.end >= self._swept:
-                if item.end < first.end + self.gap:
-                    return item.end
-                break
-        return first.end + self.gap
+        over = self.end_of(sessions.items[0]) + self.lasting
+        if self.final:
+            for item in sessions.items:
+                end = self.end_of(item)
+                if end >= over:
+                    break
+                if end >= self._swept:
+                    return end
+        return over
 
     def _choose_next_due(self) -> None:
         self.next_due = NEVER
@@ -189,14 +209,15 @@ class SessionStates:
                 continue
             sessions.due = -1
             for item in sessions.items:
-                if item.end >= swept and item.end < closed:
-                    found.append((item.end, item.start, entry.key_bytes, len(made)))
+                end = self.end_of(item)
+                if end >= swept and end < closed:
+                    found.append((end, item.start, entry.key_bytes, len(made)))
                     made.append((entry.key, item))
             self._leave(entry, sessions)
         found.sort()
         for place in found:
             key, item = made[place[3]]
-            rows.append(index, key, item.start, item.end, item.value, item.end, None)
+            rows.append(index, key, item.start, place[0], item.value, item.end, None)
         self._choose_next_due()
 
     def drop_closed(self) -> None:
@@ -222,7 +243,7 @@ class SessionStates:
 
     def _leave(self, entry: Entry, sessions: Sessions) -> None:
         before = len(sessions.items)
-        self.place(sessions, 0, 0, None)
+        self.leave(sessions)
         if len(sessions.items) != before and not entry.dirty:
             self.segment.mark(entry)
         self.register(sessions, entry.key)
@@ -255,7 +276,7 @@ def count_sessions(
     stream_time: i64 = states.stream_time
     closed: i64 = states.closed
     lateness: i64 = states.lateness
-    gap: i64 = states.gap
+    gap: i64 = states.lasting
     track = states.track
     index: i64 = -1
     for name, timestamp in zip(names, timestamps):  # noqa: B905 - the compiled zip knows no strict
@@ -344,7 +365,7 @@ def fold_sessions(
     stream_time: i64 = states.stream_time
     closed: i64 = states.closed
     lateness: i64 = states.lateness
-    gap: i64 = states.gap
+    gap: i64 = states.lasting
     index: i64 = -1
     for name, value in zip(names, values):  # noqa: B905 - the compiled zip knows no strict
         index += 1
@@ -474,7 +495,6 @@ def changed_sessions(states: SessionStates) -> WindowRows:
         sessions: Sessions | None = entry.value
         if sessions is None:
             continue
-        key_bytes = entry.key_bytes
         made: list[Session] = []
         for item in sessions.expired:
             if item.fresh:
@@ -483,19 +503,21 @@ def changed_sessions(states: SessionStates) -> WindowRows:
             if item.fresh:
                 made.append(item)
         if sessions.gone:
-            bounds: dict[tuple[int, int], Any] = {}
+            bounds: dict[tuple[int, int], Session] = {}
             for item in sessions.gone:
-                bounds[item.start, item.end] = item.old
+                bounds[item.start, states.end_of(item)] = item
             for item in made:
-                again = (item.start, item.end)
+                again = (item.start, states.end_of(item))
                 if again in bounds:
-                    item.old = bounds[again]
+                    item.old = bounds[again].old
                     del bounds[again]
             for pair in sorted(bounds):
-                _append(rows, entry.key, key_bytes, pair[0], pair[1], None, bounds[pair])
+                item = bounds[pair]
+                _append(rows, entry, pair[0], pair[1], None, item.end, item.old)
             sessions.gone = []
         for item in made:
-            _append(rows, entry.key, key_bytes, item.start, item.end, item.value, item.old)
+            end = states.end_of(item)
+            _append(rows, entry, item.start, end, item.value, item.end, item.old)
             item.fresh = False
             item.known = True
             item.old = None
@@ -504,12 +526,11 @@ def changed_sessions(states: SessionStates) -> WindowRows:
 
 
 def _append(
-    rows: WindowRows, key: Any, key_bytes: bytes, start: i64, end: i64, value: Any, old: Any
+    rows: WindowRows, entry: Entry, start: i64, end: i64, value: Any, timestamp: i64, old: Any
 ) -> None:
-    rows.keys.append(key)
-    rows.key_bytes.append(key_bytes)
+    rows.keys.append(entry.key)
     rows.starts.append(start)
     rows.ends.append(end)
     rows.values.append(value)
-    rows.timestamps.append(end)
+    rows.timestamps.append(timestamp)
     rows.olds.append(old)

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors import App, Hopping, Session, Tumbling
+from processors import App, Hopping, Session, Sliding, Tumbling
 from processors.testing import TopologyTestDriver
 
 Row = tuple[str | None, str | None, int]
@@ -285,3 +285,66 @@ def table(changes: list[Any]) -> dict[Any, Any]:
         else:
             found[key] = (value, timestamp)
     return found
+
+
+def sliding(records: list[Row], difference: int) -> list[Result]:
+    """A window before each record and one behind it, where nothing is late."""
+    by_key: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for _, key, value, timestamp, _ in counted(records):
+        by_key[key].append((timestamp, value))
+    found: list[Result] = []
+    for key, members in by_key.items():
+        starts = {max(timestamp - difference, 0) for timestamp, _ in members}
+        starts |= {timestamp + 1 for timestamp, _ in members}
+        for start in starts:
+            inside = [each for each in members if start <= each[0] <= start + difference]
+            if inside:
+                text = "".join(sorted(value for _, value in inside))
+                latest = max(timestamp for timestamp, _ in inside)
+                found.append(((key, start, start + difference), text, latest))
+    return sorted(found, key=lambda row: (row[0][1], row[0][0]))
+
+
+@settings(max_examples=150)
+@given(rows, st.integers(1, 15))
+def test_sliding_windows_are_those_of_the_definition_where_nothing_is_late(
+    records: list[Row], difference: int
+) -> None:
+    expected = sliding(records, difference)
+    window = Sliding(difference, grace=100)
+    for options in ({"commit_every": 1}, {"commit_every": 9, "chunk": 5}, {"restart_every": 4}):
+        texts, counts, late = run([*records, END], window, "final", **options)
+        assert [(key, "".join(sorted(text)), end) for key, text, end in texts] == expected
+        assert counts == as_counts(texts)
+        assert not late
+
+
+@settings(max_examples=150)
+@given(rows, st.integers(1, 12), st.integers(0, 15))
+def test_sliding_windows_are_final_once_with_their_last_update(
+    records: list[Row], difference: int, grace: int
+) -> None:
+    window = Sliding(difference, grace=grace)
+    every = run(records, window, "every")
+    latest = run(records, window, "latest", commit_every=5, chunk=3)
+    final = run([*records, END], window, "final")
+    last = table(every[0])
+    assert table(latest[0]) == last
+    assert final[0] == sorted(
+        ((key, *changed) for key, changed in last.items()),
+        key=lambda row: (closing_place(records, row[0][2], grace), row[0][1], row[0][0]),
+    )
+    assert final[1] == as_counts(final[0])
+    for options in (
+        {"chunk": 7, "commit_every": 7},
+        {"chunk": 3, "commit_every": 5, "cache_bytes": 0},
+        {"restart_every": 3, "cache_bytes": 0},
+    ):
+        assert run(records, window, "every", **options) == every
+        assert run([*records, END], window, "final", **options) == final
+
+
+def closing_place(records: list[Row], end: int, grace: int) -> int:
+    """The record that closes a window whose end is inclusive."""
+    taken = counted([*records, END])
+    return next(place for place, *_, now in taken if end < now - grace)

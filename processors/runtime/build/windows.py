@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.folding import Folding
 from processors.operators.session import SessionOperator
+from processors.operators.sliding import SlidingOperator
 from processors.operators.windowed import FixedWindowedOperator
 from processors.state.segmented import SegmentedState
-from processors.topology.nodes.windows import FixedWindowedNode, SessionNode, WindowedNode
+from processors.topology.nodes.windows import (
+    FixedWindowedNode,
+    SessionNode,
+    SlidingNode,
+    WindowedNode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +49,24 @@ def _session(node: SessionNode, place: Place) -> Operator:
     )
 
 
+def _sliding(node: SlidingNode, place: Place) -> Operator:
+    return SlidingOperator(
+        node.path,
+        node.key,
+        node.value,
+        segmented_state(node.path, place),
+        node.window,
+        node.emit,
+        _folding(node, place),
+        place.reads(node),
+    )
+
+
 def _folding(node: WindowedNode, place: Place) -> Folding | None:
     if node.fold.counts:
         return None
-    olds = place.reads(node).olds
+    # Of one sliding window several are made: its value must not be changed in place.
+    olds = place.reads(node).olds or isinstance(node, SlidingNode)
     return Folding(node.path, node.fold, node.value, place.failures, olds=olds)
 
 
@@ -60,4 +80,5 @@ def segmented_state(store: str, place: Place) -> SegmentedState:
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     FixedWindowedNode: _fixed,
     SessionNode: _session,
+    SlidingNode: _sliding,
 }

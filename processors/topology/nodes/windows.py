@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processors.topology.fold import Fold
-    from processors.topology.windows import FixedWindows, SessionWindows, Windows
+    from processors.topology.windows import FixedWindows, SessionWindows, SlidingWindows, Windows
     from streamlog.serdes import Serde
 
 WindowEmit = Literal["latest", "every", "final"]
@@ -83,6 +83,17 @@ class SessionNode(WindowedNode):
 
     kind = "session"
     window: SessionWindows
+
+    def stored(self) -> Serde[Any]:
+        return SessionsSerde(self.value)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SlidingNode(WindowedNode):
+    """Sliding windows: one entry a key holds all of them, with the formats of sessions."""
+
+    kind = "sliding"
+    window: SlidingWindows
 
     def stored(self) -> Serde[Any]:
         return SessionsSerde(self.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors import App, Calendar, Hopping, Session, Tumbling, Unlimited, Windowed
+from processors import App, Calendar, Hopping, Session, Sliding, Tumbling, Unlimited, Windowed
 from processors.testing import TopologyTestDriver
 
 Piped = tuple[str, Any, int]
@@ -274,3 +274,20 @@ def test_session_keys_are_written_in_the_format_of_kafka_streams() -> None:
     driver = sessions("latest", ("k", "a", 3), ("k", "b", 5), commit_every=2)
     (record,) = driver.records("out", key=bytes)
     assert record.key == b"k" + (5).to_bytes(8, "big") + (3).to_bytes(8, "big")
+
+
+@pytest.mark.parametrize("emit", ["every", "latest"])
+def test_a_mutable_result_is_not_shared_between_sliding_windows(emit: str) -> None:
+    def append(so_far: list[str], value: str) -> list[str]:
+        so_far.append(value)
+        return so_far
+
+    app = App("a")
+    group = app.stream("in", value=str).group_by_key().windowed_by(Sliding(10))
+    group.aggregate(list, append, emit=emit).to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    pipe(driver, ("k", "a", 10), ("k", "b", 15), ("k", "c", 12))
+    last = {key[1]: value for key, value, _ in out(driver)}
+    assert last == {
+        0: ["a"], 11: ["b", "c"], 5: ["a", "b"], 2: ["a", "c"], 13: ["b"],
+    }  # fmt: skip

@@ -1,0 +1,89 @@
+"""Aggregates over sliding windows.
+
+One row changes several windows of its key, and makes some. `every` gives all of them in the order
+of Kafka Streams, `latest` the changed ones of a key by start, `final` each when it is closed, by
+start and key. A result's timestamp is the highest of the rows in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.operators.session_kernel import SessionStates, changed_sessions
+from processors.operators.sliding_kernel import fold_sliding
+from processors.operators.window_kernel import WindowRows
+from processors.operators.windowed import WindowedTableOperator
+
+if TYPE_CHECKING:
+    from processors.operators.chunk import Chunk
+    from processors.operators.folding import Folding
+    from processors.state.segmented import SegmentedState
+    from processors.topology.nodes.windows import WindowEmit
+    from processors.topology.reads import Reads
+    from processors.topology.windows import SlidingWindows
+    from streamlog.serdes import Serde
+
+
+class SlidingOperator(WindowedTableOperator):
+    """Counts rows a window, or folds their values.
+
+    Args:
+        folding: None counts.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        key: Serde[Any],
+        value: Serde[Any],
+        state: SegmentedState,
+        windows: SlidingWindows,
+        emit: WindowEmit,
+        folding: Folding | None,
+        reads: Reads,
+    ) -> None:
+        super().__init__(path, key, value, state, emit, reads)
+        self.folding = folding
+        self.states = SessionStates(
+            state,
+            lateness=windows.grace_ms,
+            lasting=windows.difference_ms + 1,
+            difference=windows.difference_ms,
+            final=emit == "final",
+            track=emit == "latest",
+        )
+
+    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+        assert chunk.keys is not None
+        updates = WindowRows() if self.emit == "every" else None
+        closing = WindowRows()
+        folding, values = self.folding, chunk.values
+        if folding is None:
+            step, copy = _count, _same
+            values = [1] * len(chunk) if values is None else values
+        else:
+            step, copy = folding.step(chunk.tickets), folding.copy
+        assert values is not None
+        fold_sliding(
+            self.states, step, copy, chunk.keys, values, chunk.timestamps, updates, closing
+        )
+        return (closing if updates is None else updates), self.states.late
+
+    def flush(self, next_ticket: int) -> Chunk | None:
+        """Flushes the store; what has changed goes on where emission is `latest`."""
+        states = self.states
+        states.refresh()
+        made = self.changes(changed_sessions(states), next_ticket) if states.changed else None
+        if self.emit != "final":
+            states.drop_closed()
+        states.flush()
+        return made
+
+
+def _count(so_far: int | None, value: Any, index: int) -> tuple[int, int]:
+    total = 1 if so_far is None else so_far + 1
+    return total, total
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -31,6 +31,7 @@ KERNELS = (
     "processors.state.segmented",
     "processors.runtime.order",
     "processors.topology.row",
+    "processors.topology.foreign_key",
     "processors.topology.timed_rows",
 )
 

@@ -19,7 +19,9 @@ from processors.operators.chunk import EMPTY, Chunk, merge_chunks
 from processors.operators.foreign_key_kernel import answer_rows, resolve, subscribe
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
+from processors.operators.kernel import has_null
 from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.table_kernel import of_pairs
 from processors.topology.nodes.foreign_key import AT_ONCE
 
 if TYPE_CHECKING:
@@ -46,12 +48,22 @@ class ForeignKeys:
 
     def of(self, values: list[Any], tickets: Sequence[int], *, is_new: bool) -> list[Any]:
         """A column of bytes, None for values that are None or refer to nothing."""
+        present = values
+        indexes: Sequence[int] = range(len(values))
+        if has_null(values):
+            indexes = [index for index, value in enumerate(values) if value is not None]
+            present = [values[index] for index in indexes]
+        keys = self._extract(present, [tickets[index] for index in indexes], is_new=is_new)
+        if len(keys) == len(values):
+            return keys
+        column: list[Any] = [None] * len(values)
+        for index, key in zip(indexes, keys, strict=True):
+            column[index] = key
+        return column
+
+    def _extract(self, values: list[Any], tickets: Sequence[int], *, is_new: bool) -> list[Any]:
         function = self._foreign_key.function
-
-        def extract(value: Any) -> Any:
-            return None if value is None else function(value)
-
-        keys, failed = apply(extract, values, self._report("processing", tickets, is_new=is_new))
+        keys, failed = apply(function, values, self._report("processing", tickets, is_new=is_new))
         for index in failed:  # ascending, so every insertion lands where the row stood
             keys.insert(index, None)
         report = self._report("production", tickets, is_new=is_new)
@@ -80,11 +92,10 @@ class SubscribeOperator(Operator):
         assert chunk.keys is not None
         assert chunk.values is not None
         values = chunk.values
+        tickets = list(chunk.tickets)
         olds = chunk.olds or [None] * len(chunk)
-        before = [None] * len(chunk)
-        if chunk.olds is not None:
-            before = self._keys.of(olds, chunk.tickets, is_new=False)
-        after = self._keys.of(values, chunk.tickets, is_new=True)
+        before = self._keys.of(olds, tickets, is_new=False)
+        after = self._keys.of(values, tickets, is_new=True)
         subscribers: list[Any] = self._foreign_key.left.serialize_column(chunk.keys)
         inner = self._foreign_key.inner
         messages = subscribe(subscribers, olds, values, before, after, inner=inner)
@@ -92,8 +103,8 @@ class SubscribeOperator(Operator):
             rows = chunk.take(messages.at_once).with_values(messages.at_once_values)
             self.sides[AT_ONCE].append(rows)
         kept = chunk.take(messages.indexes)
-        timestamps, tickets = kept.timestamps, kept.tickets
-        return Chunk(messages.foreign_keys, messages.asks, timestamps, tickets, kept.headers)
+        timestamps = kept.timestamps
+        return Chunk(messages.foreign_keys, messages.asks, timestamps, kept.tickets, kept.headers)
 
 
 class AnswerOperator(Operator):
@@ -176,13 +187,8 @@ class ResolveOperator(Operator):
         if not len(rows):
             return EMPTY
         assert rows.values is not None
-        joiner = self._joiner
-
-        def join(pair: Any) -> Any:
-            return None if pair is None else joiner(pair[0], pair[1])
-
         report = reporter(self._failures, "processing", self.path, rows.tickets)
-        results, failed = apply(join, rows.values, report)
+        results, failed = apply(of_pairs(self._joiner), rows.values, report)
         for index in failed:  # ascending, so every insertion lands where the row stood
             results.insert(index, None)
         return rows.with_values(results)

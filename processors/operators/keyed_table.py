@@ -108,9 +108,7 @@ class KeyedTableOperator(Operator):
         tickets = range(next_ticket, next_ticket + len(entries))
         if reads.emitted:
             names = keys if self.states.exact_keys else encoded_keys
-            rows = zip(names, tickets, olds, old_timestamps, values, timestamps, strict=True)
-            for row in rows:
-                self._flushed.note(*row)
+            self._flushed.note_rows(names, next_ticket, olds, old_timestamps, values, timestamps)
         encoded = Encoded(self.states.key_serde, self.value_serde, encoded_keys, encoded_values)
         return Chunk(
             keys,

@@ -9,6 +9,8 @@ and new the values of the side that changed, and other that of the other side:
     time      the later of the two, where other has a value
 
 So a result may come twice, and a deletion of what was not there: Kafka Streams gives the same.
+Where one record changes both sides (a table joined with what was made of it), Kafka Streams lets
+each side see the other's change, gives results twice, and may keep one that is there no more.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from processors.operators.chunk import Chunk, merge_chunks
 from processors.operators.guard import apply
 from processors.operators.operator import Failures, Operator, reporter
-from processors.operators.table_kernel import join_rows, pair_up
+from processors.operators.table_kernel import join_rows, of_pairs, pair_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +53,18 @@ class TableJoinOperator(Operator):
         self._failures = failures
 
     def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
-        sides = [self._match(side, rows) for side, rows in enumerate(inputs) if len(rows)]
+        left, right = inputs
+        sides: list[Chunk] = []
+        if len(left):
+            tickets = left.tickets
+            if len(right):
+                # Where one row changed both sides, the left change comes first, so it does not see
+                # the right one: were it to, and were both deletions, neither would find a partner
+                # whose result to delete.
+                tickets = [ticket - 1 for ticket in tickets]
+            sides.append(self._match(0, left, tickets))
+        if len(right):
+            sides.append(self._match(1, right, right.tickets))
         rows = merge_chunks(sides)
         assert rows.values is not None
         report = reporter(self._failures, "processing", self.path, rows.tickets)
@@ -65,11 +78,15 @@ class TableJoinOperator(Operator):
         left, right = (view.read_emitted(keys, tickets) for view in self._views)
         return self._combine(left, right, tickets)
 
-    def _match(self, side: int, rows: Chunk) -> Chunk:
-        """The rows of a side that go on, their values as pairs."""
+    def _match(self, side: int, rows: Chunk, tickets: Sequence[int]) -> Chunk:
+        """The rows of a side that go on, their values as pairs.
+
+        Args:
+            tickets: The rows as of which the other side is looked at.
+        """
         assert rows.keys is not None
         assert rows.values is not None
-        others, other_times = self._views[1 - side].read_emitted(rows.keys, rows.tickets)
+        others, other_times = self._views[1 - side].read_emitted(rows.keys, tickets)
         matched = join_rows(
             rows.values,
             rows.olds,
@@ -98,12 +115,7 @@ class TableJoinOperator(Operator):
 
     def _join(self, pairs: list[Any], on_failure: OnFailure) -> list[Any]:
         """The results of the pairs, None for pairs that are None and where the joiner failed."""
-        joiner = self._joiner
-
-        def join(pair: Any) -> Any:
-            return None if pair is None else joiner(pair[0], pair[1])
-
-        results, failed = apply(join, pairs, on_failure)
+        results, failed = apply(of_pairs(self._joiner), pairs, on_failure)
         for index in failed:  # ascending, so every insertion lands where the row stood
             results.insert(index, None)
         return results

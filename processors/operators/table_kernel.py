@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_extensions import i64
 
     from processors.operators.kernel import KeyedStates, Updates
@@ -114,3 +116,12 @@ def pair_up(
             pairs.append((left, right))
             times.append(time)
     return pairs, times
+
+
+def of_pairs(joiner: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """The joiner as a function of a pair, which gives None for None."""
+
+    def join(pair: Any) -> Any:
+        return None if pair is None else joiner(pair[0], pair[1])
+
+    return join

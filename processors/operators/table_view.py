@@ -61,17 +61,41 @@ class VersionedView(TableView, Protocol):
         ...
 
 
-class KeyChanges:
-    """What became of one key in the round."""
+class KeyChange:
+    """What became of one key by one row; `last` is what was noted of the key before it."""
 
-    __slots__ = ("before", "before_timestamp", "tickets", "timestamps", "values")
+    __slots__ = ("before", "before_timestamp", "last", "ticket", "timestamp", "value")
 
-    def __init__(self, before: Any, before_timestamp: i64) -> None:
+    def __init__(
+        self,
+        last: KeyChange | None,
+        before: Any,
+        before_timestamp: i64,
+        ticket: i64,
+        value: Any,
+        timestamp: i64,
+    ) -> None:
+        self.last: KeyChange | None = last
         self.before: Any = before
         self.before_timestamp: i64 = before_timestamp
-        self.tickets: list[int] = []
-        self.values: list[Any] = []
-        self.timestamps: list[int] = []
+        self.ticket: i64 = ticket
+        self.value: Any = value
+        self.timestamp: i64 = timestamp
+
+
+class KeyHistory:
+    """All changes of one key in the round; made of a chain when somebody looks."""
+
+    __slots__ = ("changes", "tickets")
+
+    def __init__(self, newest: KeyChange) -> None:
+        self.changes: list[KeyChange] = []
+        at: KeyChange | None = newest
+        while at is not None:
+            self.changes.append(at)
+            at = at.last
+        self.changes.reverse()
+        self.tickets: list[int] = [each.ticket for each in self.changes]
 
 
 class RoundChanges:
@@ -82,19 +106,39 @@ class RoundChanges:
     """
 
     def __init__(self) -> None:
-        self.changes: dict[Any, KeyChanges] = {}
+        self.changes: dict[Any, KeyChange] = {}
+        self._histories: dict[Any, KeyHistory] = {}
 
     def note(
         self, name: Any, ticket: i64, old: Any, old_timestamp: i64, value: Any, timestamp: i64
     ) -> None:
         """One change; tickets ascend."""
-        change = self.changes.get(name)
-        if change is None:
-            change = KeyChanges(old, old_timestamp)
-            self.changes[name] = change
-        change.tickets.append(ticket)
-        change.values.append(value)
-        change.timestamps.append(timestamp)
+        last = self.changes.get(name)
+        self.changes[name] = KeyChange(last, old, old_timestamp, ticket, value, timestamp)
+        if last is not None and self._histories:
+            self._histories.pop(name, None)
+
+    def note_rows(
+        self,
+        names: list[Any],
+        first_ticket: i64,
+        olds: list[Any],
+        old_timestamps: list[int],
+        values: list[Any],
+        timestamps: list[int],
+    ) -> None:
+        """Changes whose tickets follow each other."""
+        index: i64 = 0
+        for name in names:
+            self.note(
+                name,
+                first_ticket + index,
+                olds[index],
+                old_timestamps[index],
+                values[index],
+                timestamps[index],
+            )
+            index += 1  # noqa: SIM113 - this is the loop that mypyc makes fast
 
     def note_updates(self, names: list[Any], tickets: Sequence[int], updates: Updates) -> None:
         """What a chunk made of the keys with these names: `Updates` that have old values."""
@@ -126,6 +170,16 @@ class RoundChanges:
     def end_round(self) -> None:
         if self.changes:
             self.changes = {}
+            self._histories = {}
+
+    def _as_of(self, name: Any, newest: KeyChange, ticket: i64) -> KeyChange:
+        """The last change up to a ticket, or the first one where all are later."""
+        history = self._histories.get(name)
+        if history is None:
+            history = KeyHistory(newest)
+            self._histories[name] = history
+        place: i64 = bisect_right(history.tickets, ticket) - 1
+        return history.changes[place if place > 0 else 0]
 
     def _read(
         self,
@@ -149,13 +203,15 @@ class RoundChanges:
                 continue
             change = changes.get(name)
             if change is not None:
-                place: i64 = bisect_right(change.tickets, tickets[index]) - 1
-                if place < 0:
+                ticket: i64 = tickets[index]
+                if ticket < change.ticket and change.last is not None:
+                    change = self._as_of(name, change, ticket)
+                if ticket < change.ticket:
                     values.append(change.before)
                     timestamps.append(change.before_timestamp)
                 else:
-                    values.append(change.values[place])
-                    timestamps.append(change.timestamps[place])
+                    values.append(change.value)
+                    timestamps.append(change.timestamp)
                 continue
             entry = entries.get(name)
             if entry is None:

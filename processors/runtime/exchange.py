@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processors.operators.chunk import EMPTY, Chunk, merge_chunks
-from processors.operators.handover import is_sound
+from processors.operators.handover import copy_parts, is_sound
 from processors.operators.kernel import has_null, spread
 from processors.operators.operator import Operator
 from streamlog.partitioner import partitions_for
@@ -130,7 +130,11 @@ class SendOperator(Operator):
         carries, encoder = self.exchange.carries, self.encoder
         if not carries.values:
             rows = rows.with_values(self._marks(rows))
-        elif not is_sound(encoder.value, rows.values or []):
+        elif is_sound(encoder.value, rows.values or []):
+            pass
+        elif (copies := copy_parts(encoder.value, rows.values or [])) is not None:
+            rows = rows.with_values(copies)
+        else:
             rows, values = encoder.encode_values(rows)
             rows = rows.with_values(encoder.value.deserialize_column(values))
         if not is_sound(encoder.key, rows.keys or []):

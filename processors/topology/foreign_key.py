@@ -18,7 +18,7 @@ only right in page 0), and then each subscriber's length (4 bytes) and key bytes
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from streamlog.errors import SerializationError
 
@@ -41,56 +41,102 @@ ANSWER_IF_FOUND: Final = 3
 
 _LENGTH: Final = struct.Struct(">i")
 _HEADER: Final = struct.Struct(">Bi")
+HEADER_BYTES: Final = 5
 _HAS_VALUE: Final = 1
 _ENDED: Final = 2
 
 
-class Answer(NamedTuple):
+class Answer:
     """What the right table has under a foreign key; or that the subscription to it has ended."""
 
-    foreign_key: bytes
-    ended: bool
-    value: Any
+    __slots__ = ("ended", "foreign_key", "value")
+
+    def __init__(self, foreign_key: bytes, ended: bool, value: Any) -> None:
+        self.foreign_key: bytes = foreign_key
+        self.ended: bool = ended
+        self.value: Any = value
 
 
 class AnswerSerde:
     """Answers with values of the serde `values`. As a key it is of no use."""
 
-    exact_keys = False
-
     def __init__(self, values: Serde[Any]) -> None:
-        self.values = values
-        self.name = f"answer of {values.name}"
-        self.immutable = values.immutable
+        self.values: Any = values
+        self.exact_keys: bool = False
+        self.name: str = f"answer of {values.name}"
+        self.immutable: bool = values.immutable
 
     def serialize(self, value: Answer) -> bytes:
-        flags = _ENDED if value.ended else 0
-        data = b""
-        if value.value is not None:
-            flags |= _HAS_VALUE
-            data = self.values.serialize(value.value)
-        return _HEADER.pack(flags, len(value.foreign_key)) + value.foreign_key + data
+        return self._pack(
+            value, None if value.value is None else self.values.serialize(value.value)
+        )
 
     def deserialize(self, data: bytes) -> Answer:
-        try:
-            flags, size = _HEADER.unpack_from(data)
-        except struct.error as error:
-            raise SerializationError(self.name, str(error)) from error
-        end = _HEADER.size + size
-        if end > len(data):
-            raise SerializationError(self.name, "cut off")
-        value = self.values.deserialize(data[end:]) if flags & _HAS_VALUE else None
-        return Answer(data[_HEADER.size : end], bool(flags & _ENDED), value)
+        answer = self._unpack(data)
+        if answer.value is not None:
+            answer.value = self.values.deserialize(answer.value)
+        return answer
 
     def serialize_column(self, values: Sequence[Answer | None]) -> list[bytes | None]:
-        return [None if value is None else self.serialize(value) for value in values]
+        column: list[Any] = [None if each is None else each.value for each in values]
+        encoded: list[Any] = self.values.serialize_column(column)
+        packed: list[bytes | None] = []
+        for index in range(len(values)):
+            answer = values[index]
+            packed.append(None if answer is None else self._pack(answer, encoded[index]))
+        return packed
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[Answer | None]:
-        return [None if data is None else self.deserialize(data) for data in column]
+        answers: list[Answer | None] = []
+        for data in column:
+            answers.append(None if data is None else self._unpack(data))
+        self._read([answer for answer in answers if answer is not None])
+        return answers
+
+    def hand_over(self, column: list[Answer]) -> list[Answer]:
+        """What the bytes of a column would give back; only what is not made here is copied.
+
+        Raises:
+            SerializationError: one of the values cannot be written.
+        """
+        encoded: list[Any] = self.values.serialize_column([answer.value for answer in column])
+        copies: list[Answer] = []
+        for index in range(len(column)):
+            answer = column[index]
+            copies.append(Answer(answer.foreign_key, answer.ended, encoded[index]))
+        self._read(copies)
+        return copies
 
     def parts(self, column: Sequence[Answer]) -> tuple[Serde[Any], list[Any]]:
         """All values in a column of answers, whose soundness is that of the answers."""
         return self.values, [answer.value for answer in column if answer.value is not None]
+
+    def _read(self, answers: list[Answer]) -> None:
+        """Bytes in the place of values become values."""
+        values: list[Any] = self.values.deserialize_column([answer.value for answer in answers])
+        for index in range(len(answers)):
+            answers[index].value = values[index]
+
+    def _pack(self, answer: Answer, data: Any) -> bytes:
+        flags = _ENDED if answer.ended else 0
+        if data is None:
+            data = b""
+        else:
+            flags |= _HAS_VALUE
+        head: bytes = _HEADER.pack(flags, len(answer.foreign_key))
+        return head + answer.foreign_key + data
+
+    def _unpack(self, data: bytes) -> Answer:
+        """With bytes in the place of the value."""
+        try:
+            flags, size = _HEADER.unpack_from(data)
+        except struct.error as error:
+            raise SerializationError(self.name, str(error)) from error
+        end = HEADER_BYTES + size
+        if end > len(data):
+            raise SerializationError(self.name, "cut off")
+        value = data[end:] if flags & _HAS_VALUE else None
+        return Answer(data[HEADER_BYTES:end], bool(flags & _ENDED), value)
 
 
 class Page:
@@ -99,16 +145,17 @@ class Page:
     __slots__ = ("pages", "subscribers")
 
     def __init__(self, pages: int) -> None:
-        self.pages = pages
+        self.pages: int = pages
         self.subscribers: dict[bytes, None] = {}
 
 
 class PageSerde:
     """Pages. As a key it is of no use."""
 
-    exact_keys = False
-    immutable = False
-    name = "subscribers"
+    def __init__(self) -> None:
+        self.name: str = "subscribers"
+        self.exact_keys: bool = False
+        self.immutable: bool = False
 
     def serialize(self, value: Page) -> bytes:
         parts = [_LENGTH.pack(value.pages)]

@@ -70,7 +70,13 @@ def test_who_subscribes_again_or_leaves_twice_is_one_subscriber() -> None:
 )
 def test_answers_come_back(answer: Answer) -> None:
     serde = AnswerSerde(STRING)
-    assert serde.deserialize_column(serde.serialize_column([answer, None])) == [answer, None]
+    read, nothing = serde.deserialize_column(serde.serialize_column([answer, None]))
+    alone, (copy,) = serde.deserialize(serde.serialize(answer)), serde.hand_over([answer])
+    for each in (read, alone, copy):
+        assert each is not None
+        fields = (answer.foreign_key, answer.ended, answer.value)
+        assert (each.foreign_key, each.ended, each.value) == fields
+    assert nothing is None
 
 
 @pytest.mark.parametrize("data", [b"", b"\1\0\0\0\5abc"])

@@ -240,3 +240,15 @@ def test_a_time_in_which_nothing_stays_is_refused() -> None:
         table.expire(0)
     with pytest.raises(ValueError, match="unknown unit"):
         table.expire("3 moons")
+
+
+def test_a_record_that_deletes_both_sides_deletes_the_result() -> None:
+    app = App("a")
+    names = app.table("names", value=str, emit="every")
+    prices = app.table("prices", value=str, emit="every")
+    joined = names.join(prices, "{}-{}".format, how="outer", value=str)
+    joined.join(prices, "{}-{}".format, value=str).to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    driver.pipe("prices", "1", key="tea")
+    driver.pipe("prices", None, key="tea")
+    assert driver.items("out") == [("tea", "None-1-1"), ("tea", None)]

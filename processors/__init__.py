@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from processors.agents import Agent, Keyed, Store
     from processors.app import App
+    from processors.dsl.global_table import GlobalTable
     from processors.dsl.stream import Grouped, Stream, Table
     from processors.dsl.windows import (
         Calendar,
@@ -39,6 +40,7 @@ __all__ = [
     "Calendar",
     "Context",
     "CountWindow",
+    "GlobalTable",
     "Grouped",
     "Hopping",
     "Keyed",
@@ -61,6 +63,7 @@ _HOMES = {
     "Store": "processors.agents",
     "Context": "processors.operators.processor_kernel",
     "Row": "processors.topology.row",
+    "GlobalTable": "processors.dsl.global_table",
     "Grouped": "processors.dsl.stream",
     "Stream": "processors.dsl.stream",
     "Table": "processors.dsl.stream",

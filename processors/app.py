@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.global_table import read_global_table
 from processors.dsl.processing import state_store
 from processors.dsl.stream import read_table, source
 from processors.runtime.application import Application, WorkerOptions
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from processors.agents import Agent, Store
     from processors.dsl.duration import Duration
+    from processors.dsl.global_table import GlobalTable
     from processors.dsl.stream import Stream, Table
     from processors.runtime.application import OffsetGap
     from processors.runtime.engine import ExchangeMode
@@ -164,6 +166,32 @@ class App:
             TopologyError: the topic is read already, with other serdes or as another kind of table.
         """
         return read_table(self._graph, topic, key, value, versioned=versioned, name=name, emit=emit)
+
+    def global_table(
+        self, topic: str, *, key: Any = str, value: Any = "json", name: str | None = None
+    ) -> GlobalTable[Any, Any]:
+        """A topic as a table of which every task sees all partitions: for `Stream.join`.
+
+        So its keys need no partitioning that fits, and a stream looks up any key of it. It has been
+        read to its end before anything is processed, at every start; changes that come later are
+        seen in the order of timestamps. It causes no results.
+
+        Args:
+            key, value: As for `stream`.
+            name: The store's name.
+
+            >>> app = App("doc")
+            >>> cities = app.global_table("cities", value=str)
+            >>> visits = app.stream("visits", value=str)
+            >>> visits.join(cities, lambda _, city: city, key=lambda zip: zip).to("out", value=str)
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("cities", [("3000", "Bern")]).run("visits", ["3000"]).values("out")
+            ['Bern']
+
+        Raises:
+            TopologyError: the topic is read already.
+        """
+        return read_global_table(self._graph, topic, key, value, name=name)
 
     def store(self, name: str, *, key: Any = str, value: Any = None, default: Any = None) -> Store:
         """A keyed store for agents, which use it like a dictionary; exactly once, as all state is.

@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from processors.dsl.duration import Duration, milliseconds
+from processors.dsl.global_table import GlobalTable
 from processors.errors import TopologyError
 from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.global_table import GlobalLookupNode
 from processors.topology.nodes.join import (
     GraceLookupNode,
     JoinWindow,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from processors.topology.graph import Graph
     from processors.topology.nodes.aggregate import TableNode
+    from processors.topology.nodes.global_table import GlobalTableNode
     from processors.topology.nodes.node import Node
     from processors.topology.nodes.table import How
     from streamlog.serdes import Serde
@@ -57,19 +60,29 @@ WindowArguments = tuple[Duration | None, Duration | None, Duration | None]
 
 def join(
     left: Joinable,
-    right: Joinable | JoinableTable,
+    right: Joinable | JoinableTable | GlobalTable[Any, Any],
     joiner: Callable[[Any, Any], Any],
     *,
     how: How,
     window: WindowArguments,
     grace: Duration | None,
+    key: Callable[[Any], Any] | None,
     values: tuple[Any, Any],
     name: str | None,
 ) -> Node:
     """Adds the join of a stream and something else."""
     path = left.graph.stable_path(left.node.path, "join", name)
-    check_pair(path, left, right)
+    check_graph(path, left.graph, right.graph)
     check_callable(path, "joiner", joiner)
+    if isinstance(right, GlobalTable):
+        check_no_window(path, window)
+        return _join_global_table(path, left, right.node, joiner, how, grace, key)
+    if key is not None:
+        raise ValueError(
+            f"{path}: key= looks up a global table; else records of one key meet: change the key "
+            "with map_key(...) first"
+        )
+    check_keys(path, left.key, right.key)
     if isinstance(right, JoinableTable):
         check_no_window(path, window)
         return _join_table(path, left, right.node, joiner, how, grace, values)
@@ -139,6 +152,35 @@ def _join_table(
         return TableLookupNode(**common)
     is_read = _is_read(left, value)
     return GraceLookupNode(**common, grace=wait_ms, key=left.key, value=value, is_read=is_read)
+
+
+def _join_global_table(
+    path: str,
+    left: Joinable,
+    table: GlobalTableNode,
+    joiner: Callable[[Any, Any], Any],
+    how: How,
+    grace: Duration | None,
+    mapper: Callable[[Any], Any] | None,
+) -> GlobalLookupNode:
+    check_how(path, how, ("inner", "left"))
+    if grace is not None:
+        raise ValueError(
+            f"{path}: grace={grace!r}: a global table keeps no history to wait for; join with "
+            "app.table(..., versioned=...)"
+        )
+    if mapper is None:
+        check_keys(path, left.key, table.key)
+    else:
+        check_callable(path, "key", mapper)
+    return GlobalLookupNode(
+        path=path,
+        parents=(left.node,),
+        joiner=joiner,
+        keep=how == "left",
+        table=table,
+        mapper=mapper,
+    )
 
 
 def check_no_window(path: str, window: WindowArguments) -> None:
@@ -215,14 +257,18 @@ def _signed(value: Duration, what: str) -> int:
     return -milliseconds(-value, what) if negative else milliseconds(value, what)
 
 
-def check_pair(path: str, left: Joinable, right: Joinable | JoinableTable) -> None:
-    """Raises `TopologyError` where rows of the two cannot meet."""
-    if left.graph is not right.graph:
+def check_graph(path: str, mine: Graph, other: Graph) -> None:
+    """Raises `TopologyError` where the other side is of another application."""
+    if mine is not other:
         raise TopologyError(f"{path}: the other side belongs to another App; join what is of one")
-    if left.key.name != right.key.name:
+
+
+def check_keys(path: str, mine: Serde[Any], other: Serde[Any]) -> None:
+    """Raises `TopologyError` where equal keys would not meet."""
+    if mine.name != other.name:
         raise TopologyError(
-            f"{path}: keys are {left.key.name} here and {right.key.name} there, so that equal keys "
-            "would have other bytes; give both sides one kind of key with map_key(..., key=...)"
+            f"{path}: keys are {mine.name} here and {other.name} there, so that equal keys would "
+            "have other bytes; give both sides one kind of key with map_key(..., key=...)"
         )
 
 

@@ -30,6 +30,7 @@ from processors.topology.fold import COUNT, Fold
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
+from processors.topology.nodes.global_table import GlobalSourceNode
 from processors.topology.nodes.stateless import (
     BranchSideNode,
     FilterNode,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from processors.dsl.duration import Duration
+    from processors.dsl.global_table import GlobalTable
     from processors.topology.changes import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
@@ -429,7 +431,7 @@ class Stream(Generic[K, V]):
 
     def join(
         self,
-        other: Stream[K, Any] | Table[K, Any],
+        other: Stream[K, Any] | Table[K, Any] | GlobalTable[Any, Any],
         joiner: Callable[[V, Any], R],
         *,
         how: How = "inner",
@@ -437,6 +439,7 @@ class Stream(Generic[K, V]):
         before: Duration | None = None,
         after: Duration | None = None,
         grace: Duration | None = None,
+        key: Callable[[V], Any] | None = None,
         value: Any = None,
         other_value: Any = None,
         name: str | None = None,
@@ -456,6 +459,8 @@ class Stream(Generic[K, V]):
                 null key at once. With a table, `inner` or `left`.
             within: `before` and `after` in one; either of those may be negative, not their sum.
             grace: How late records may be; with a versioned table, how long they wait for it.
+            key: For a global table, a function that makes the key to look up of the value; the
+                record's own key where it is not given. None finds nothing.
             value, other_value: How both sides' records are kept while they wait. As they were
                 read, or JSON where a function has made the values.
 
@@ -482,11 +487,12 @@ class Stream(Generic[K, V]):
         """
         node = join(
             self._joinable(),
-            other._joinable(),  # pyright: ignore[reportPrivateUsage] # of this module
+            joinable(other),
             joiner,
             how=how,
             window=(within, before, after),
             grace=grace,
+            key=key,
             values=(value, other_value),
             name=name,
         )
@@ -1250,6 +1256,15 @@ class TableGrouped(Generic[K, V]):
         return Table(self._graph, made)
 
 
+def joinable(
+    other: Stream[Any, Any] | Table[Any, Any] | GlobalTable[Any, Any],
+) -> Joinable | JoinableTable | GlobalTable[Any, Any]:
+    """What a join knows of its other side."""
+    if isinstance(other, Stream | Table):
+        return other._joinable()  # pyright: ignore[reportPrivateUsage] # of this module
+    return other
+
+
 def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
     """The stream of a topic's records; one node a topic, however often it is asked for."""
     key_serde, value_serde = serde_for(key), serde_for(value)
@@ -1262,6 +1277,11 @@ def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
             value=value_serde,
         )
         graph.add(found)
+    if isinstance(found, GlobalSourceNode):
+        raise TopologyError(
+            f"topic {topic!r} is read as a global table already, which reads it alone: join with "
+            "that, or read the topic as a table in its place"
+        )
     before, now = (found.key.name, found.value.name), (key_serde.name, value_serde.name)
     if before != now:
         raise TopologyError(

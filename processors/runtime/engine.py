@@ -58,6 +58,8 @@ class Engine:
             where they run after the next commit: a switch for tests.
         drain: Repartition partitions that hold rows of an earlier run, and the offsets of their
             ends. They are wanted before all else, until they have been read.
+        preload: Partitions of global tables, and the offsets of their ends: likewise, and they are
+            read on behind it.
         max_bytes: The largest batch that a topic takes, as it is configured.
         partition_count: The partitions of a topic, None where there is no such topic; without it,
             those with which the sinks' topics are made.
@@ -76,6 +78,7 @@ class Engine:
         policies: ErrorPolicies | None = None,
         exchange: ExchangeMode = "memory",
         drain: Mapping[TopicPartition, int] | None = None,
+        preload: Mapping[TopicPartition, int] | None = None,
         max_bytes: Callable[[str], int] = lambda _: MAX_MESSAGE_BYTES,
         partition_count: Callable[[str], int | None] | None = None,
     ) -> None:
@@ -103,13 +106,14 @@ class Engine:
         self._tasks = [build_task(sub, partitions, parts) for sub, partitions in _tasks(plan)]
         self._stages = sorted(
             ((task, stage) for task in self._tasks for stage in task.stages),
-            key=lambda item: item[1].level,
+            key=lambda item: (item[1].level, not item[0].subtopology.is_everywhere),
         )
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
         self._source_numbers: dict[tuple[Entry, int], int] = {}
         # Through the topic, its rows never end, and there is nothing to be read before them.
         drained = dict(drain or {}) if exchange == "memory" else {}
-        self._intake = Intake(self._choose_sources(exchange, drained), drained)
+        sources = self._choose_sources(exchange, drained)
+        self._intake = Intake(sources, drained, dict(preload or {}))
         self._flushed_positions: dict[TopicPartition, int] = {}
 
     # Input.

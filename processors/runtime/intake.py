@@ -58,14 +58,19 @@ class Intake:
     Args:
         sources: In the order that breaks ties.
         drain: Those that are read to an offset first and never again.
+        preload: Those that are read to an offset first.
     """
 
     def __init__(
-        self, sources: Sequence[TopicPartition], drain: Mapping[TopicPartition, int]
+        self,
+        sources: Sequence[TopicPartition],
+        drain: Mapping[TopicPartition, int],
+        preload: Mapping[TopicPartition, int],
     ) -> None:
         self.buffers = [SourceBuffer(source) for source in sources]
         self._by_source = {buffer.topic_partition: buffer for buffer in self.buffers}
         self._drain = dict(drain)
+        self._first = {**drain, **preload}
         self.committed: dict[TopicPartition, int] = {}
 
     def feed(self, columns: FetchedColumns) -> None:
@@ -84,7 +89,7 @@ class Intake:
         return any(self._drains(buffer) for buffer in self.buffers)
 
     def _drains(self, buffer: SourceBuffer) -> bool:
-        end = self._drain.get(buffer.topic_partition)
+        end = self._first.get(buffer.topic_partition)
         return end is not None and (buffer.position is None or buffer.position < end)
 
     def _follows(self, buffer: SourceBuffer) -> bool:

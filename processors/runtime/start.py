@@ -28,11 +28,12 @@ from processors.runtime.tasks import Tasks
 from processors.runtime.topics import agent_store_partitions, count_partitions, make_topics
 from processors.state.cached import KeyValueState
 from processors.topology.manifest import exchanges, sources_of_state, stores
+from processors.topology.nodes.global_table import GlobalSourceNode
 from processors.topology.partitioning import StoreSpec, choose_partitions
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
     from uuid import UUID
 
@@ -250,6 +251,7 @@ class Starter:
             policies=self._application.policies,
             exchange=self._application.options.exchange,
             drain={at: end for at, end in ends.items() if offsets[at] < end},
+            preload=self._ends_of_global_tables(plan, offsets),
             max_bytes=self._max_bytes,
             partition_count=self._partition_count,
         )
@@ -258,6 +260,16 @@ class Starter:
             reader.consumer.seek(at, offsets[at])
         reader.consumer.on_available(wake)
         return engine
+
+    def _ends_of_global_tables(
+        self, plan: PartitionedTopology, offsets: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """What they have that was not read yet: it is read before anything looks them up."""
+        topics = [
+            each.topic for each in plan.topology.sources if isinstance(each, GlobalSourceNode)
+        ]
+        ends = self._log.end_offsets([at for at in offsets if at.topic in topics])
+        return {at: end for at, end in ends.items() if offsets[at] < end}
 
     def _max_bytes(self, topic: str) -> int:
         return int(self._log.topic(topic).config.get("max.message.bytes", MAX_MESSAGE_BYTES))

@@ -54,6 +54,8 @@ class PartitionedTopology:
         exchanges with one partition count, and nothing depends on what else its task sees: then
         the key alone says whose entry it is.
         """
+        if sub.is_everywhere:
+            return True
         if any(node.per_task for node in sub.nodes):
             return False
         counts = {self.partitions[entry] for entry in sub.entries}
@@ -71,7 +73,7 @@ class PartitionedTopology:
                 key=store.key,
                 value=store.value,
                 changelog=self.topology.changelog_topic(store.name),
-                partitions=self.node_partitions[node],
+                partitions=1 if node.everywhere else self.node_partitions[node],
                 layout=store.layout,
             )
             for sub in self.topology.subtopologies

@@ -50,6 +50,11 @@ class SubTopology:
     stores: Mapping[Node, tuple[StoreDeclaration, ...]]
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether it is a table that all tasks look up."""
+        return any(node.everywhere for node in self.nodes)
+
+    @property
     def sources(self) -> tuple[SourceNode, ...]:
         return tuple(entry for entry in self.entries if isinstance(entry, SourceNode))
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from processors.operators.operator import Failures, Operator
     from processors.operators.sink import Outbox
+    from processors.operators.table import StoreOperator
     from processors.runtime.exchange import Exchange
     from processors.state.state import State
     from processors.topology.nodes.exchange import ExchangeNode
@@ -28,6 +29,7 @@ class Parts:
         through_topic: Whether exchanges go through their topics.
         max_bytes: The largest batch that a topic takes.
         partition_count: The partitions of a topic; None where there is no such topic.
+        tables: Those that all tasks look up, once they are built.
     """
 
     plan: PartitionedTopology
@@ -39,6 +41,7 @@ class Parts:
     through_topic: bool
     max_bytes: Callable[[str], int]
     partition_count: Callable[[str], int | None]
+    tables: dict[Node, StoreOperator] = field(default_factory=dict["Node", "StoreOperator"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

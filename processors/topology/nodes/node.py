@@ -46,12 +46,15 @@ class Node:
             (`changed`), or again (`placed`).
         meets: Whether rows of one key must come together in it, from all of its parents.
         per_task: Whether its results depend on what else its task sees, as stream time does.
+        everywhere: Whether one instance takes all partitions, into stores of one partition, and is
+            looked up from all tasks.
     """
 
     kind: ClassVar[str]
     placement: ClassVar[Literal["kept", "changed", "placed"]] = "kept"
     meets: ClassVar[bool] = False
     per_task: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
     path: str
     parents: tuple[Node, ...] = ()
 

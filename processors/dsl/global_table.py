@@ -1,0 +1,57 @@
+"""Tables that every task sees whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from processors.errors import TopologyError
+from processors.topology.nodes.global_table import GlobalSourceNode, GlobalTableNode
+from streamlog.serdes import serde_for
+
+if TYPE_CHECKING:
+    from processors.topology.graph import Graph
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class GlobalTable(Generic[K, V]):
+    """The last value of each key of a topic, in all its partitions: for `Stream.join`."""
+
+    def __init__(self, graph: Graph, node: GlobalTableNode) -> None:
+        self._graph = graph
+        self._node = node
+
+    @property
+    def graph(self) -> Graph:
+        return self._graph
+
+    @property
+    def node(self) -> GlobalTableNode:
+        return self._node
+
+
+def read_global_table(
+    graph: Graph, topic: str, key: Any, value: Any, *, name: str | None
+) -> GlobalTable[Any, Any]:
+    """Adds the topic and its table; a topic is one global table."""
+    if graph.source(topic) is not None:
+        raise TopologyError(
+            f"topic {topic!r} is read already: a global table reads its topic alone, ahead of all "
+            "others; ask for it once"
+        )
+    source = GlobalSourceNode(
+        path=graph.stable_path("", topic, topic),
+        topic=topic,
+        key=serde_for(key),
+        value=serde_for(value),
+    )
+    graph.add(source)
+    node = GlobalTableNode(
+        path=graph.stable_path(topic, "global_table", name),
+        parents=(source,),
+        key=source.key,
+        value=source.value,
+    )
+    graph.add(node)
+    return GlobalTable(graph, node)

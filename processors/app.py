@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from processors.dsl.global_table import read_global_table
 from processors.dsl.processing import state_store
@@ -11,12 +12,14 @@ from processors.dsl.stream import read_table, source
 from processors.runtime.application import Application, WorkerOptions
 from processors.runtime.policies import ErrorPolicies
 from processors.topology.describe import describe
+from processors.topology.diagram import as_data, as_dot, as_mermaid
 from processors.topology.graph import Graph
+from processors.topology.rules import choose_rules
 from processors.topology.subtopology import compile_graph
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from os import PathLike
 
     from processors.agents import Agent, Store
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from processors.runtime.policies import Policy
     from processors.topology.nodes.node import Emit
     from processors.topology.nodes.processor import StateStore, StoreKind
+    from processors.topology.subtopology import Topology
     from streamlog.client.contract import Log
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -64,6 +68,8 @@ class App:
         memory: The budget of state and buffers, in bytes or like "512MB".
         on_offset_gap: What to do where there is state but committed offsets are gone.
         exchange: `topic` sends what changes tasks through its repartition topic: for tests.
+        optimize: Which rewrite rules are applied to the graph: all, none, those that are named, or
+            all but those that are `{name: False}`. They change no result.
 
     Thread safety: built in one thread; `run` takes it over.
     """
@@ -83,6 +89,7 @@ class App:
         memory: int | str | None = None,
         on_offset_gap: OffsetGap | None = None,
         exchange: ExchangeMode | None = None,
+        optimize: bool | Collection[str] | Mapping[str, bool] = True,
     ) -> None:
         if not _LEGAL_NAME.fullmatch(name) or name in {".", ".."}:
             raise ValueError(
@@ -108,6 +115,7 @@ class App:
         self.options = WorkerOptions(
             **{option: value for option, value in chosen.items() if value is not None}
         )
+        self._rules = choose_rules(optimize)
         self._graph = Graph()
         self._agents: list[Agent] = []
         self._stores: list[Store] = []
@@ -304,15 +312,19 @@ class App:
         """The application compiled: what a worker runs."""
         return Application(
             name=self.name,
-            topology=compile_graph(self._graph, self.name),
+            topology=compile_graph(self._graph, self.name, self._rules),
             agents=tuple(self._agents),
             stores=tuple(self._stores),
             policies=self.policies,
             options=self.options,
         )
 
-    def describe(self) -> str:
-        """The topology as text: what runs together, where rows change tasks, agents and stores.
+    def describe(self, format: Literal["text", "dot", "mermaid", "json"] = "text") -> str:
+        """The topology: what runs together, where rows change tasks, agents and stores.
+
+        Args:
+            format: `text` for people, `dot` for Graphviz, `mermaid` for Markdown pages, `json` for
+                programs.
 
         >>> app = App("doc")
         >>> app.stream("lines", value=str).map(str.upper).to("loud", value=str)
@@ -324,7 +336,37 @@ class App:
         └─ lines.map             map
            └─ lines.map.to.loud  to: topic loud, key str, value str
         """
-        topology = compile_graph(self._graph, self.name)
+        topology = compile_graph(self._graph, self.name, self._rules)
+        match format:
+            case "text":
+                return self._describe_as_text(topology)
+            case "dot":
+                return as_dot(as_data(topology))
+            case "mermaid":
+                return as_mermaid(as_data(topology))
+            case "json":
+                return json.dumps(self._describe_as_data(topology), indent=2)
+            case _:
+                raise ValueError(f"format={format!r}: choose 'text', 'dot', 'mermaid' or 'json'")
+
+    def _describe_as_data(self, topology: Topology) -> dict[str, Any]:
+        return {
+            **as_data(topology),
+            "agents": [
+                {
+                    "name": agent.name,
+                    "topic": agent.topic,
+                    "to": None if agent.sink is None else agent.sink.topic,
+                }
+                for agent in self._agents
+            ],
+            "stores": [
+                {"name": store.name, "changelog": topology.changelog_topic(store.name)}
+                for store in self._stores
+            ],
+        }
+
+    def _describe_as_text(self, topology: Topology) -> str:
         lines = [describe(topology)]
         for agent in self._agents:
             to = "" if agent.sink is None else f", to topic {agent.sink.topic}"

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from processors.topology.columns import choose_columns
-from processors.topology.exchange import choose_exchanges, effective_parents
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.rules import RULES
+from processors.topology.rules.shape import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,13 +111,13 @@ class Topology:
         return f"{self.application}-{exchange.path}-repartition"
 
 
-def compile_graph(graph: Graph, application: str) -> Topology:
-    """Applies the rewrite rules and cuts the graph."""
-    exchanges = choose_exchanges(graph)
-    nodes = [
-        node for node in graph.nodes if not isinstance(node, ExchangeNode) or node in exchanges
-    ]
-    parents = {node: effective_parents(node, exchanges) for node in nodes}
+def compile_graph(graph: Graph, application: str, rules: Sequence[str] = tuple(RULES)) -> Topology:
+    """Applies the rewrite rules of these names and cuts the graph."""
+    shape = shape_of(graph)
+    for name in RULES:
+        if name in rules:
+            shape = RULES[name](shape)
+    nodes, parents = shape.nodes, shape.parents
     children = {node: tuple(other for other in nodes if node in parents[other]) for node in nodes}
     levels: dict[Node, int] = {}
     for node in nodes:
@@ -147,7 +148,9 @@ def _cut(
         lowest[number] = min(levels[node], lowest.get(number, levels[node]))
     order = sorted(lowest, key=lambda number: (lowest[number], number))
     return tuple(
-        _subtopology(index, [node for node in nodes if component[node] == number], nodes, reads)
+        _subtopology(
+            index, [node for node in nodes if component[node] == number], nodes, parents, reads
+        )
         for index, number in enumerate(order)
     )
 
@@ -170,7 +173,11 @@ def _components(nodes: Sequence[Node], parents: Mapping[Node, tuple[Node, ...]])
 
 
 def _subtopology(
-    index: int, mine: Sequence[Node], nodes: Sequence[Node], reads: Mapping[Node, Reads]
+    index: int,
+    mine: Sequence[Node],
+    nodes: Sequence[Node],
+    parents: Mapping[Node, tuple[Node, ...]],
+    reads: Mapping[Node, Reads],
 ) -> SubTopology:
     entries = tuple(node for node in mine if isinstance(node, SourceNode | ExchangeNode))
     inside = set(mine)
@@ -178,7 +185,7 @@ def _subtopology(
         node
         for node in nodes
         if (node in inside and node not in entries)
-        or (isinstance(node, ExchangeNode) and node.parents[0] in inside)
+        or (isinstance(node, ExchangeNode) and parents[node][0] in inside)
     ]
     stores = {node: node.stores(reads[node]) for node in mine}
     return SubTopology(

@@ -1,0 +1,53 @@
+"""The rewrite rules: one a file, each a function of the shape of a graph. None changes a result.
+
+| rule | what it does |
+|---|---|
+| `drop_groupings` | a grouping by the key that rows are partitioned by moves nothing |
+| `merge_repartitions` | what moves the same rows by the same key moves them once |
+
+`App(..., optimize=...)` switches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, cast
+
+from processors.errors import TopologyError
+from processors.topology.rules.drop_groupings import drop_groupings
+from processors.topology.rules.merge_repartitions import merge_repartitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from processors.topology.rules.shape import Shape
+
+RULES: Final[dict[str, Callable[[Shape], Shape]]] = {
+    "drop_groupings": drop_groupings,
+    "merge_repartitions": merge_repartitions,
+}
+"""In the order in which they are applied."""
+
+
+def choose_rules(optimize: bool | Collection[str] | Mapping[str, bool]) -> tuple[str, ...]:
+    """The names of the rules that are on.
+
+    Args:
+        optimize: All or none; the names of those that are on; or names and whether they are, where
+            those that are not named are on.
+
+    Raises:
+        TopologyError: a name is that of no rule.
+    """
+    if isinstance(optimize, bool):
+        return tuple(RULES) if optimize else ()
+    if isinstance(optimize, str):
+        raise TopologyError(f"optimize={optimize!r}: give a list of rules: [{optimize!r}]")
+    for name in optimize:
+        if name not in RULES:
+            known = ", ".join(map(repr, RULES))
+            raise TopologyError(f"optimize: there is no rule {name!r}; there are {known}")
+    if isinstance(optimize, Mapping):
+        switched = cast("Mapping[str, bool]", optimize)  # a collection of names is none
+        return tuple(name for name in RULES if switched.get(name, True))
+    return tuple(name for name in RULES if name in optimize)

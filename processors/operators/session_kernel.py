@@ -54,9 +54,9 @@ class SessionStates:
         *,
         lateness: i64,
         lasting: i64,
-        difference: i64 = -1,
         final: bool,
         track: bool,
+        difference: i64 = -1,
     ) -> None:
         self.state: SegmentedState = state
         self.lateness: i64 = lateness

@@ -6,7 +6,8 @@
         │   ├── CopartitionError          topics that must have equal partition counts have not
         │   └── IncompatibleTopologyError the state on disk belongs to another graph
         ├── StateError                    the stores on disk
-        │   └── CorruptStoreError         damaged; set aside and rebuilt from the changelog
+        │   ├── CorruptStoreError         damaged; set aside and rebuilt from the changelog
+        │   └── SuppressFullError         more updates are held back than may be
         ├── OffsetGapError                committed offsets are gone and state is there
         ├── AgentError                    an agent failed while it had no event in hand
         ├── ProcessorError                a processor was written wrong, or a timer of it failed
@@ -70,6 +71,37 @@ class IncompatibleTopologyError(TopologyError):
 
 class StateError(ProcessorsError):
     """Something about the stores on disk."""
+
+
+class SuppressFullError(StateError):
+    """More waits in a suppress than it may hold, and it was told to fail then.
+
+    Attributes:
+        operator: Its path.
+        records, size_bytes: What waits.
+    """
+
+    def __init__(
+        self,
+        operator: str,
+        records: int,
+        size_bytes: int,
+        max_records: int | None,
+        max_bytes: int | None,
+    ) -> None:
+        self.operator = operator
+        self.records = records
+        self.size_bytes = size_bytes
+        limits = [
+            f"{name}={limit}"
+            for name, limit in (("max_records", max_records), ("max_bytes", max_bytes))
+            if limit is not None
+        ]
+        super().__init__(
+            f"{operator}: {records} updates of {size_bytes} bytes wait, which is more than "
+            f"{' and '.join(limits)} allow; give it more room, or full='emit' where updates may go "
+            "on early"
+        )
 
 
 class CorruptStoreError(StateError):

@@ -10,7 +10,7 @@ restart, and without a name by its path in the graph (`lines.flat_map.group_by.c
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from processors.dsl import tables
 from processors.dsl.aggregates import unwindowed, windowed
@@ -24,6 +24,7 @@ from processors.dsl.stateless import (
     printer,
     projection,
 )
+from processors.dsl.suppress import suppressed
 from processors.dsl.windows import check_window
 from processors.errors import TopologyError
 from processors.topology.fold import COUNT, Fold
@@ -1051,6 +1052,52 @@ class Table(Generic[K, V]):
         tables.check_join(path, node, there, how)
         made = tables.joined(self._graph, node, there, joiner, how=how, value=value, name=name)
         return Table(self._graph, made)
+
+    def suppress(
+        self,
+        until: Duration,
+        *,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+        full: Literal["emit", "fail"] | None = None,
+        name: str | None = None,
+    ) -> Table[K, V]:
+        """Holds updates back, and gives only the last one of a key.
+
+        Time is stream time: the highest timestamp of the updates that come here.
+
+        Args:
+            until: `"window_close"`: a window's last result, once, when it is closed. Or a duration:
+                so long behind the first update that is held back.
+            max_records, max_bytes: How much may wait at most; without them, any amount. Values
+                wait in the store, on the disk where they are many.
+            full: `emit` gives what waits longest, too early; `fail` stops the application. Without
+                it, `fail` until a window closes and `emit` otherwise.
+            name: The store's name.
+
+            >>> from processors import Tumbling
+            >>> app = App("doc")
+            >>> clicks = app.stream("clicks", value=str).group_by_key().windowed_by(Tumbling("1s"))
+            >>> clicks.count(emit="every").suppress("window_close").to_stream().to("counts")
+            >>> driver = TopologyTestDriver(app)
+            >>> for timestamp in (100, 200, 1_000):
+            ...     driver.pipe("clicks", "/", key="ann", timestamp=timestamp)
+            >>> driver.items("counts")
+            [(Windowed(key='ann', start=0, end=1000), 2)]
+
+        Raises:
+            TopologyError: there are no windows above that close, or the table is versioned.
+        """
+        node = suppressed(
+            self._graph,
+            self._node,
+            until,
+            max_records=max_records,
+            max_bytes=max_bytes,
+            full=full,
+            name=name,
+        )
+        return Table(self._graph, node)
 
     def expire(self, after: Duration, *, name: str | None = None) -> Table[K, V]:
         """Deletes entries that have not changed for a time.

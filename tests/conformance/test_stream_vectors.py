@@ -31,15 +31,6 @@ if TYPE_CHECKING:
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "streams.jsonl"
 SCENARIOS = [json.loads(line) for line in VECTORS.read_text().splitlines()]
-GROUPS = {scenario["group"] for scenario in SCENARIOS}
-
-NOT_YET: Final = {
-    "window-suppress",
-    *("table-suppress", "table-suppress-max"),
-}
-"""The groups of scenarios whose operators are not there yet. It only shrinks, to nothing."""
-
-RUN = [scenario for scenario in SCENARIOS if scenario["group"] not in NOT_YET]
 
 Row = tuple[str | None, str | None, int]
 
@@ -260,18 +251,17 @@ def every(scenarios: list[dict[str, Any]]) -> Any:
     return pytest.mark.parametrize("scenario", scenarios, ids=lambda scenario: scenario["name"])
 
 
-def test_every_scenario_runs_but_those_that_are_named() -> None:
+def test_all_scenarios_run() -> None:
     assert len(SCENARIOS) == 766
-    assert GROUPS >= NOT_YET
     assert {scenario["topology"] for scenario in SCENARIOS} == set(BUILD)
 
 
-@every(RUN)
+@every(SCENARIOS)
 def test_each_record_gives_what_is_expected(scenario: dict[str, Any]) -> None:
     check_each(start(scenario), scenario, set())
 
 
-@every(RUN)
+@every(SCENARIOS)
 def test_each_record_gives_what_is_expected_over_rocksdb(
     scenario: dict[str, Any], rocksdb: OneFamily
 ) -> None:
@@ -280,7 +270,7 @@ def test_each_record_gives_what_is_expected_over_rocksdb(
 
 
 @pytest.mark.parametrize("size", [7, 4_096])
-@every(RUN)
+@every(SCENARIOS)
 def test_chunks_give_the_same_outputs(scenario: dict[str, Any], size: int) -> None:
     driver = start(scenario, commit_every=size, chunk_size=size)
     for topic, key, value, timestamp in scenario["inputs"]:
@@ -289,7 +279,7 @@ def test_chunks_give_the_same_outputs(scenario: dict[str, Any], size: int) -> No
     driver.assert_output("out", [tuple(row) for rows in scenario["expected"] for row in rows])
 
 
-@every(RUN)
+@every(SCENARIOS)
 def test_restarts_change_nothing(scenario: dict[str, Any], request: pytest.FixtureRequest) -> None:
     places = range(len(scenario["inputs"]))
     if request.config.getoption("--all-restarts"):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from processors.operators.folding import Folding
 from processors.operators.session import SessionOperator
 from processors.operators.sliding import SlidingOperator
+from processors.operators.suppress import SuppressOperator
 from processors.operators.windowed import FixedWindowedOperator
 from processors.state.segmented import SegmentedState
+from processors.topology.nodes.suppress import SuppressNode
 from processors.topology.nodes.windows import (
     FixedWindowedNode,
     SessionNode,
@@ -62,6 +64,10 @@ def _sliding(node: SlidingNode, place: Place) -> Operator:
     )
 
 
+def _suppress(node: SuppressNode, place: Place) -> Operator:
+    return SuppressOperator(node, segmented_state(node.path, place), place.failures)
+
+
 def _folding(node: WindowedNode, place: Place) -> Folding | None:
     if node.fold.counts:
         return None
@@ -81,4 +87,5 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     FixedWindowedNode: _fixed,
     SessionNode: _session,
     SlidingNode: _sliding,
+    SuppressNode: _suppress,
 }

@@ -5,6 +5,7 @@ What is wrong is said here, when the graph is built, with the operator and the r
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,11 +15,13 @@ from processors.errors import TopologyError
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.global_table import GlobalLookupNode
 from processors.topology.nodes.join import (
+    AsOfNode,
     GraceLookupNode,
     JoinWindow,
     StreamJoinNode,
     TableLookupNode,
 )
+from processors.topology.nodes.table import VersionedTableNode
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -54,39 +57,94 @@ class JoinableTable(NamedTuple):
         return self.node.key
 
 
-WindowArguments = tuple[Duration | None, Duration | None, Duration | None]
-"""within, before, after."""
+Partner = Joinable | JoinableTable | GlobalTable[Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinArguments:
+    """What a call of `join` says."""
+
+    how: How
+    within: Duration | None = None
+    before: Duration | None = None
+    after: Duration | None = None
+    grace: Duration | None = None
+    key: Callable[[Any], Any] | None = None
+    value: Any = None
+    other_value: Any = None
+    name: str | None = None
+
+    @property
+    def has_window(self) -> bool:
+        return (self.within, self.before, self.after) != (None, None, None)
+
+    def step(self, *, name: str | None, value: Any) -> JoinArguments:
+        """Those of one join of several."""
+        return replace(self, name=name, value=value)
 
 
 def join(
-    left: Joinable,
-    right: Joinable | JoinableTable | GlobalTable[Any, Any],
-    joiner: Callable[[Any, Any], Any],
-    *,
-    how: How,
-    window: WindowArguments,
-    grace: Duration | None,
-    key: Callable[[Any], Any] | None,
-    values: tuple[Any, Any],
-    name: str | None,
+    left: Joinable, right: Partner, joiner: Callable[..., Any], arguments: JoinArguments
 ) -> Node:
-    """Adds the join of a stream and something else."""
-    path = left.graph.stable_path(left.node.path, "join", name)
+    """The join of a stream and something else; what stands between them is added to the graph."""
+    path = left.graph.stable_path(left.node.path, "join", arguments.name)
     check_graph(path, left.graph, right.graph)
     check_callable(path, "joiner", joiner)
     if isinstance(right, GlobalTable):
-        check_no_window(path, window)
-        return _join_global_table(path, left, right.node, joiner, how, grace, key)
-    if key is not None:
+        return _join_global_table(path, left, right.node, joiner, arguments)
+    if arguments.key is not None:
         raise ValueError(
             f"{path}: key= looks up a global table; else records of one key meet: change the key "
             "with map_key(...) first"
         )
     check_keys(path, left.key, right.key)
     if isinstance(right, JoinableTable):
-        check_no_window(path, window)
-        return _join_table(path, left, right.node, joiner, how, grace, values)
-    return _join_streams(path, left, right, joiner, how, window, grace, values)
+        return _join_table(path, left, right.node, joiner, arguments)
+    return _join_streams(path, left, right, joiner, arguments)
+
+
+def join_asof(
+    left: Joinable, right: Joinable, joiner: Callable[[Any, Any], Any], arguments: JoinArguments
+) -> Node:
+    """The join of a stream with the latest of another up to its time."""
+    graph = left.graph
+    path = graph.stable_path(left.node.path, "join_asof", arguments.name)
+    check_graph(path, graph, right.graph)
+    check_callable(path, "joiner", joiner)
+    check_keys(path, left.key, right.key)
+    check_how(path, arguments.how, ("inner", "left"))
+    grace = milliseconds(arguments.grace or 0, f"{path}: grace")
+    value, other_value = (
+        value_serde(left, arguments.value),
+        value_serde(right, arguments.other_value),
+    )
+    above = exchange(graph, path, "left", left, value)
+    moved = ExchangeNode(
+        path=graph.stable_path(path, "right", None),
+        parents=(right.node,),
+        key=right.key,
+        value=other_value,
+        always=not _is_read(right, other_value),
+    )
+    graph.add(moved)
+    latest = VersionedTableNode(
+        path=graph.stable_path(path, "latest", None),
+        parents=(moved,),
+        key=right.key,
+        value=other_value,
+        history_ms=grace,
+    )
+    graph.add(latest)
+    return AsOfNode(
+        path=path,
+        parents=(above, latest),
+        joiner=joiner,
+        keep=arguments.how == "left",
+        grace=grace,
+        key=left.key,
+        value=value,
+        is_read=_is_read(left, value),
+    )
 
 
 def _join_streams(
@@ -94,31 +152,31 @@ def _join_streams(
     left: Joinable,
     right: Joinable,
     joiner: Callable[[Any, Any], Any],
-    how: How,
-    window: WindowArguments,
-    grace: Duration | None,
-    values: tuple[Any, Any],
+    arguments: JoinArguments,
 ) -> StreamJoinNode:
     """The join, and an exchange a side, which vanishes where no key was changed."""
     graph = left.graph
-    check_how(path, how, HOWS)
-    left_value, right_value = _value(left, values[0]), _value(right, values[1])
+    check_how(path, arguments.how, HOWS)
+    window = choose_window(path, arguments)
+    left_value, right_value = (
+        value_serde(left, arguments.value),
+        value_serde(right, arguments.other_value),
+    )
     is_self = left.node is right.node and left_value.name == right_value.name
     left_end = exchange(graph, path, "left", left, left_value)
     right_end = left_end if is_self else exchange(graph, path, "right", right, right_value)
-    node = StreamJoinNode(
+    return StreamJoinNode(
         path=path,
         parents=(left_end, right_end),
         joiner=joiner,
-        how=how,
-        window=choose_window(path, *window, grace=0 if grace is None else grace),
+        how=arguments.how,
+        window=window,
         key=left.key,
         left_value=left_value,
         right_value=right_value,
         left_is_read=_is_read(left, left_value),
         right_is_read=_is_read(right, right_value),
     )
-    return node
 
 
 def _join_table(
@@ -126,14 +184,13 @@ def _join_table(
     left: Joinable,
     table: TableNode,
     joiner: Callable[[Any, Any], Any],
-    how: How,
-    grace: Duration | None,
-    values: tuple[Any, Any],
+    arguments: JoinArguments,
 ) -> TableLookupNode:
     """A look-up in a table that is partitioned alike."""
-    graph = left.graph
-    check_how(path, how, ("inner", "left"))
-    value = _value(left, values[0])
+    graph, grace = left.graph, arguments.grace
+    check_no_window(path, arguments)
+    check_how(path, arguments.how, ("inner", "left"))
+    value = value_serde(left, arguments.value)
     wait_ms = None if grace is None else milliseconds(grace, f"{path}: grace")
     if wait_ms is not None and (table.history is None or table.history < wait_ms):
         has = "keeps no history" if table.history is None else f"keeps {table.history} ms"
@@ -146,7 +203,7 @@ def _join_table(
         "path": path,
         "parents": (above, table),
         "joiner": joiner,
-        "keep": how == "left",
+        "keep": arguments.how == "left",
     }
     if wait_ms is None:
         return TableLookupNode(**common)
@@ -159,15 +216,15 @@ def _join_global_table(
     left: Joinable,
     table: GlobalTableNode,
     joiner: Callable[[Any, Any], Any],
-    how: How,
-    grace: Duration | None,
-    mapper: Callable[[Any], Any] | None,
+    arguments: JoinArguments,
 ) -> GlobalLookupNode:
-    check_how(path, how, ("inner", "left"))
-    if grace is not None:
+    check_no_window(path, arguments)
+    check_how(path, arguments.how, ("inner", "left"))
+    mapper = arguments.key
+    if arguments.grace is not None:
         raise ValueError(
-            f"{path}: grace={grace!r}: a global table keeps no history to wait for; join with "
-            "app.table(..., versioned=...)"
+            f"{path}: grace={arguments.grace!r}: a global table keeps no history to wait for; join "
+            "with app.table(..., versioned=...)"
         )
     if mapper is None:
         check_keys(path, left.key, table.key)
@@ -177,15 +234,15 @@ def _join_global_table(
         path=path,
         parents=(left.node,),
         joiner=joiner,
-        keep=how == "left",
+        keep=arguments.how == "left",
         table=table,
         mapper=mapper,
     )
 
 
-def check_no_window(path: str, window: WindowArguments) -> None:
+def check_no_window(path: str, arguments: JoinArguments) -> None:
     """Raises `ValueError` for a window where there is none."""
-    if any(bound is not None for bound in window):
+    if arguments.has_window:
         raise ValueError(
             f"{path}: a table has one value a key, not one a time: leave within=, before= and "
             "after= out, or join table.to_stream()"
@@ -211,19 +268,14 @@ def exchange(
     return node
 
 
-def choose_window(
-    path: str,
-    within: Duration | None,
-    before: Duration | None,
-    after: Duration | None,
-    grace: Duration,
-) -> JoinWindow:
+def choose_window(path: str, arguments: JoinArguments) -> JoinWindow:
     """The window that the arguments of a join say.
 
     Raises:
         ValueError: they say none, or two, or one that no time is in.
     """
-    if within is None and before is None and after is None:
+    within, before, after = arguments.within, arguments.before, arguments.after
+    if not arguments.has_window:
         raise ValueError(
             f"{path}: a join of streams needs a bound, or it would keep everything for ever: "
             'within="10s", or before= and after='
@@ -235,7 +287,7 @@ def choose_window(
     window = JoinWindow(
         before=_signed(before or 0, f"{path}: before"),
         after=_signed(after or 0, f"{path}: after"),
-        grace=milliseconds(grace, f"{path}: grace"),
+        grace=milliseconds(arguments.grace or 0, f"{path}: grace"),
     )
     if window.before + window.after < 0:
         raise ValueError(
@@ -293,7 +345,8 @@ def _either(words: tuple[str, ...]) -> str:
     return ", ".join(map(repr, words[:-1])) + f" or {words[-1]!r}"
 
 
-def _value(stream: Joinable, chosen: Any) -> Serde[Any]:
+def value_serde(stream: Joinable, chosen: Any) -> Serde[Any]:
+    """How a join keeps the values of a stream."""
     if chosen is not None:
         return serde_for(chosen)
     return stream.read_as if stream.read_as is not None else serde_for("json")

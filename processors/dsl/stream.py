@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from processors.dsl import tables
 from processors.dsl.aggregates import unwindowed, windowed
 from processors.dsl.foreign_key import joined as by_foreign_key
-from processors.dsl.joins import Joinable, JoinableTable, join
+from processors.dsl.global_table import GlobalTable
+from processors.dsl.joins import Joinable, JoinableTable, JoinArguments, Partner, join_asof
+from processors.dsl.many_joins import join_many
 from processors.dsl.processing import process_node
 from processors.dsl.stateless import (
     branch_node,
@@ -54,10 +56,9 @@ from processors.topology.windowed import Windowed
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from processors.dsl.duration import Duration
-    from processors.dsl.global_table import GlobalTable
     from processors.topology.changes import Change
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
@@ -432,8 +433,8 @@ class Stream(Generic[K, V]):
 
     def join(
         self,
-        other: Stream[K, Any] | Table[K, Any] | GlobalTable[Any, Any],
-        joiner: Callable[[V, Any], R],
+        other: Other | Sequence[Other],
+        joiner: Callable[..., R],
         *,
         how: How = "inner",
         within: Duration | None = None,
@@ -454,7 +455,9 @@ class Stream(Generic[K, V]):
         changes, and the result has the record's timestamp. Records with a null value are left out.
 
         Args:
-            joiner: Makes the result: `joiner(value, value of the other)`, None for a missing one.
+            other: Or several, which are joined one after the other on what came so far.
+            joiner: Makes the result: `joiner(value, value of the other)`, None for a missing one;
+                it gets one value more for each other.
             how: `left`, `right`, `outer`: records of that side, or of both, for which there was
                 none to meet go on alone, behind the end of their window and grace; those with a
                 null key at once. With a table, `inner` or `left`.
@@ -486,17 +489,60 @@ class Stream(Generic[K, V]):
                 keeps no history for.
             TopologyError: the other side belongs to another App, or has other keys.
         """
-        node = join(
-            self._joinable(),
-            joinable(other),
-            joiner,
+        arguments = JoinArguments(
             how=how,
-            window=(within, before, after),
+            within=within,
+            before=before,
+            after=after,
             grace=grace,
             key=key,
-            values=(value, other_value),
+            value=value,
+            other_value=other_value,
             name=name,
         )
+        others = [other] if isinstance(other, Stream | Table | GlobalTable) else other
+        node = join_many(self._joinable(), list(map(joinable, others)), joiner, arguments)
+        return self._next(node, value=None)
+
+    def join_asof(
+        self,
+        other: Stream[K, Any],
+        joiner: Callable[[V, Any], R],
+        *,
+        how: How = "inner",
+        grace: Duration | None = None,
+        value: Any = None,
+        other_value: Any = None,
+        name: str | None = None,
+    ) -> Stream[K, R]:
+        """Joins each record with the latest one of another stream that is no later than itself.
+
+        Latest by timestamp, however long ago, and whichever of the two arrives first, within grace:
+        a record waits until stream time, of both streams, is past its own by `grace`. The result
+        has the record's timestamp. Records with a null value are left out.
+
+        Args:
+            joiner: `joiner(value, value of the other)`.
+            how: `inner`, or `left`, which keeps records that nothing came before.
+            grace: How late the other's records may be.
+            value, other_value: As for `join`.
+
+            >>> app = App("doc")
+            >>> trades, quotes = app.stream("trades", value=str), app.stream("quotes", value=int)
+            >>> trades.join_asof(quotes, lambda trade, price: [trade, price]).to("priced")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.pipe("quotes", 20, key="ABC", timestamp=3)
+            >>> driver.pipe("trades", "buy", key="ABC", timestamp=9)
+            >>> driver.items("priced")
+            [('ABC', ['buy', 20])]
+
+        Raises:
+            TopologyError: the other stream belongs to another App, or has other keys.
+        """
+        arguments = JoinArguments(
+            how=how, grace=grace, value=value, other_value=other_value, name=name
+        )
+        node = join_asof(self._joinable(), other._joinable(), joiner, arguments)
         return self._next(node, value=None)
 
     def to(
@@ -1303,9 +1349,11 @@ class TableGrouped(Generic[K, V]):
         return Table(self._graph, made)
 
 
-def joinable(
-    other: Stream[Any, Any] | Table[Any, Any] | GlobalTable[Any, Any],
-) -> Joinable | JoinableTable | GlobalTable[Any, Any]:
+Other = Stream[Any, Any] | Table[Any, Any] | GlobalTable[Any, Any]
+"""What a stream can be joined with."""
+
+
+def joinable(other: Other) -> Partner:
     """What a join knows of its other side."""
     if isinstance(other, Stream | Table):
         return other._joinable()  # pyright: ignore[reportPrivateUsage] # of this module

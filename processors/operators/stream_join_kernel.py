@@ -667,24 +667,59 @@ class GraceBuffer:
     def run(self, given: JoinInput, joined: Joined) -> None:
         """Takes rows; those that go on are in `joined`, as the left side."""
         for index in range(len(given.tickets)):
-            row: Any = given.packed[index]
-            if row is None:
-                continue
-            timestamp: int = given.timestamps[index]
-            at: i64 = timestamp
-            name: Any = given.names[index]
-            if name is None:
-                if self.keep:
-                    self._pass(given, index, joined)
-            elif at < self.stream_time - self.grace:
-                self._pass(given, index, joined)
+            self._row(given, index, joined)
+        self.waiting.drop_closed()
+
+    def run_beside(
+        self, given: JoinInput, tickets: list[int], timestamps: list[int], joined: Joined
+    ) -> list[int]:
+        """As `run`, where rows of the table with these tickets and times move time on as well.
+
+        Returns the ticket as of which each row looks the table up. Rows that one of the table lets
+        go have waited for what came before it, and it may have put an end to the history.
+        """
+        as_of: list[int] = []
+        left: i64 = 0
+        right: i64 = 0
+        while left < len(given.tickets) or right < len(tickets):
+            if right == len(tickets) or (
+                left < len(given.tickets) and given.tickets[left] <= tickets[right]
+            ):
+                ticket = given.tickets[left]
+                self._row(given, left, joined)
+                left += 1
+                while len(as_of) < len(joined.keys):
+                    as_of.append(ticket)
             else:
-                key: Any = given.keys[index]
-                self.waiting.put(name, key, given.key_bytes[index], timestamp, row)
+                at: i64 = timestamps[right]
+                ticket = tickets[right]
                 if at > self.stream_time:
                     self.stream_time = at
-                self._let_go(given.tickets[index], joined)
+                    self._let_go(ticket, joined)
+                right += 1
+                while len(as_of) < len(joined.keys):
+                    as_of.append(ticket - 1)
         self.waiting.drop_closed()
+        return as_of
+
+    def _row(self, given: JoinInput, index: i64, joined: Joined) -> None:
+        row: Any = given.packed[index]
+        if row is None:
+            return
+        timestamp: int = given.timestamps[index]
+        at: i64 = timestamp
+        name: Any = given.names[index]
+        if name is None:
+            if self.keep:
+                self._pass(given, index, joined)
+        elif at < self.stream_time - self.grace:
+            self._pass(given, index, joined)
+        else:
+            key: Any = given.keys[index]
+            self.waiting.put(name, key, given.key_bytes[index], timestamp, row)
+            if at > self.stream_time:
+                self.stream_time = at
+            self._let_go(given.tickets[index], joined)
 
     def _pass(self, given: JoinInput, index: i64, joined: Joined) -> None:
         joined.keys.append(given.keys[index])

@@ -13,7 +13,7 @@ from processors.operators.guard import apply
 from processors.operators.handover import is_sound, serialize_rows
 from processors.operators.kernel import has_null
 from processors.operators.operator import Failures, Operator, reporter
-from processors.operators.stream_join_kernel import NEVER, GraceBuffer, Joined
+from processors.operators.stream_join_kernel import NEVER, GraceBuffer, Joined, JoinInput
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -70,13 +70,14 @@ class TableLookupOperator(Operator):
         assert rows.keys is not None
         return self.join(rows, rows.keys)
 
-    def join(self, rows: Chunk, keys: list[Any]) -> Chunk:
-        """Joins rows with what the table has for these keys."""
+    def join(self, rows: Chunk, keys: list[Any], as_of: Sequence[int] | None = None) -> Chunk:
+        """Joins rows with what the table has for these keys; as of other tickets, where given."""
         table = self.find_table()
+        tickets = rows.tickets if as_of is None else as_of
         if self.versioned:
-            found, _ = cast("VersionedView", table).read_at(keys, rows.tickets, rows.timestamps)
+            found, _ = cast("VersionedView", table).read_at(keys, tickets, rows.timestamps)
         else:
-            found, _ = table.read(keys, rows.tickets)
+            found, _ = table.read(keys, tickets)
         if not self.keep and has_null(found):
             truth = [value is not None for value in found]
             rows = rows.select(truth)
@@ -156,11 +157,10 @@ class GraceLookupOperator(TableLookupOperator):
         return self.buffer.waiting.states
 
     def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
-        rows = inputs[0]
-        if not len(rows):
+        if not self.reads_beside(inputs):
             return EMPTY
         try:
-            return self._process(rows)
+            return self._process(inputs[0], inputs[1])
         except SerializationError as error:
             raise StateError(
                 f"store {self.states.name!r}: what it holds cannot be read: {error}"
@@ -170,24 +170,43 @@ class GraceLookupOperator(TableLookupOperator):
         self.states.flush()
         return None
 
-    def _process(self, rows: Chunk) -> Chunk:
+    def reads_beside(self, inputs: Sequence[Chunk]) -> bool:
+        """Whether there is something to be done."""
+        return len(inputs[0]) > 0
+
+    def run(self, given: JoinInput, changes: Chunk, joined: Joined) -> Sequence[int]:
+        """Walks the rows; the tickets as of which those that go on look the table up."""
+        self.buffer.run(given, joined)
+        return joined.tickets
+
+    def _process(self, rows: Chunk, changes: Chunk) -> Chunk:
         states, buffer = self.states, self.buffer
         report = reporter(self.failures, "production", self.path, rows.tickets)
         rows, given = self.values.take(rows, states.key_serde, report)
         joined = Joined()
         buffer.begin(states.scalar(STREAM_TIME))
-        buffer.run(given, joined)
+        as_of = self.run(given, changes, joined)
         states.set_scalar(STREAM_TIME, buffer.stream_time)
         if not joined.keys:
             return EMPTY
         self.values.read_back(joined.lefts, joined.stored_lefts)
         headers = self._headers(joined, rows)
-        return self.look_up(
-            Chunk(joined.keys, joined.lefts, joined.timestamps, joined.tickets, headers)
-        )
+        rows = Chunk(joined.keys, joined.lefts, joined.timestamps, joined.tickets, headers)
+        return self.join(rows, joined.keys, as_of)
 
     def _headers(self, joined: Joined, rows: Chunk) -> list[Headers] | None:
         headers = rows.headers
         if headers is None or not self.with_headers:
             return None
         return [[] if origin == NEVER else headers[origin] for origin in joined.origins]
+
+
+class AsOfOperator(GraceLookupOperator):
+    """As above, where the rows of the table move time on as well, though nothing else follows."""
+
+    def reads_beside(self, inputs: Sequence[Chunk]) -> bool:
+        return len(inputs[0]) > 0 or len(inputs[1]) > 0
+
+    def run(self, given: JoinInput, changes: Chunk, joined: Joined) -> Sequence[int]:
+        tickets = list(changes.tickets)
+        return self.buffer.run_beside(given, tickets, changes.timestamps, joined)

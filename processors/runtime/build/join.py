@@ -12,11 +12,20 @@ from processors.operators.stream_join_kernel import (
     StreamJoin,
     WaitingRows,
 )
-from processors.operators.table_lookup import GraceLookupOperator, TableLookupOperator
+from processors.operators.table_lookup import (
+    AsOfOperator,
+    GraceLookupOperator,
+    TableLookupOperator,
+)
 from processors.runtime.build.table import view_of
 from processors.state.segmented import SegmentedState
 from processors.topology.nodes.exchange import ExchangeNode
-from processors.topology.nodes.join import GraceLookupNode, StreamJoinNode, TableLookupNode
+from processors.topology.nodes.join import (
+    AsOfNode,
+    GraceLookupNode,
+    StreamJoinNode,
+    TableLookupNode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +86,8 @@ def _grace_lookup(node: GraceLookupNode, place: Place) -> Operator:
     (store,) = node.stores(place.reads(node))
     waiting = WaitingRows(_segmented(store.name, place), node.unit, RIGHT)
     (above, _) = place.parts.plan.topology.parents[node]
-    return GraceLookupOperator(
+    made = AsOfOperator if isinstance(node, AsOfNode) else GraceLookupOperator
+    return made(
         node.path,
         lambda: view_of(node, place, 1),
         node.joiner,
@@ -104,4 +114,5 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     StreamJoinNode: _stream_join,
     TableLookupNode: _table_lookup,
     GraceLookupNode: _grace_lookup,
+    AsOfNode: _grace_lookup,
 }

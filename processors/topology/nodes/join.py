@@ -177,3 +177,10 @@ class GraceLookupNode(TableLookupNode):
 
     def facts(self) -> str:
         return f"{super().facts()}, grace {self.grace} ms"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AsOfNode(GraceLookupNode):
+    """As above, where the table's rows move time on as well."""
+
+    kind = "join_asof"

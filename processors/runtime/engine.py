@@ -198,8 +198,8 @@ class Engine:
         self._ask(lambda operator, next_ticket: operator.flush(next_ticket))
         self._flushed_positions = self._intake.positions()
         assert not self._has_dirty()
-        for state in self._stores.values():
-            if state.changelog is not None:
+        for (store, _), state in self._stores.items():
+            if state.changelog is not None and store not in self._plan.reused:
                 self._outbox.add_columns(state.changelog, *state.committing_records())
 
     def positions(self) -> dict[TopicPartition, int]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from processors.state.byte_store import ByteStore
     from streamlog.client.contract import Consumer, FetchedColumns, TopicPartition
 
+Row = tuple[bytes | None, bytes | None, int]
+"""Key, value and timestamp of a record."""
+
 POLL_BYTES: Final = 1 << 20
 RUN_BYTES: Final = 64 << 20
 RUN_ROWS: Final = 200_000
@@ -84,7 +87,12 @@ def choose_start(
 
 
 class Restore:
-    """Brings one store to the end of its changelog, a step at a time."""
+    """Brings one store to the end of its changelog, a step at a time.
+
+    Args:
+        read: Where the changelog is a source topic: what the table has made of a record, or None.
+            Nothing behind the end is taken then, as the table has not seen it.
+    """
 
     def __init__(
         self,
@@ -92,8 +100,10 @@ class Restore:
         start: Start,
         store: ByteStore,
         position_at: Callable[[UUID, int], Position],
+        read: Callable[[Row], Row | None] | None = None,
     ) -> None:
         self.changelog = changelog
+        self._read = read
         self.offset = start.offset
         self.total = max(changelog.end_offset - start.offset, 0)
         self.records = 0
@@ -117,15 +127,29 @@ class Restore:
         for columns in consumer.poll_columns(max_bytes=POLL_BYTES):
             self._fold(columns)
         self.offset = consumer.position(self.changelog.partition)
+        if self._read is not None:
+            self.offset = min(self.offset, self.changelog.end_offset)
         self._polled_bytes += POLL_BYTES
         if self.done or self._polled_bytes >= RUN_BYTES or len(self._folded) >= RUN_ROWS:
             self._write()
         return self.offset > before
 
     def _fold(self, columns: FetchedColumns) -> None:
+        if self._read is not None:
+            self._fold_source(columns, self._read)
+            return
         rows = zip(columns.values, columns.timestamps, strict=True)
         self._folded.update(zip(columns.keys, rows, strict=True))
         self.records += len(columns.keys)
+
+    def _fold_source(self, columns: FetchedColumns, read: Callable[[Row], Row | None]) -> None:
+        rows = zip(columns.keys, columns.values, columns.timestamps, strict=True)
+        for offset, row in zip(columns.offsets, rows, strict=True):
+            if offset >= self.changelog.end_offset:
+                break
+            self.records += 1
+            if (made := read(row)) is not None:
+                self._folded[made[0]] = made[1:]
 
     def _write(self) -> None:
         """Writes a run. A position alone is not worth a write, except to a new store."""

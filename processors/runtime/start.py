@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from processors.operators.sink import MAX_MESSAGE_BYTES
@@ -24,6 +24,7 @@ from processors.runtime.manifest_file import (
 )
 from processors.runtime.offsets import GroupOffsets, find_offsets, pin_offsets
 from processors.runtime.restore import Changelog, Restore, choose_start
+from processors.runtime.reuse import choose_reused, row_reader
 from processors.runtime.tasks import Tasks
 from processors.runtime.topics import agent_store_partitions, count_partitions, make_topics
 from processors.state.cached import KeyValueState
@@ -92,18 +93,21 @@ class Starter:
     async def start(self, wake: Callable[[], None]) -> Tasks:
         """The tasks, ready to run. `wake` is called, in any thread, when there is work."""
         counts = count_partitions(self._application, self._log)
-        plan = choose_partitions(self._application.topology, counts)
+        earlier = read_manifest(self._site.manifest_path)
+        plan = choose_partitions(
+            self._application.topology, counts, reused=self._choose_reused(earlier)
+        )
         manifest = describe(
             self._application, plan, agent_store_partitions(self._application, counts)
         )
-        earlier = read_manifest(self._site.manifest_path)
         check_manifest(earlier, manifest)
         make_topics(self._application, plan, self._log, counts)
         engine_states, agent_states = self._open_stores(
             plan, agent_store_partitions(self._application, counts)
         )
         streams, agents = self._start_readers(plan, earlier)
-        await self._restore()
+        self._stores.positions.update(streams.found.offsets)
+        await self._restore(plan)
         pin_offsets(self._producer, [streams, *agents])
         if manifest != earlier:
             write_manifest(self._site.manifest_path, manifest)
@@ -148,7 +152,10 @@ class Starter:
         """The source topics and agents whose offsets an earlier run has committed."""
         if earlier is not None:
             return earlier.get("reads", earlier["sources"]), earlier["agents"]
-        changelogs = [state.changelog for state in self._stores.states.values()]
+        stores = self._stores
+        changelogs = [
+            state.changelog for key, state in stores.states.items() if key not in stores.reused
+        ]
         ends = self._log.end_offsets(changelogs, isolation="read_uncommitted")
         if not any(ends.values()):
             return (), ()
@@ -191,10 +198,25 @@ class Starter:
                 agent_states[spec.name, partition] = state
         return engine_states, agent_states
 
-    async def _restore(self) -> None:
+    def _choose_reused(self, earlier: Manifest | None) -> frozenset[str]:
+        topology, topics = self._application.topology, self._log.topics()
+        reusable = {
+            store: topic
+            for store, topic in topology.reusable.items()
+            if topology.changelog_topic(store) not in topics
+        }
+
+        def cleanup_policy(topic: str) -> str:
+            return topics[topic].config.get("cleanup.policy", "delete") if topic in topics else ""
+
+        return choose_reused(
+            reusable, cleanup_policy, None if earlier is None else earlier["stores"]
+        )
+
+    async def _restore(self, plan: PartitionedTopology) -> None:
         consumer = self._log.consumer(start="error")
         try:
-            self.restores = self._plan_restores()
+            self.restores = self._plan_restores(plan)
             for restore in self.restores:
                 restore.begin(consumer)
                 while not restore.done:
@@ -204,11 +226,14 @@ class Starter:
             consumer.close()
         self._stores.begin()
 
-    def _plan_restores(self) -> list[Restore]:
+    def _plan_restores(self, plan: PartitionedTopology) -> list[Restore]:
         restores: list[Restore] = []
+        readers = {spec.name: row_reader(spec) for spec in plan.stores if spec.is_source}
         now_ms = self._site.clock.now_ms()
         for key, state in self._stores.states.items():
             changelog = self._changelog(state.changelog)
+            if key in self._stores.reused:  # what lies behind was not processed yet
+                changelog = replace(changelog, end_offset=self._stores.positions[state.changelog])
             position = state.store.position()
             start = choose_start(position, changelog, now_ms=now_ms, boot_id=self._site.boot_id)
             if start.rebuild is not None:
@@ -216,8 +241,9 @@ class Starter:
             if start.rebuild is not None or position is None:
                 self._stores.rebuild(state)
             if start.offset < changelog.end_offset:
-                restore = Restore(changelog, start, state.store, self._stores.position_at)
-                restores.append(restore)
+                read = readers.get(key[0])
+                position_at = self._stores.position_at
+                restores.append(Restore(changelog, start, state.store, position_at, read))
         return restores
 
     def _changelog(self, partition: TopicPartition) -> Changelog:
@@ -293,7 +319,12 @@ class Starter:
         return crew
 
     def _internal_topics(self, plan: PartitionedTopology) -> frozenset[str]:
-        changelogs = [state.changelog.topic for state in self._stores.states.values()]
+        stores = self._stores
+        changelogs = [
+            state.changelog.topic
+            for key, state in stores.states.items()
+            if key not in stores.reused
+        ]
         return frozenset([*plan.repartition_topics, *changelogs])
 
 

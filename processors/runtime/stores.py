@@ -63,6 +63,10 @@ class Stores:
         self._log = log
         self._clock = clock
         self._boot_id = boot_id
+        self.positions: dict[TopicPartition, int] = {}
+        """The offsets of the streams that were committed last: of stores of source topics."""
+        self.reused: set[StoreKey] = set()
+        """The stores whose changelog is a source topic."""
         self._topic_ids: dict[str, UUID] = {}
         self._offsets: dict[TopicPartition, int] = {}
         self._flushed_ms = clock.now_ms()
@@ -77,6 +81,8 @@ class Stores:
         store = self._database.store(byte_store_name(spec.name, partition))
         state = make_state(spec, store, at, cache_bytes)
         self.states[spec.name, partition] = state
+        if spec.is_source:
+            self.reused.add((spec.name, partition))
         return state
 
     def rebuild(self, state: State) -> None:
@@ -139,6 +145,10 @@ class Stores:
         ends = self._log.end_offsets(
             [state.changelog for state in changed], isolation="read_uncommitted"
         )
+        for key in self.reused:
+            changelog = self.states[key].changelog
+            if changelog in ends:
+                ends[changelog] = self.positions[changelog]
         if len(changed) == len(self.states):
             self._renewed_ms = self._clock.now_ms()
         for state in changed:

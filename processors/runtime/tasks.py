@@ -125,6 +125,11 @@ class Tasks:
             *self.crew.positions(),
         ]
 
+    @property
+    def stream_positions(self) -> dict[TopicPartition, int]:
+        """The offsets of the streams with the last `flush`."""
+        return self.engine.positions()
+
     def on_committed(self, positions: list[dict[TopicPartition, int]]) -> None:
         self.engine.on_committed()
         self.crew.on_committed()

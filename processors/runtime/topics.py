@@ -80,6 +80,8 @@ def make_topics(
         topic = plan.topology.repartition_topic(node)
         _make_internal(log, node.path, topic, plan.partitions[node], REPARTITION)
     for store in plan.stores:
+        if store.is_source:
+            continue
         _make_internal(log, store.name, store.changelog, store.partitions, CHANGELOG)
     _make_sinks(application, plan, log, known)
     _make_agent_topics(application, log, known, counts)

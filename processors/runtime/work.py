@@ -147,6 +147,7 @@ class Work:
 
     def _end_commit(self) -> None:
         self._transactions.end_commit()
+        self._stores.positions.update(self._tasks.stream_positions)
         self._progress.end_commit()
         if self._is_checkpoint_due():
             self._stores.checkpoint()

@@ -45,6 +45,7 @@ def stores(specs: Sequence[StoreSpec]) -> Facts:
             "key": store.key.name,
             "value": store.value.name,
             "partitions": store.partitions,
+            **({"source": store.changelog} if store.is_source else {}),
         }
         for store in specs
     }

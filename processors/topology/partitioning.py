@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreSpec:
-    """A store of the topology: one instance and one changelog partition a task."""
+    """A store of the topology: one instance and one changelog partition a task.
+
+    Attributes:
+        is_source: The changelog is a topic that the table reads, and nothing is written to it.
+    """
 
     name: str
     kind: str
@@ -29,6 +33,7 @@ class StoreSpec:
     changelog: str
     partitions: int
     layout: Layout = "keyed"
+    is_source: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,12 +45,14 @@ class PartitionedTopology:
         partitions: The partition count of every entry: topics and exchanges.
         node_partitions: That of every node in which keys meet; the tasks of its sub-topology may
             be more.
+        reused: The stores whose source topic is their changelog.
     """
 
     topology: Topology
     tasks: tuple[int, ...]
     partitions: Mapping[Entry, int]
     node_partitions: Mapping[Node, int]
+    reused: frozenset[str] = frozenset()
 
     def runs_as_one(self, sub: SubTopology) -> bool:
         """Whether one instance may run all its partitions that a worker has.
@@ -72,14 +79,20 @@ class PartitionedTopology:
                 kind=store.kind,
                 key=store.key,
                 value=store.value,
-                changelog=self.topology.changelog_topic(store.name),
+                changelog=self._changelog(store.name),
                 partitions=1 if node.everywhere else self.node_partitions[node],
                 layout=store.layout,
+                is_source=store.name in self.reused,
             )
             for sub in self.topology.subtopologies
             for node, stores in sub.stores.items()
             for store in stores
         ]
+
+    def _changelog(self, store: str) -> str:
+        if store in self.reused:
+            return self.topology.reusable[store]
+        return self.topology.changelog_topic(store)
 
     @property
     def repartition_topics(self) -> dict[str, int]:
@@ -107,7 +120,9 @@ class PartitionedTopology:
         return counts
 
 
-def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> PartitionedTopology:
+def choose_partitions(
+    topology: Topology, counts: Mapping[str, int], *, reused: frozenset[str] = frozenset()
+) -> PartitionedTopology:
     """Settles the partition counts of exchanges and tasks.
 
     An exchange has the partition count that was asked for, else that of the topics it meets in an
@@ -115,6 +130,7 @@ def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> Partitio
 
     Args:
         counts: The partition count of every source topic.
+        reused: The stores whose source topic is their changelog.
 
     Raises:
         CopartitionError: topics that meet in an operator with state differ in partitions.
@@ -141,6 +157,7 @@ def choose_partitions(topology: Topology, counts: Mapping[str, int]) -> Partitio
         tasks=tuple(tasks),
         partitions=partitions,
         node_partitions={node: max(map(partitions.__getitem__, met)) for node, met in meetings},
+        reused=reused,
     )
 
 

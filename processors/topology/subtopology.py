@@ -83,6 +83,7 @@ class Topology:
         levels: The number of exchanges before each node; of an exchange, at its receiving end.
         parents, children: The edges, with groupings that need no exchange left out.
         reads: What is read of each node's rows; for an exchange, what it must carry.
+        reusing: Tables whose topic may stand in for their changelog.
     """
 
     application: str
@@ -91,6 +92,18 @@ class Topology:
     children: Mapping[Node, tuple[Node, ...]]
     reads: Mapping[Node, Reads]
     levels: Mapping[Node, int]
+    reusing: frozenset[Node] = frozenset()
+
+    @property
+    def reusable(self) -> dict[str, str]:
+        """The stores that may be restored from a source topic, and that topic."""
+        return {
+            store.name: source.topic
+            for sub in self.subtopologies
+            for node, stores in sub.stores.items()
+            for store in stores
+            if node in self.reusing and isinstance(source := self.parents[node][0], SourceNode)
+        }
 
     @property
     def sources(self) -> list[SourceNode]:
@@ -132,6 +145,7 @@ def compile_graph(graph: Graph, application: str, rules: Sequence[str] = tuple(R
         children=children,
         reads=reads,
         levels=levels,
+        reusing=shape.reusing,
     )
 
 

@@ -19,10 +19,12 @@ class Shape:
     Attributes:
         nodes: In an order in which parents come first.
         parents: Those that a node reads from now.
+        reusing: Tables whose topic may stand in for their changelog.
     """
 
     nodes: tuple[Node, ...]
     parents: Mapping[Node, tuple[Node, ...]]
+    reusing: frozenset[Node] = frozenset()
 
     def without(self, replaced: Mapping[Node, Node]) -> Shape:
         """Some nodes gone; who stood on one stands on its replacement, which may be gone too."""
@@ -34,7 +36,7 @@ class Shape:
 
         nodes = tuple(node for node in self.nodes if node not in replaced)
         parents = {node: tuple(map(find, self.parents[node])) for node in nodes}
-        return Shape(nodes=nodes, parents=parents)
+        return Shape(nodes=nodes, parents=parents, reusing=self.reusing)
 
     def needed(self, ends: Iterable[Node]) -> set[Node]:
         """These nodes and all that stands above them."""

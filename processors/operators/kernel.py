@@ -97,7 +97,10 @@ class KeyedStates:
         if self.loads == SINGLE_LOADS:
             self._prefetch(keys[index:], names[index:])
         key = keys[index]
-        entry = self._state(self.key_serde.serialize(key)).entry(key)
+        if len(self.states) == 1:
+            entry = self.states[0].entry(key)
+        else:
+            entry = self._state(self.key_serde.serialize(key)).entry(key)
         self.entries[names[index]] = entry
         return entry
 

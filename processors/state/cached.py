@@ -162,7 +162,7 @@ class KeyValueState:
             if rows[index] is None:
                 rows[index] = stored_row(stored[taken])
                 taken += 1
-        values: list[Any] = self.value_serde.deserialize_column([row[0] for row in rows])
+        values: list[Any] = self._decode(rows)
         timestamps: list[int] = [NO_TIMESTAMP if row[0] is None else row[1] for row in rows]
         return values, timestamps
 
@@ -430,11 +430,27 @@ class KeyValueState:
             if rows[index] is None:
                 rows[index] = stored_row(stored[taken])
                 taken += 1
-        values: list[Any] = self.value_serde.deserialize_column([row[0] for row in rows])
+        values: list[Any] = self._decode(rows)
         for index in range(len(rows)):
             entries[cache_keys[index]] = Entry(
                 self, keys[index], encoded[index], values[index], rows[index][1]
             )
+
+    def _decode(self, rows: list[Any]) -> list[Any]:
+        """The values of rows as `stored_row` gives them; most of them may be absent."""
+        present: list[Any] = [row[0] for row in rows if row[0] is not None]
+        if len(present) == len(rows):
+            whole: list[Any] = self.value_serde.deserialize_column(present)
+            return whole
+        values: list[Any] = [None] * len(rows)
+        if present:
+            found: list[Any] = self.value_serde.deserialize_column(present)
+            taken = 0
+            for index in range(len(rows)):
+                if rows[index][0] is not None:
+                    values[index] = found[taken]
+                    taken += 1
+        return values
 
 
 def range_end(prefix: bytes) -> bytes | None:

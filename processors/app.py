@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from processors.dsl.global_table import read_global_table
 from processors.dsl.processing import state_store
-from processors.dsl.stream import read_table, source
+from processors.dsl.stream import read_table, source, sources
 from processors.runtime.application import Application, WorkerOptions
 from processors.runtime.policies import ErrorPolicies
 from processors.topology.describe import describe
@@ -19,7 +19,8 @@ from processors.topology.subtopology import compile_graph
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime, timedelta
     from os import PathLike
 
     from processors.agents import Agent, Store
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from processors.runtime.application import OffsetGap
     from processors.runtime.engine import ExchangeMode
     from processors.runtime.policies import Policy
+    from processors.topology.nodes.endpoint import InvalidTimestamp
     from processors.topology.nodes.node import Emit
     from processors.topology.nodes.processor import StateStore, StoreKind
     from processors.topology.subtopology import Topology
@@ -120,13 +122,34 @@ class App:
         self._agents: list[Agent] = []
         self._stores: list[Store] = []
 
-    def stream(self, topic: str, *, key: Any = str, value: Any = "json") -> Stream[Any, Any]:
-        """The records of a topic.
+    def stream(
+        self,
+        topic: str | Sequence[str],
+        *,
+        key: Any = str,
+        value: Any = "json",
+        timestamp: Callable[[Any], int] | Literal["wall_clock"] | None = None,
+        invalid_timestamp: InvalidTimestamp = "fail",
+        start: datetime | timedelta | str | None = None,
+        name: str | None = None,
+    ) -> Stream[Any, Any]:
+        """The records of a topic, or of several.
 
         Args:
+            topic: Its name, or a list of names: then their records come in the order of their
+                timestamps, as `merge` brings them.
             key, value: How they are read: `str`, `bytes`, `int` (Kafka's Long), `float` (Double),
                 `"json"`, a class (msgspec Struct, dataclass, TypedDict) for JSON of that shape, or
                 a serde.
+            timestamp: Makes a record's timestamp of its value, in milliseconds, before records are
+                brought into their order; `wall_clock` is the time at which they are read. Without
+                it they have those that they were written with.
+            invalid_timestamp: What happens to a record without one, as where it is negative or the
+                function raises: `fail` in deserialization, `skip` with a counter, take the highest
+                of its partition before it (`partition_time`) or the `wall_clock`.
+            start: Where the first run of the application begins: `earliest`, `latest`, a datetime,
+                or a duration before that start ("2h"). Where it has been is committed then.
+            name: Of what is made of several topics.
 
             >>> app = App("doc")
             >>> app.stream("orders").map(lambda order: order["total"]).to("totals")
@@ -136,7 +159,14 @@ class App:
         Raises:
             TopologyError: the topic is read already, with other serdes.
         """
-        return source(self._graph, topic, key, value)
+        options: dict[str, Any] = {
+            "timestamp": timestamp,
+            "invalid_timestamp": invalid_timestamp,
+            "start": start,
+        }
+        if isinstance(topic, str):
+            return source(self._graph, topic, key, value, **options)
+        return sources(self._graph, topic, key, value, name, **options)
 
     def table(
         self,

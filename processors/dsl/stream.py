@@ -19,6 +19,7 @@ from processors.dsl.global_table import GlobalTable
 from processors.dsl.joins import Joinable, JoinableTable, JoinArguments, Partner, join_asof
 from processors.dsl.many_joins import join_many
 from processors.dsl.processing import process_node
+from processors.dsl.sources import check_alike, merged, source_options
 from processors.dsl.stateless import (
     branch_node,
     header_function,
@@ -1360,9 +1361,37 @@ def joinable(other: Other) -> Partner:
     return other
 
 
-def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
+def sources(
+    graph: Graph,
+    topics: Iterable[str],
+    key: Any,
+    value: Any,
+    name: str | None,
+    **options: Any,
+) -> Stream[Any, Any]:
+    """The stream of the records of several topics."""
+    nodes: list[SourceNode] = []
+    for topic in topics:
+        source(graph, topic, key, value, **options)
+        found = graph.source(topic)
+        assert found is not None, "it has just been made"
+        nodes.append(found)
+    if not nodes:
+        raise TopologyError("stream([]): no topic is named")
+    node = merged(graph, nodes, name)
+    graph.add(node)
+    return Stream(graph, node, nodes[0].key, nodes[0].value)
+
+
+def source(graph: Graph, topic: str, key: Any, value: Any, **options: Any) -> Stream[Any, Any]:
     """The stream of a topic's records; one node a topic, however often it is asked for."""
     key_serde, value_serde = serde_for(key), serde_for(value)
+    chosen = source_options(
+        topic,
+        options.get("timestamp"),
+        options.get("invalid_timestamp", "fail"),
+        options.get("start"),
+    )
     found = graph.source(topic)
     if found is None:
         found = SourceNode(
@@ -1370,6 +1399,7 @@ def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
             topic=topic,
             key=key_serde,
             value=value_serde,
+            **chosen,
         )
         graph.add(found)
     if isinstance(found, GlobalSourceNode):
@@ -1383,6 +1413,7 @@ def source(graph: Graph, topic: str, key: Any, value: Any) -> Stream[Any, Any]:
             f"topic {topic!r} is read with key {before[0]} and value {before[1]} already, and here "
             f"with key {now[0]} and value {now[1]}: read it once and branch from there"
         )
+    check_alike(found, chosen)
     return Stream(graph, found, found.key, found.value)
 
 

@@ -35,6 +35,10 @@ class Failures(Protocol):
         """Whether the task goes on after such a failure."""
         ...
 
+    def skip(self, kind: FailureKind) -> None:
+        """Counts a record that is left out, whatever the policy of `kind` is."""
+        ...
+
     def report(
         self, kind: FailureKind, operator: str, ticket: int, error: Exception, hint: str = ""
     ) -> None:

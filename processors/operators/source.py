@@ -9,6 +9,8 @@ from processors.operators.handover import deserialize_rows
 from processors.operators.operator import Failures, Operator, reporter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processors.operators.chunk import Chunk
     from processors.operators.guard import OnFailure
     from streamlog.serdes import Serde
@@ -22,12 +24,23 @@ class SourceOperator(Operator):
     Args:
         key: None where nobody reads keys: the column is dropped undecoded.
         value: None where no more is asked than whether a value is null: it stays bytes.
+        timestamp: The function that has made the timestamps, where one has.
+        skip_negative: Whether records without a timestamp are left out and counted.
     """
 
     def __init__(
-        self, path: str, key: Serde[Any] | None, value: Serde[Any] | None, failures: Failures
+        self,
+        path: str,
+        key: Serde[Any] | None,
+        value: Serde[Any] | None,
+        failures: Failures,
+        *,
+        timestamp: Callable[[Any], Any] | None = None,
+        skip_negative: bool = False,
     ) -> None:
         super().__init__(path)
+        self.timestamp = timestamp
+        self.skip_negative = skip_negative
         self.key = key
         self.value = value
         self.failures = failures
@@ -52,5 +65,21 @@ class SourceOperator(Operator):
         report = self._reporter(chunk)
         negative = [index for index, timestamp in enumerate(chunk.timestamps) if timestamp < 0]
         for index in negative:
-            report(index, InvalidTimestampError(chunk.timestamps[index]))
+            if self.skip_negative:
+                self.failures.skip("deserialization")
+            else:
+                report(index, self._why(chunk, index))
         return chunk.without(negative)
+
+    def _why(self, chunk: Chunk, index: int) -> Exception:
+        """What is wrong with a timestamp; the function that made none is asked once more."""
+        if self.timestamp is None or self.value is None or chunk.values is None:
+            return InvalidTimestampError(chunk.timestamps[index])
+        data = chunk.values[index]
+        try:
+            made = self.timestamp(None if data is None else self.value.deserialize(data))
+        except Exception as error:
+            return error
+        if type(made) is int:
+            return InvalidTimestampError(made)
+        return TypeError(f"timestamp= gave {made!r}: milliseconds since 1970 are wanted, as an int")

@@ -29,6 +29,7 @@ from processors.runtime.intake import Intake
 from processors.runtime.origins import Origins
 from processors.runtime.outbox import Address, Output, RoundOutbox
 from processors.runtime.policies import ErrorPolicies, FailureHandler
+from processors.runtime.timestamps import TimestampReader
 from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
 from streamlog.client.contract import TopicPartition
@@ -63,6 +64,7 @@ class Engine:
         max_bytes: The largest batch that a topic takes, as it is configured.
         partition_count: The partitions of a topic, None where there is no such topic; without it,
             those with which the sinks' topics are made.
+        now_ms: The wall clock, for sources that take it where a record has no timestamp.
 
     Attributes:
         failures: Counts what the policies have skipped.
@@ -81,6 +83,7 @@ class Engine:
         preload: Mapping[TopicPartition, int] | None = None,
         max_bytes: Callable[[str], int] = lambda _: MAX_MESSAGE_BYTES,
         partition_count: Callable[[str], int | None] | None = None,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         policies = policies or ErrorPolicies()
         self.failures = FailureHandler(policies)
@@ -109,6 +112,12 @@ class Engine:
             key=lambda item: (item[1].level, not item[0].subtopology.is_everywhere),
         )
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
+        self._timestamp_readers = {
+            entry.topic: TimestampReader(entry, now_ms)
+            for entry in plan.partitions
+            if isinstance(entry, SourceNode)
+            and (entry.timestamp or entry.invalid_timestamp in ("partition_time", "wall_clock"))
+        }
         self._source_numbers: dict[tuple[Entry, int], int] = {}
         # Through the topic, its rows never end, and there is nothing to be read before them.
         drained = dict(drain or {}) if exchange == "memory" else {}
@@ -125,6 +134,9 @@ class Engine:
 
     def feed(self, columns: FetchedColumns) -> None:
         """Takes the next fetched run of a source partition."""
+        reader = self._timestamp_readers.get(columns.topic)
+        if reader is not None:
+            reader.read(columns)
         self._intake.feed(columns)
 
     def wants(self) -> list[TopicPartition]:
@@ -237,6 +249,8 @@ class Engine:
     def abort(self) -> None:
         """Forgets everything since the last commit, what was fed included: seek back and feed."""
         self._intake.clear()
+        for reader in self._timestamp_readers.values():
+            reader.clear()
         self._outbox.clear()
         self._origins.clear()
         for exchange in self._exchanges.values():

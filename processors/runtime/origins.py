@@ -43,6 +43,9 @@ class Origins:
     def survives(self, kind: FailureKind) -> bool:
         return self._policies.of(kind) != "fail"
 
+    def skip(self, kind: FailureKind) -> None:
+        self._handler.skipped[kind] += 1
+
     def report(
         self, kind: FailureKind, operator: str, ticket: int, error: Exception, hint: str = ""
     ) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from processors.runtime.manifest_file import Manifest
     from processors.runtime.stores import StoreKey, Stores
     from processors.state.state import State
+    from processors.topology.nodes.endpoint import Start
     from processors.topology.partitioning import PartitionedTopology
     from streamlog.client.contract import Consumer, Log, Producer
     from streamlog.clock import Clock
@@ -123,7 +124,10 @@ class Starter:
         """The reader for the streams, and one an agent."""
         application = self._application
         known_topics, known_agents = self._known(earlier)
-        streams = self._reader(application.name, self._stream_partitions(plan), known_topics)
+        starts = {source.topic: source.start for source in plan.topology.sources}
+        streams = self._reader(
+            application.name, self._stream_partitions(plan), known_topics, starts
+        )
         agents = [
             self._reader(
                 application.agent_group(agent),
@@ -135,7 +139,11 @@ class Starter:
         return streams, agents
 
     def _reader(
-        self, group: str, partitions: list[TopicPartition], known_topics: Collection[str]
+        self,
+        group: str,
+        partitions: list[TopicPartition],
+        known_topics: Collection[str],
+        starts: Mapping[str, Start | None] | None = None,
     ) -> _Reader:
         consumer = self._log.consumer(group=group, start="error", auto_commit=False)
         found = find_offsets(
@@ -145,6 +153,8 @@ class Starter:
             partitions,
             known_topics=known_topics,
             on_gap=self._application.options.on_offset_gap,
+            starts={topic: start for topic, start in (starts or {}).items() if start is not None},
+            now_ms=self._site.clock.now_ms(),
         )
         return _Reader(consumer, found)
 
@@ -280,6 +290,7 @@ class Starter:
             preload=self._ends_of_global_tables(plan, offsets),
             max_bytes=self._max_bytes,
             partition_count=self._partition_count,
+            now_ms=self._site.clock.now_ms,
         )
         reader.consumer.assign(engine.sources)
         for at in engine.sources:

@@ -299,7 +299,11 @@ class TopologyTestDriver:
 
     def _start(self) -> Engine:
         engine = Engine(
-            self.plan, self._stores.states, policies=self._policies, exchange=self._exchange
+            self.plan,
+            self._stores.states,
+            policies=self._policies,
+            exchange=self._exchange,
+            now_ms=lambda: self.wall_clock_ms,
         )
         self._read = set(engine.sources)
         return engine

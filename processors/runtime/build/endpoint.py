@@ -29,6 +29,8 @@ def build_source(entry: Entry, parts: Parts) -> SourceOperator:
         entry.key if reads.keys else None,
         entry.value if decoded else None,
         parts.failures,
+        timestamp=entry.timestamp if isinstance(entry, SourceNode) else None,
+        skip_negative=isinstance(entry, SourceNode) and entry.invalid_timestamp == "skip",
     )
 
 

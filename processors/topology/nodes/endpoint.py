@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from processors.topology.nodes.node import Node
 from processors.topology.reads import ALL
@@ -16,15 +16,38 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 
+InvalidTimestamp = Literal["fail", "skip", "partition_time", "wall_clock"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to begin in a topic: at an end of it, at a time, or so long before now."""
+
+    where: Literal["earliest", "latest", "time", "ago"]
+    ms: int = 0
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SourceNode(Node):
-    """A topic that is read."""
+    """A topic that is read.
+
+    Attributes:
+        timestamp: Makes the timestamp of a record of its value; None takes the record's own.
+        invalid_timestamp: What happens where there is none.
+        start: Where to begin where nothing is committed.
+    """
 
     kind = "source"
     placement = "placed"
     topic: str
     key: Serde[Any]
     value: Serde[Any]
+    timestamp: Callable[[Any], int] | None = None
+    invalid_timestamp: InvalidTimestamp = "fail"
+    start: Start | None = None
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return () if self.timestamp is None else (self.timestamp,)
 
     def facts(self) -> str:
         return f"source: topic {self.topic}, key {self.key.name}, value {self.value.name}"

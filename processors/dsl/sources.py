@@ -1,0 +1,85 @@
+"""What sources are made of: topics, timestamps, where to begin."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from processors.dsl.duration import milliseconds
+from processors.errors import TopologyError
+from processors.topology.nodes.endpoint import InvalidTimestamp, Start
+from processors.topology.nodes.stateless import MergeNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from processors.topology.graph import Graph
+    from processors.topology.nodes.endpoint import SourceNode
+
+
+def source_options(
+    topic: str,
+    timestamp: Callable[[Any], int] | Literal["wall_clock"] | None,
+    invalid_timestamp: InvalidTimestamp,
+    start: datetime | timedelta | str | None,
+) -> dict[str, Any]:
+    """The options of a source node."""
+    if invalid_timestamp not in get_args(InvalidTimestamp):
+        known = ", ".join(map(repr, get_args(InvalidTimestamp)))
+        raise ValueError(
+            f"stream({topic!r}): invalid_timestamp={invalid_timestamp!r}: choose one of {known}"
+        )
+    if timestamp == "wall_clock":
+        return {
+            "timestamp": _no_time,
+            "invalid_timestamp": "wall_clock",
+            "start": _start(topic, start),
+        }
+    return {
+        "timestamp": timestamp,
+        "invalid_timestamp": invalid_timestamp,
+        "start": _start(topic, start),
+    }
+
+
+def check_alike(found: SourceNode, options: dict[str, Any]) -> None:
+    """A topic that is read again is read alike; what is not said again stays."""
+    before = (found.timestamp, found.invalid_timestamp, found.start)
+    now = (options["timestamp"], options["invalid_timestamp"], options["start"])
+    if now not in ((None, "fail", None), before):
+        raise TopologyError(
+            f"topic {found.topic!r} is read already, with another timestamp=, invalid_timestamp= "
+            "or start=: give them where it is first read"
+        )
+
+
+def merged(graph: Graph, sources: Sequence[SourceNode], name: str | None) -> MergeNode:
+    """One node over several topics."""
+    topics = [source.topic for source in sources]
+    if len(set(topics)) < len(topics):
+        raise TopologyError(f"topics {topics}: one of them is named twice")
+    if len({source.key.name for source in sources}) > 1:
+        raise TopologyError(f"topics {topics}: they are read with different kinds of keys")
+    path = graph.stateless_path(topics[0], "with." + ".".join(topics[1:]), name)
+    return MergeNode(path=path, parents=tuple(sources))
+
+
+def _no_time(value: object) -> int:
+    return -1
+
+
+def _start(topic: str, start: datetime | timedelta | str | None) -> Start | None:
+    if start is None:
+        return None
+    if isinstance(start, datetime):
+        if start.tzinfo is None:
+            raise ValueError(f"stream({topic!r}): start={start!r} has no time zone; give it one")
+        return Start("time", int(start.timestamp() * 1000))
+    if start == "earliest" or start == "latest":
+        return Start("earliest" if start == "earliest" else "latest")
+    try:
+        return Start("ago", milliseconds(start, f"stream({topic!r}): start"))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; start is 'earliest', 'latest', a datetime, or a duration before now"
+        ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from processors.dsl.duration import Duration, milliseconds
 from processors.dsl.global_table import GlobalTable
+from processors.dsl.tables import check_lookups
 from processors.errors import TopologyError
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.global_table import GlobalLookupNode
@@ -188,6 +189,7 @@ def _join_table(
 ) -> TableLookupNode:
     """A look-up in a table that is partitioned alike."""
     graph, grace = left.graph, arguments.grace
+    check_lookups(path, table)
     check_no_window(path, arguments)
     check_how(path, arguments.how, ("inner", "left"))
     value = value_serde(left, arguments.value)

@@ -1084,6 +1084,7 @@ class Table(Generic[K, V]):
         path = f"{node.path}.join" if name is None else name
         if other._graph is not self._graph:
             raise TopologyError(f"{path}: the other table belongs to another App")
+        tables.check_lookups(path, node, there)
         if foreign_key is not None:
             made = by_foreign_key(
                 self._graph,

@@ -10,6 +10,7 @@ from processors.topology.changes import ChangeSerde
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.table import (
     ChangesNode,
+    DerivedTableNode,
     ExpiryNode,
     StoredTableNode,
     TableFilterNode,
@@ -19,6 +20,7 @@ from processors.topology.nodes.table import (
     VersionedTableNode,
 )
 from processors.topology.nodes.table_aggregate import RegroupNode, TableAggregateNode
+from processors.topology.nodes.windows import WindowedNode
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -163,7 +165,13 @@ def joined(
     graph.add(node)
     keep = "olds" if name is None else "always"
     made = StoredTableNode(
-        path=path, parents=(node,), keep=keep, checked=True, what=node.facts(), **common
+        path=path,
+        parents=(node,),
+        keep=keep,
+        checked=True,
+        derived=True,
+        what=node.facts(),
+        **common,
     )
     graph.add(made)
     return made
@@ -255,6 +263,20 @@ def one_less(count: int, value: object) -> int:
     return count - 1
 
 
+def check_lookups(path: str, *nodes: TableNode) -> None:
+    """Raises for tables whose values nobody can look up."""
+    for node in nodes:
+        base: Node = node
+        while isinstance(base, DerivedTableNode):
+            base = base.parents[0]
+        if isinstance(base, WindowedNode):
+            raise TopologyError(
+                f"{path}: {base.path} gives the results of windows on and cannot be asked for them "
+                "later; keep what the join needs, and only as long: "
+                "to_stream().to_table().expire(...)"
+            )
+
+
 def check_join(path: str, left: TableNode, right: TableNode, how: Any) -> None:
     """Raises for tables that cannot meet by key."""
     if how not in ("inner", "left", "right", "outer"):
@@ -288,6 +310,7 @@ def materialised(graph: Graph, node: TableNode, name: str | None) -> TableNode:
         value=node.value,
         keep="always",
         checked=True,
+        derived=True,
     )
     graph.add(made)
     return made

@@ -7,6 +7,7 @@ were the row left out, a value would stay that no later change retracts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from processors.operators.guard import apply, apply_truth
@@ -35,6 +36,7 @@ class StoreOperator(KeyedTableOperator):
     Args:
         failures: Given where values must be checked: those of functions, not those of topics. What
             the store cannot hold has failed in production, and deletes its key.
+        view: What the rows follow from, and who has more than was given on; it is looked up there.
     """
 
     def __init__(
@@ -45,9 +47,16 @@ class StoreOperator(KeyedTableOperator):
         *,
         reads: Reads = NOTHING,
         failures: Failures | None = None,
+        view: TableView | None = None,
     ) -> None:
+        if view is not None:
+            reads = replace(reads, view=False)  # it is asked, so nothing need be noted for it
         super().__init__(path, states, emit, reads=reads)
         self._failures = failures
+        self._view = view
+
+    def read(self, keys: list[Any], tickets: Sequence[int]) -> tuple[list[Any], list[int]]:
+        return super().read(keys, tickets) if self._view is None else self._view.read(keys, tickets)
 
     def update(self, chunk: Chunk, updates: Updates | None) -> None:
         assert chunk.keys is not None

@@ -39,6 +39,7 @@ def _stored(node: nodes.StoredTableNode, place: Place) -> Operator:
         node.emit,
         reads=reads,
         failures=place.failures if node.checked else None,
+        view=view_of(node, place) if node.derived else None,
     )
 
 

@@ -25,6 +25,8 @@ class StoredTableNode(TableNode):
     Attributes:
         keep: When it has a store: `always`, `read` where somebody looks up values or old ones, or
             `olds` only for the latter; look-ups are its parent's matter then.
+        derived: Whether what it has follows from what its parents have. Then that is looked up
+            there, as with `latest` they may have more than they have given on.
         checked: Whether values come as they were read, so that they need no check.
         what: What made the rows, as its drawing says.
     """
@@ -35,16 +37,18 @@ class StoredTableNode(TableNode):
     checked: bool = False
     emit: Emit = "every"
     what: str = "table"
+    derived: bool = False
 
     def has_store(self, output: Reads) -> bool:
         if self.keep == "always" or output.olds:
             return True
-        return self.keep == "read" and (output.view or output.emitted)
+        return self.keep == "read" and ((output.view and not self.derived) or output.emitted)
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         if not self.has_store(output):
             return output | Reads(keys=True)
-        return Reads(keys=True, values=True, headers=output.headers and self.emit == "every")
+        headers = output.headers and self.emit == "every"
+        return Reads(keys=True, values=True, headers=headers, view=self.derived and output.view)
 
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
         if not self.has_store(output):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors import App
+from processors import App, Tumbling
 from processors.errors import CopartitionError, ProcessingError, TopologyError
 from processors.testing import TopologyTestDriver
 
@@ -252,3 +252,39 @@ def test_a_record_that_deletes_both_sides_deletes_the_result() -> None:
     driver.pipe("prices", "1", key="tea")
     driver.pipe("prices", None, key="tea")
     assert driver.items("out") == [("tea", "None-1-1"), ("tea", None)]
+
+
+# Look-ups by joins of streams.
+
+
+def test_a_stream_sees_what_tables_have_and_not_only_what_they_have_given_on() -> None:
+    app = App("a")
+    prices, names = app.table("prices", value=str), app.table("names", value=str)
+    joined = prices.join(names, "{}+{}".format, how="left", value=str)
+    shown = joined.map(str.upper, value=str, name="shown").filter(lambda value: "X" not in value)
+    app.stream("asks", value=str).join(shown, "{}/{}".format).to("out", value=str)
+    driver = TopologyTestDriver(app, commit_every=100)
+    moves = [("prices", "p"), ("asks", "1"), ("names", "n"), ("asks", "2"), ("names", "x")]
+    for timestamp, (topic, value) in enumerate([*moves, ("asks", "3")]):
+        driver.pipe(topic, value, key="k", timestamp=timestamp)
+    driver.commit()
+    assert driver.values("out") == ["1/P+NONE", "2/P+N"]
+
+
+def test_results_of_windows_are_joined_where_somebody_keeps_them() -> None:
+    app = App("a")
+    clicks = app.stream("clicks", value=str).group_by_key().windowed_by(Tumbling(10)).count()
+    views = app.stream("views", value=str).group_by_key().windowed_by(Tumbling(10)).count()
+    with pytest.raises(TopologyError, match=r"clicks\..*to_stream\(\)\.to_table\(\)\.expire"):
+        clicks.filter(bool).join(views, max)
+    keyed = clicks.to_stream()
+    with pytest.raises(TopologyError, match=r"to_stream\(\)\.to_table\(\)\.expire"):
+        keyed.join(views, max)
+    kept = [each.to_stream().to_table().expire("1m") for each in (clicks, views)]
+    kept[0].join(kept[1], lambda clicked, seen: f"{clicked}/{seen}", value=str).to_stream().to(
+        "out"
+    )
+    driver = TopologyTestDriver(app)
+    for topic in ("views", "clicks", "views"):
+        driver.pipe(topic, "x", key="k", timestamp=1)
+    assert driver.values("out") == ["1/1", "1/2"]

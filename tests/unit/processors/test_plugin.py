@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.metadata import entry_points
 
@@ -39,3 +40,21 @@ def test_the_fixture_makes_drivers_and_closes_them(pytester, monkeypatch):
     )
     result = pytester.runpytest_subprocess(*ARGUMENTS, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=2)
+
+
+def test_what_the_plugin_costs_is_three_small_modules():
+    code = """
+import sys
+import pytest
+before = set(sys.modules)
+import processors.testing.plugin
+print(sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert eval(done.stdout) == ["processors", "processors.testing", "processors.testing.plugin"]

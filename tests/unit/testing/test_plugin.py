@@ -122,8 +122,9 @@ def test_the_fixtures_are_what_they_are_said_to_be(run):
 def test_the_examples_of_the_document_run(run):
     document = (Path(__file__).resolve().parents[3] / "docs" / "testing.md").read_text()
     examples = re.findall(r"```python\n(.*?)```", document, re.S)
-    result = run("\n".join(examples))
-    result.assert_outcomes(passed=4)
+    arguments = () if INSTALLED else ("-p", "processors.testing.plugin")
+    result = run("\n".join(examples), *arguments)
+    result.assert_outcomes(passed=5)
 
 
 def test_a_run_that_does_not_use_streamlog_loads_nothing_of_it_and_is_not_warned(run):

@@ -11,14 +11,16 @@ from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.guard import apply
 from processors.operators.handover import is_sound, serialize_rows
+from processors.operators.join_waiting import NEVER
 from processors.operators.kernel import has_null
 from processors.operators.operator import Failures, Operator, reporter
-from processors.operators.stream_join_kernel import NEVER, GraceBuffer, Joined, JoinInput
+from processors.operators.stream_join_kernel import Joined, JoinInput
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from processors.operators.grace_kernel import GraceBuffer
     from processors.operators.stream_join import JoinValues
     from processors.operators.table_view import TableView, VersionedView
     from processors.state.segmented import SegmentedState

@@ -2,7 +2,9 @@
 
 A row is 8 bytes of timestamp, 4 of length (both big endian), and its value as its serde wrote it.
 In memory rows stay bytes: most of them are written again before they are ever looked at, and what
-is looked at is made anew each time, so that nobody can change what another one gets.
+is looked at is made anew each time, so that nobody can change what another one gets. One row of a
+key, which is the usual number, is those bytes, several are a `TimedRows`: what is not there need
+not be made, nor looked at by the garbage collector.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _HEADER: Final = struct.Struct(">qi")
 
 
 class TimedRows:
-    """Rows of one key. `rows` are with their headers.
+    """Several rows of one key. `rows` are with their headers.
 
     `last` is where the newest rows of the key are, as far as is known; it is not stored.
     """
@@ -49,6 +51,32 @@ def pack_rows(timestamps: list[int], values: list[Any]) -> list[Any]:
     return packed
 
 
+def time_of(row: bytes) -> int:
+    """The timestamp of a row."""
+    header: tuple[int, int] = _HEADER.unpack_from(row, 0)
+    return header[0]
+
+
+def with_row(value: Any, timestamp: int, row: bytes) -> Any:
+    """The rows of a key, None where there are none, and one more."""
+    if value is None:
+        return row
+    if isinstance(value, TimedRows):
+        value.append(timestamp, row)
+        return value
+    rows = TimedRows()
+    rows.append(time_of(value), value)
+    rows.append(timestamp, row)
+    return rows
+
+
+def _join(value: Any) -> bytes:
+    if isinstance(value, TimedRows):
+        return b"".join(value.rows)
+    row: bytes = value
+    return row
+
+
 class TimedRowsSerde:
     """Lists of rows. As a key it is of no use.
 
@@ -62,13 +90,15 @@ class TimedRowsSerde:
     def __init__(self, values: str) -> None:
         self.name: str = f"rows of {values}"
 
-    def serialize(self, value: TimedRows) -> bytes:
-        return b"".join(value.rows)
+    def serialize(self, value: Any) -> bytes:
+        return _join(value)
 
-    def deserialize(self, data: bytes) -> TimedRows:
-        rows = TimedRows()
+    def deserialize(self, data: bytes) -> Any:
         start: i64 = 0
         end: i64 = len(data)
+        if end >= HEADER_BYTES and HEADER_BYTES + _HEADER.unpack_from(data, 0)[1] == end:
+            return data
+        rows = TimedRows()
         while start < end:
             if end - start < HEADER_BYTES:
                 raise SerializationError(self.name, "ends within a row")
@@ -84,7 +114,7 @@ class TimedRowsSerde:
     def serialize_column(self, values: Sequence[Any]) -> list[bytes | None]:
         column: list[bytes | None] = []
         for value in values:
-            column.append(None if value is None else b"".join(value.rows))
+            column.append(None if value is None else _join(value))
         return column
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[Any]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.grace_kernel import GraceBuffer
+from processors.operators.join_buffer import JoinBuffer
+from processors.operators.join_waiting import WaitingRows
 from processors.operators.stream_join import JoinValues, StreamJoinOperator
-from processors.operators.stream_join_kernel import (
-    GraceBuffer,
-    JoinBuffer,
-    JoinSide,
-    StreamJoin,
-    WaitingRows,
-)
+from processors.operators.stream_join_kernel import JoinSide, StreamJoin
 from processors.operators.table_lookup import (
     AsOfOperator,
     GraceLookupOperator,

@@ -9,7 +9,7 @@ import pytest
 
 from processors import App
 from processors.errors import CopartitionError, ProcessingError, TopologyError
-from processors.operators.stream_join_kernel import PIECE_ROWS
+from processors.operators.join_buffer import PIECE_ROWS
 from processors.testing import TopologyTestDriver
 from processors.topology.partitioning import choose_partitions
 

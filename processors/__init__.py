@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from processors.agents import Agent, Keyed, Store
     from processors.app import App
+    from processors.dsl.aggregators import Aggregator
     from processors.dsl.global_table import GlobalTable
     from processors.dsl.stream import Grouped, Stream, Table
     from processors.dsl.windows import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "Aggregator",
     "App",
     "Calendar",
     "Context",
@@ -67,6 +69,7 @@ _HOMES = {
     "Grouped": "processors.dsl.stream",
     "Stream": "processors.dsl.stream",
     "Table": "processors.dsl.stream",
+    "Aggregator": "processors.dsl.aggregators",
     "Calendar": "processors.dsl.windows",
     "CountWindow": "processors.dsl.windows",
     "Hopping": "processors.dsl.windows",

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.aggregators import has
 from processors.errors import TopologyError
+from processors.topology.fold import Fold
 from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
-from processors.topology.nodes.windows import FixedWindowedNode, SessionNode, SlidingNode
+from processors.topology.nodes.windows import (
+    CountWindowedNode,
+    FixedWindowedNode,
+    SessionNode,
+    SlidingNode,
+)
 from processors.topology.windows import (
+    CountWindows,
     FixedWindows,
     SessionWindows,
     SlidingWindows,
@@ -15,8 +23,9 @@ from processors.topology.windows import (
 )
 
 if TYPE_CHECKING:
-    from processors.topology.fold import Fold
-    from processors.topology.nodes.exchange import ExchangeNode
+    from collections.abc import Callable, Sequence
+
+    from processors.dsl.aggregators import Aggregator
     from processors.topology.nodes.node import Node
     from processors.topology.nodes.windows import WindowedNode, WindowEmit
     from processors.topology.windows import Windows
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def unwindowed(
-    path: str, group: ExchangeNode, fold: Fold, value: Serde[Any], emit: WindowEmit
+    path: str, group: Node, key: Serde[Any], fold: Fold, value: Serde[Any], emit: WindowEmit
 ) -> KeyedNode:
     """An aggregate over all records of a key."""
     at = f"{fold.kind} at {path!r}"
@@ -38,15 +47,15 @@ def unwindowed(
         raise ValueError(f"{at}: emit={emit!r}: choose 'latest' or 'every'")
     parents: tuple[Node, ...] = (group,)
     if fold.add is None:
-        return CountNode(path=path, parents=parents, key=group.key, value=value, emit=emit)
+        return CountNode(path=path, parents=parents, key=key, value=value, emit=emit)
     if fold.initial is None:
         return ReduceNode(
-            path=path, parents=parents, key=group.key, value=value, emit=emit, function=fold.add
+            path=path, parents=parents, key=key, value=value, emit=emit, function=fold.add
         )
     return AggregateNode(
         path=path,
         parents=parents,
-        key=group.key,
+        key=key,
         value=value,
         emit=emit,
         initial=fold.initial,
@@ -56,7 +65,8 @@ def unwindowed(
 
 def windowed(
     path: str,
-    group: ExchangeNode,
+    group: Node,
+    key: Serde[Any],
     window: Windows,
     fold: Fold,
     value: Serde[Any],
@@ -79,14 +89,19 @@ def windowed(
             f"{at}: sessions that come to touch become one, and nothing says how their results do; "
             "give merge=a function of both, the earlier one first"
         )
+    if isinstance(window, CountWindows) and late:
+        raise ValueError(
+            f"{at}: late_to: windows of so many records know no time, so that no record is late; "
+            "leave it out"
+        )
     made = _NODES[next(kind for kind in _NODES if isinstance(window, kind))]
     return made(
         path=path,
         parents=(group,),
         window=window,
         fold=fold,
-        key=window.keys(group.key),
-        group_key=group.key,
+        key=window.keys(key),
+        group_key=key,
         value=value,
         emit=emit,
         late=late,
@@ -97,7 +112,56 @@ _NODES: dict[type[Any], Any] = {
     FixedWindows: FixedWindowedNode,
     SessionWindows: SessionNode,
     SlidingWindows: SlidingNode,
+    CountWindows: CountWindowedNode,
 }
+
+
+def fold_of(
+    at: str,
+    aggregator: Aggregator[Any, Any, Any],
+    *,
+    kind: str = "aggregate",
+    function: object = None,
+    merge: object = None,
+) -> Fold:
+    """The functions of an aggregator."""
+    if function is not None or merge is not None:
+        raise TypeError(
+            f"{at}: an Aggregator has its own functions; leave function and merge out, or give "
+            "those of it that are meant"
+        )
+    if not has(aggregator, "start") or not has(aggregator, "add"):
+        raise TypeError(f"{at}: {type(aggregator).__name__} lacks start or add")
+    return Fold(
+        kind=kind,
+        initial=aggregator.start,
+        add=aggregator.add,
+        merge=aggregator.merge if has(aggregator, "merge") else None,
+    )
+
+
+def tag(number: int) -> Callable[[Any], Any]:
+    """A function that says which stream a value came from; a null value stays one."""
+    return lambda value: None if value is None else (number, value)
+
+
+def untagging(functions: Sequence[Callable[[Any, Any], Any]]) -> Callable[[Any, Any], Any]:
+    """One function of the values of several streams."""
+
+    def add(so_far: Any, tagged: tuple[int, Any]) -> Any:
+        return functions[tagged[0]](so_far, tagged[1])
+
+    return add
+
+
+def at_least_one(what: str, number: int | None) -> None:
+    if number is not None and number < 1:
+        raise ValueError(f"{what}={number}: must be at least 1")
+
+
+def check_function(at: str, function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"{at}: {function!r} is no function")
 
 
 def _check_functions(at: str, fold: Fold) -> None:

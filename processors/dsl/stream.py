@@ -13,7 +13,28 @@ import operator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from processors.dsl import tables
-from processors.dsl.aggregates import unwindowed, windowed
+from processors.dsl.aggregates import (
+    at_least_one,
+    check_function,
+    fold_of,
+    tag,
+    untagging,
+    unwindowed,
+    windowed,
+)
+from processors.dsl.aggregators import (
+    Aggregator,
+    Collect,
+    CountDistinct,
+    First,
+    Last,
+    Max,
+    Mean,
+    Min,
+    Sum,
+    TopN,
+    has,
+)
 from processors.dsl.foreign_key import joined as by_foreign_key
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.joins import Joinable, JoinableTable, JoinArguments, Partner, join_asof
@@ -838,22 +859,23 @@ class Aggregates(Generic[K, V]):
 
     def aggregate(
         self,
-        initial: Callable[[], A] | A,
-        function: Callable[[A, V], A | None],
+        initial: Callable[[], A] | A | Aggregator[V, Any, Any],
+        function: Callable[[A, V], A | None] | None = None,
         *,
         merge: Callable[[A, A], A | None] | None = None,
         value: Any = None,
         name: str | None = None,
         emit: WindowEmit = "latest",
-    ) -> Table[K, A]:
+    ) -> Table[K, Any]:
         """Builds a result per key: `function(result so far, value)`.
 
         A result of None deletes the key. `function` may change the result in place and return it.
 
         Args:
-            initial: What a key starts with: a value, or a function that makes one (`list`).
+            initial: What a key starts with: a value, or a function that makes one (`list`). Or an
+                `Aggregator`, which has the functions too.
             merge: One result of two, where sessions become one: `merge(earlier, later)`.
-            value: The serde of results; JSON where it is not given.
+            value: The serde of what is kept; JSON where it is not given.
 
             >>> app = App("doc")
             >>> visits = app.stream("visits", value=str).group_by_key()
@@ -861,9 +883,218 @@ class Aggregates(Generic[K, V]):
             >>> TopologyTestDriver(app).run("visits", [("ann", "/"), ("ann", "/a")]).map("paths")
             {'ann': ['/', '/a']}
         """
+        at = f"aggregate of {self._node.path!r}"
+        if isinstance(initial, Aggregator):
+            aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
+            fold = fold_of(at, aggregator, function=function, merge=merge)
+            return self._by(aggregator, fold, value, name, emit)
+        check_function(f"{at}: function", function)
         serde = serde_for("json" if value is None else value)
         fold = Fold(kind="aggregate", initial=_maker(initial, serde), add=function, merge=merge)
         return self._fold(fold, serde, name, emit)
+
+    def sum(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, Any]:
+        """Adds up the values of each key, or what `of` makes of them.
+
+        Args:
+            value: The serde of results. Without it that of the values, and JSON with `of`.
+
+            >>> app = App("doc")
+            >>> app.stream("in").group_by_key().sum(lambda o: o["paid"]).to_stream().to("out")
+            >>> rows = [("a", {"paid": 2}), ("a", {"paid": 3})]
+            >>> TopologyTestDriver(app).run("in", rows).map("out")
+            {'a': 5}
+        """
+        return self._built_in("sum", Sum(of), value, name, emit, like_values=of is None)
+
+    def min(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, Any]:
+        """The least of the values of each key, or of what `of` makes of them; see `sum`.
+
+        >>> app = App("doc")
+        >>> app.stream("in", value=int).group_by_key().min().to_stream().to("out")
+        >>> TopologyTestDriver(app).run("in", [("a", 2), ("a", 3)]).map("out")
+        {'a': 2}
+        """
+        return self._built_in("min", Min(of), value, name, emit, like_values=of is None)
+
+    def max(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, Any]:
+        """The greatest of the values of each key, or of what `of` makes of them; see `sum`.
+
+        >>> app = App("doc")
+        >>> app.stream("in", value=int).group_by_key().max().to_stream().to("out")
+        >>> TopologyTestDriver(app).run("in", [("a", 3), ("a", 2)]).map("out")
+        {'a': 3}
+        """
+        return self._built_in("max", Max(of), value, name, emit, like_values=of is None)
+
+    def mean(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, float]:
+        """The mean of the values of each key, or of what `of` makes of them.
+
+        >>> app = App("doc")
+        >>> app.stream("in", value=int).group_by_key().mean().to_stream().to("out")
+        >>> TopologyTestDriver(app).run("in", [("a", 2), ("a", 3)]).map("out")
+        {'a': 2.5}
+        """
+        return self._built_in("mean", Mean(of), None, name, emit)
+
+    def first(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, Any]:
+        """The value of each key that came first, or what `of` makes of it; see `sum`.
+
+        Of sessions that become one it is the earlier one's.
+
+            >>> app = App("doc")
+            >>> app.stream("in", value=str).group_by_key().first().to_stream().to("out")
+            >>> TopologyTestDriver(app).run("in", [("a", "x"), ("a", "y")]).map("out")
+            {'a': 'x'}
+        """
+        return self._built_in("first", First(of), value, name, emit, like_values=of is None)
+
+    def last(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, Any]:
+        """The value of each key that came last, or what `of` makes of it; see `sum`.
+
+        >>> app = App("doc")
+        >>> app.stream("in", value=str).group_by_key().last().to_stream().to("out")
+        >>> TopologyTestDriver(app).run("in", [("a", "x"), ("a", "y")]).map("out")
+        {'a': 'y'}
+        """
+        return self._built_in("last", Last(of), value, name, emit, like_values=of is None)
+
+    def collect(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        limit: int | None = None,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, list[Any]]:
+        """The values of each key as a list, or what `of` makes of them, in the order they came.
+
+        A list is read and written whole with each record: for few values a key and window.
+
+        Args:
+            limit: Only the last so many.
+            value: The serde of the lists; JSON where it is not given.
+
+            >>> app = App("doc")
+            >>> app.stream("in", value=str).group_by_key().collect(limit=2).to_stream().to("out")
+            >>> TopologyTestDriver(app).run("in", [("a", "x"), ("a", "y"), ("a", "z")]).map("out")
+            {'a': ['y', 'z']}
+        """
+        at_least_one(f"collect of {self._node.path!r}: limit", limit)
+        return self._built_in("collect", Collect(of, limit), value, name, emit)
+
+    def top_n(
+        self,
+        n: int,
+        of: Callable[[V], Any] | None = None,
+        *,
+        by: Callable[[V], Any] | None = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, list[Any]]:
+        """The `n` greatest values of each key, greatest first; of equal ones those that came first.
+
+        Args:
+            of: Makes what is kept of a value; the value itself without it.
+            by: Makes what is compared; what is kept without it.
+
+            >>> app = App("doc")
+            >>> bids = app.stream("bids", value=int).group_by_key()
+            >>> bids.top_n(2).to_stream().to("out")
+            >>> TopologyTestDriver(app).run("bids", [("lot", 5), ("lot", 9), ("lot", 7)]).map("out")
+            {'lot': [9, 7]}
+        """
+        at_least_one(f"top_n of {self._node.path!r}: n", n)
+        return self._built_in("top_n", TopN(n, of, by), None, name, emit)
+
+    def count_distinct(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, int]:
+        """Counts different values of each key, or of what `of` makes of them.
+
+        It is exact: all different values are kept, and read and written with each record.
+
+            >>> app = App("doc")
+            >>> app.stream("in", value=str).group_by_key().count_distinct().to_stream().to("out")
+            >>> TopologyTestDriver(app).run("in", [("a", "x"), ("a", "y"), ("a", "x")]).map("out")
+            {'a': 2}
+        """
+        return self._built_in("count_distinct", CountDistinct(of), None, name, emit)
+
+    def _built_in(
+        self,
+        kind: str,
+        aggregator: Aggregator[Any, Any, Any],
+        value: Any,
+        name: str | None,
+        emit: WindowEmit,
+        *,
+        like_values: bool = False,
+    ) -> Table[Any, Any]:
+        fold = fold_of(f"{kind} of {self._node.path!r}", aggregator, kind=kind)
+        if value is None and like_values:
+            value = self._node.value
+        return self._by(aggregator, fold, value, name, emit)
+
+    def _by(
+        self,
+        aggregator: Aggregator[Any, Any, Any],
+        fold: Fold,
+        value: Any,
+        name: str | None,
+        emit: WindowEmit,
+    ) -> Table[Any, Any]:
+        serde = serde_for(aggregator.value if value is None else value)
+        table = self._fold(fold, serde, name, emit)
+        if not has(aggregator, "result"):
+            return table
+        return table.map(aggregator.result, value=aggregator.result_value)
 
     def _fold(
         self, fold: Fold, value: Serde[Any], name: str | None, emit: WindowEmit
@@ -904,11 +1135,58 @@ class Grouped(Aggregates[K, V]):
         """
         return WindowedGroup(self._graph, self._node, window, late_to)
 
+    def cogroup(
+        self,
+        function: Callable[[Any, V], Any],
+        *others: tuple[Grouped[K, Any], Callable[[Any, Any], Any]],
+        name: str | None = None,
+    ) -> CoGrouped[K]:
+        """Makes one result a key of several groups, each with a function of its own.
+
+        The groups need keys of one kind, and their topics one number of partitions.
+
+        Args:
+            function: `function(result so far, value)` for the records of this group.
+            others: The other groups, each with its function.
+
+            >>> app = App("doc")
+            >>> paid = app.stream("paid", value=int).group_by_key()
+            >>> refunded = app.stream("refunded", value=int).group_by_key()
+            >>> both = paid.cogroup(lambda sum, n: sum + n, (refunded, lambda sum, n: sum - n))
+            >>> both.aggregate(0, value=int).to_stream().to("balances")
+            >>> driver = TopologyTestDriver(app).run("paid", [("ann", 9)])
+            >>> driver.run("refunded", [("ann", 2)]).map("balances")
+            {'ann': 7}
+
+        Raises:
+            TopologyError: a group belongs to another App, or has other keys.
+        """
+        path = self._graph.stateless_path(self._node.path, "cogroup", name)
+        at = f"cogroup at {path!r}"
+        groups: list[Grouped[Any, Any]] = [self, *(group for group, _ in others)]
+        functions = [function, *(each for _, each in others)]
+        tagged: list[Node] = []
+        for number, group in enumerate(groups):
+            check_function(at, functions[number])
+            if group._graph is not self._graph:
+                raise TopologyError(f"{at}: group {number} belongs to another App")
+            if group._node.key.name != self._node.key.name:
+                raise TopologyError(
+                    f"{at}: keys are {self._node.key.name} here and {group._node.key.name} in "
+                    f"group {number}; give all groups one kind of key"
+                )
+            node = MapNode(path=f"{path}.{number}", parents=(group._node,), function=tag(number))
+            self._graph.add(node)
+            tagged.append(node)
+        merged = MergeNode(path=path, parents=tuple(tagged))
+        self._graph.add(merged)
+        return CoGrouped(self._graph, merged, self._node.key, untagging(functions))
+
     def _fold(
         self, fold: Fold, value: Serde[Any], name: str | None, emit: WindowEmit
     ) -> Table[Any, Any]:
         path = self._graph.stable_path(self._node.path, fold.kind, name)
-        node = unwindowed(path, self._node, fold, value, emit)
+        node = unwindowed(path, self._node, self._node.key, fold, value, emit)
         self._graph.add(node)
         return Table(self._graph, node)
 
@@ -932,14 +1210,81 @@ class WindowedGroup(Aggregates[Windowed, V]):
     ) -> Table[Any, Any]:
         path = self._graph.stable_path(f"{self._node.path}.windowed_by", fold.kind, name)
         late_to = self._late_to
-        node = windowed(path, self._node, self._window, fold, value, emit, late=late_to is not None)
+        late = late_to is not None
+        key = self._node.key
+        node = windowed(path, self._node, key, self._window, fold, value, emit, late=late)
         self._graph.add(node)
         if late_to is not None:
             side = SideNode(path=f"{path}.late", parents=(node,), side="late")
             self._graph.add(side)
-            late: Stream[Any, Any] = Stream(self._graph, side, self._node.key, self._node.value)
-            late.to(late_to) if isinstance(late_to, str) else late_to(late)
+            rows: Stream[Any, Any] = Stream(self._graph, side, key, self._node.value)
+            rows.to(late_to) if isinstance(late_to, str) else late_to(rows)
         return Table(self._graph, node)
+
+
+class CoGrouped(Generic[K]):
+    """Records of several groups by key, for one result of all; see `Grouped.cogroup`."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        node: Node,
+        key: Serde[Any],
+        function: Callable[[Any, Any], Any],
+        window: Windows | None = None,
+    ) -> None:
+        self._graph = graph
+        self._node = node
+        self._key = key
+        self._function = function
+        self._window = window
+
+    def windowed_by(self, window: Windows) -> CoGrouped[Windowed]:
+        """Puts the records of all groups into windows; see `Grouped.windowed_by`.
+
+        >>> from processors import Tumbling
+        >>> app = App("doc")
+        >>> one, two = (app.stream(t, value=str).group_by_key() for t in ("one", "two"))
+        >>> both = one.cogroup(lambda seen, v: [*seen, v], (two, lambda seen, v: [*seen, v * 2]))
+        >>> texts = both.windowed_by(Tumbling("1s")).aggregate(list)
+        >>> texts.to_stream().to("out")
+        >>> TopologyTestDriver(app).run("one", [("k", "a")]).run("two", [("k", "b")]).values("out")
+        [['a'], ['a', 'bb']]
+        """
+        chosen = check_window(f"{self._node.path}.windowed_by", window, None)
+        return CoGrouped(self._graph, self._node, self._key, self._function, chosen)
+
+    def aggregate(
+        self,
+        initial: Callable[[], A] | A,
+        *,
+        merge: Callable[[A, A], A | None] | None = None,
+        value: Any = None,
+        name: str | None = None,
+        emit: WindowEmit = "latest",
+    ) -> Table[K, A]:
+        """Builds a result per key with the functions of the groups; see `Grouped.aggregate`.
+
+        >>> app = App("doc")
+        >>> ins, outs = (app.stream(t, value=str).group_by_key() for t in ("ins", "outs"))
+        >>> seen = ins.cogroup(lambda n, v: n + 1, (outs, lambda n, v: n - 1)).aggregate(0)
+        >>> seen.to_stream().to("inside")
+        >>> driver = TopologyTestDriver(app).run("ins", [("a", "x")])
+        >>> driver.run("outs", [("a", "x")]).values("inside")
+        [1, 0]
+        """
+        serde = serde_for("json" if value is None else value)
+        maker = _maker(initial, serde)
+        fold = Fold(kind="aggregate", initial=maker, add=self._function, merge=merge)
+        graph, above, key = self._graph, self._node, self._key
+        if self._window is None:
+            path = graph.stable_path(above.path, fold.kind, name)
+            node: TableNode = unwindowed(path, above, key, fold, serde, emit)
+        else:
+            path = graph.stable_path(f"{above.path}.windowed_by", fold.kind, name)
+            node = windowed(path, above, key, self._window, fold, serde, emit, late=False)
+        graph.add(node)
+        return Table(graph, node)
 
 
 class Table(Generic[K, V]):

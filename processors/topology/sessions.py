@@ -2,6 +2,10 @@
 
     {start, 8 bytes}{end, 8 bytes}{length, 4 bytes}{value}   for each session, ascending
 
+Sliding and count windows are kept in the same way; their ends follow from their starts, and in
+place of the end is the timestamp of the latest record. Of count windows the number of records, 8
+bytes, stands before all.
+
 Numbers are big endian. Both ends are inclusive; a session's end is its timestamp.
 """
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 _HEAD: Final = struct.Struct(">qqi")
 _HEAD_BYTES: Final = 20
+_NUMBER: Final = struct.Struct(">q")
+_NUMBER_BYTES: Final = 8
 
 
 class Session:
@@ -49,7 +55,8 @@ class Sessions:
     Attributes:
         gone: Known sessions that have become part of others since the last flush.
         expired: Those that have changed and ended for good since then.
-        due: When the index looks at this key again; -1 where that is not known.
+        due: When the index looks at this key again; -1 where that is not known. Of count windows,
+            how many records the key has had.
     """
 
     __slots__ = ("due", "expired", "gone", "items")
@@ -64,14 +71,17 @@ class Sessions:
 class SessionsSerde:
     """Sessions whose values have a serde of their own."""
 
-    def __init__(self, value: Serde[Any]) -> None:
+    def __init__(self, value: Serde[Any], *, numbered: bool = False) -> None:
         self.name: str = f"sessions({value.name})"
+        self.numbered: bool = numbered
         self.exact_keys: bool = False
         self.immutable: bool = False
         self.value: Any = value
 
     def serialize(self, value: Sessions) -> bytes:
         parts: list[bytes] = []
+        if self.numbered:
+            parts.append(_NUMBER.pack(value.due))
         for item in value.items:
             data: bytes = self.value.serialize(item.value)
             parts.append(_HEAD.pack(item.start, item.end, len(data)))
@@ -81,6 +91,11 @@ class SessionsSerde:
     def deserialize(self, data: bytes) -> Sessions:
         sessions = Sessions()
         place: i64 = 0
+        if self.numbered:
+            if len(data) < _NUMBER_BYTES:
+                raise SerializationError(self.name, "the bytes end within the number of records")
+            sessions.due = _NUMBER.unpack_from(data)[0]
+            place = _NUMBER_BYTES
         while place < len(data):
             if place + _HEAD_BYTES > len(data):
                 raise SerializationError(self.name, "the bytes end within a session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.count_window import CountWindowOperator
 from processors.operators.folding import Folding
 from processors.operators.session import SessionOperator
 from processors.operators.sliding import SlidingOperator
@@ -12,6 +13,7 @@ from processors.operators.windowed import FixedWindowedOperator
 from processors.state.segmented import SegmentedState
 from processors.topology.nodes.suppress import SuppressNode
 from processors.topology.nodes.windows import (
+    CountWindowedNode,
     FixedWindowedNode,
     SessionNode,
     SlidingNode,
@@ -64,6 +66,19 @@ def _sliding(node: SlidingNode, place: Place) -> Operator:
     )
 
 
+def _counted(node: CountWindowedNode, place: Place) -> Operator:
+    return CountWindowOperator(
+        node.path,
+        node.key,
+        node.value,
+        segmented_state(node.path, place),
+        node.window,
+        node.emit,
+        _folding(node, place),
+        place.reads(node),
+    )
+
+
 def _suppress(node: SuppressNode, place: Place) -> Operator:
     return SuppressOperator(node, segmented_state(node.path, place), place.failures)
 
@@ -87,5 +102,6 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     FixedWindowedNode: _fixed,
     SessionNode: _session,
     SlidingNode: _sliding,
+    CountWindowedNode: _counted,
     SuppressNode: _suppress,
 }

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processors.topology.fold import Fold
-    from processors.topology.windows import FixedWindows, SessionWindows, SlidingWindows, Windows
+    from processors.topology.windows import (
+        CountWindows,
+        FixedWindows,
+        SessionWindows,
+        SlidingWindows,
+        Windows,
+    )
     from streamlog.serdes import Serde
 
 WindowEmit = Literal["latest", "every", "final"]
@@ -97,3 +103,14 @@ class SlidingNode(WindowedNode):
 
     def stored(self) -> Serde[Any]:
         return SessionsSerde(self.value)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CountWindowedNode(WindowedNode):
+    """Windows of so many records: one entry a key holds the open ones, and how many there were."""
+
+    kind = "count_windowed"
+    window: CountWindows
+
+    def stored(self) -> Serde[Any]:
+        return SessionsSerde(self.value, numbered=True)

@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 
 from processors import App
-from processors.dsl.stream import Aggregates, Grouped, Stream, Table, TableGrouped, WindowedGroup
+from processors.dsl.stream import (
+    Aggregates,
+    CoGrouped,
+    Grouped,
+    Stream,
+    Table,
+    TableGrouped,
+    WindowedGroup,
+)
 from processors.testing import TopologyTestDriver
 
 PUBLIC = {
     f"{owner.__name__}.{name}": method
-    for owner in (App, Stream, Aggregates, Grouped, WindowedGroup, Table, TableGrouped)
+    for owner in (App, Stream, Aggregates, Grouped, CoGrouped, WindowedGroup, Table, TableGrouped)
     for name, method in vars(owner).items()
     if inspect.isfunction(method) and not name.startswith("_")
 }

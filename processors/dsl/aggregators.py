@@ -1,0 +1,231 @@
+"""Aggregators: a few functions that belong together, for every kind of group and window.
+
+class Range(Aggregator):
+    def start(self):
+        return None
+
+    def add(self, result, value):
+        return [value, value] if result is None else [min(result[0], value), max(...)]
+
+    def merge(self, earlier, later):
+        return [min(earlier[0], later[0]), max(earlier[1], later[1])]
+
+    def result(self, kept):
+        return kept[1] - kept[0]
+
+grouped.windowed_by(Session("30m")).aggregate(Range())
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+V = TypeVar("V")
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Aggregator(Generic[V, A, R]):
+    """What is kept of a key, how it changes, and what is given on.
+
+    `start` and `add` are needed. `merge` is where sessions become one, `remove` where entries of a
+    table leave a group. What `add`, `merge` and `remove` are given they may change and return.
+
+        >>> from processors import Aggregator
+        >>> class Longest(Aggregator):
+        ...     def start(self):
+        ...         return ""
+        ...     def add(self, kept, value):
+        ...         return max(kept, value, key=len)
+        ...     def result(self, kept):
+        ...         return len(kept)
+        >>> app = App("doc")
+        >>> app.stream("in", value=str).group_by_key().aggregate(Longest()).to_stream().to("out")
+        >>> TopologyTestDriver(app).run("in", [("k", "aaa"), ("k", "bb")]).values("out")
+        [3, 3]
+
+    Attributes:
+        value: The serde of what is kept.
+        result_value: The serde of what `result` makes of it.
+    """
+
+    value: ClassVar[Any] = "json"
+    result_value: ClassVar[Any] = "json"
+
+    def start(self) -> A:
+        """What a key starts with."""
+        raise NotImplementedError
+
+    def add(self, kept: A, value: V) -> A | None:
+        """With one more value; None deletes the key."""
+        raise NotImplementedError
+
+    def merge(self, earlier: A, later: A) -> A | None:
+        """One of two; `merge(start(), x)` is x."""
+        raise NotImplementedError
+
+    def remove(self, kept: A, value: V) -> A | None:
+        """Without a value that was added."""
+        raise NotImplementedError
+
+    def result(self, kept: A) -> R:
+        """What is given on; without it, what is kept."""
+        raise NotImplementedError
+
+
+def has(aggregator: Aggregator[Any, Any, Any], method: str) -> bool:
+    """Whether an aggregator has a method of its own."""
+    return getattr(type(aggregator), method) is not getattr(Aggregator, method)
+
+
+class _Of(Aggregator[Any, Any, Any]):
+    """An aggregator of what a function makes of the values.
+
+    Args:
+        of: None takes the values themselves.
+    """
+
+    def __init__(self, of: Callable[[Any], Any] | None) -> None:
+        self.of: Callable[[Any], Any] = of or _itself
+
+    def start(self) -> Any:
+        return None
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+class Sum(_Of):
+    def start(self) -> Any:
+        return 0
+
+    def add(self, kept: Any, value: Any) -> Any:
+        return kept + self.of(value)
+
+    def merge(self, earlier: Any, later: Any) -> Any:
+        return earlier + later
+
+
+class Min(_Of):
+    def add(self, kept: Any, value: Any) -> Any:
+        chosen = self.of(value)
+        return chosen if kept is None else min(kept, chosen)
+
+    def merge(self, earlier: Any, later: Any) -> Any:
+        return min(earlier, later)
+
+
+class Max(_Of):
+    def add(self, kept: Any, value: Any) -> Any:
+        chosen = self.of(value)
+        return chosen if kept is None else max(kept, chosen)
+
+    def merge(self, earlier: Any, later: Any) -> Any:
+        return max(earlier, later)
+
+
+class Mean(_Of):
+    result_value = float
+
+    def start(self) -> list[Any]:
+        return [0, 0]
+
+    def add(self, kept: list[Any], value: Any) -> list[Any]:
+        return [kept[0] + self.of(value), kept[1] + 1]
+
+    def merge(self, earlier: list[Any], later: list[Any]) -> list[Any]:
+        return [earlier[0] + later[0], earlier[1] + later[1]]
+
+    def result(self, kept: list[Any]) -> float:
+        return kept[0] / kept[1]
+
+
+class First(_Of):
+    def add(self, kept: Any, value: Any) -> Any:
+        return self.of(value) if kept is None else kept
+
+    def merge(self, earlier: Any, later: Any) -> Any:
+        return earlier
+
+
+class Last(_Of):
+    def add(self, kept: Any, value: Any) -> Any:
+        return self.of(value)
+
+    def merge(self, earlier: Any, later: Any) -> Any:
+        return later
+
+
+class Collect(_Of):
+    """A list of all, or of the last so many."""
+
+    def __init__(self, of: Callable[[Any], Any] | None, limit: int | None) -> None:
+        super().__init__(of)
+        self.limit = limit
+
+    def start(self) -> list[Any]:
+        return []
+
+    def add(self, kept: list[Any], value: Any) -> list[Any]:
+        kept.append(self.of(value))
+        return self._last(kept)
+
+    def merge(self, earlier: list[Any], later: list[Any]) -> list[Any]:
+        return self._last(earlier + later)
+
+    def _last(self, kept: list[Any]) -> list[Any]:
+        return kept if self.limit is None else kept[-self.limit :]
+
+
+class TopN(_Of):
+    """The largest, each as [rank, what was chosen of its value]; the first of equal ones stay."""
+
+    def __init__(
+        self, count: int, of: Callable[[Any], Any] | None, by: Callable[[Any], Any] | None
+    ) -> None:
+        super().__init__(of)
+        self.count = count
+        self.by: Callable[[Any], Any] = by or self.of
+
+    def start(self) -> list[Any]:
+        return []
+
+    def add(self, kept: list[Any], value: Any) -> list[Any]:
+        return self._largest([*kept, [self.by(value), self.of(value)]])
+
+    def merge(self, earlier: list[Any], later: list[Any]) -> list[Any]:
+        return self._largest(earlier + later)
+
+    def result(self, kept: list[Any]) -> list[Any]:
+        return [chosen for _, chosen in kept]
+
+    def _largest(self, ranked: list[Any]) -> list[Any]:
+        return sorted(ranked, key=_rank, reverse=True)[: self.count]
+
+
+def _rank(pair: list[Any]) -> Any:
+    return pair[0]
+
+
+class CountDistinct(_Of):
+    """Exact: what was seen is kept, as JSON texts."""
+
+    result_value = int
+
+    def start(self) -> dict[str, int]:
+        return {}
+
+    def add(self, kept: dict[str, int], value: Any) -> dict[str, int]:
+        kept[json.dumps(self.of(value), sort_keys=True, default=str)] = 1
+        return kept
+
+    def merge(self, earlier: dict[str, int], later: dict[str, int]) -> dict[str, int]:
+        return earlier | later
+
+    def result(self, kept: dict[str, int]) -> int:
+        return len(kept)

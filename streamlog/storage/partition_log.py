@@ -28,7 +28,7 @@ from streamlog.errors import (
     StorageError,
     TopicDeletedError,
 )
-from streamlog.files import write_file
+from streamlog.files import read_file, write_file
 from streamlog.record import (
     ControlRecord,
     ControlType,
@@ -110,11 +110,24 @@ class LogCheckpoint:
         for write in self.index_writes:
             write.execute(files)
         for name, content in self.contents:
-            write_file(files, os.path.join(directory, name), content)
+            _settle_file(files, os.path.join(directory, name), content)
         files.sync_directory(directory)
 
     def complete(self) -> None:
         self.log.complete_checkpoint(self)
+
+
+def _settle_file(files: Files, path: str, content: bytes) -> None:
+    """Makes a small file durable; one that is right already is only synced.
+
+    Were it written anew, a reader beside might find it empty: of `partition.metadata`, that would
+    hide whose the directory is.
+    """
+    if not files.exists(path) or read_file(files, path) != content:
+        write_file(files, path, content)
+        return
+    with contextlib.closing(files.open(path, "create")) as file:
+        file.datasync()
 
 
 class PartitionLog(ReadableLog):

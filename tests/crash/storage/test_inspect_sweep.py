@@ -111,3 +111,18 @@ def test_a_cut_in_the_middle_of_a_repair_leaves_no_half_of_a_log() -> None:
             assert reopen(survivors, NEW) == whole
         repair_directory(survivors, ROOT, "/disk/again", boot_id=BOOT)
         assert reopen(survivors, "/disk/again") == whole
+
+
+def test_an_index_entry_that_was_never_synced_is_no_damage() -> None:
+    """Zeros are left of an abort's entry, above the recovery point but with a low offset."""
+    files = workload()
+    entries = [
+        number
+        for number, operation in enumerate(files.operations, 1)
+        if operation.kind == "write" and operation.path.endswith(".txnindex")
+    ]
+    assert entries
+    for after in entries:
+        survivors = files.cut(Cut(after, Adversary.ZEROED))
+        found = list(check_directory(survivors, ROOT, boot_id=BOOT))
+        assert [str(each) for each in found if each.level == "damage"] == []

@@ -225,3 +225,16 @@ def test_the_workload_deletes_what_it_is_meant_to_delete(workload: Workload) -> 
     assert any(path.endswith("t-0") for path in renamed)
     assert len(choose_cuts(len(operations))) > CUTS_IN_CI
     assert workload.files.cut(Cut(len(operations), Adversary.ALL)).exists(ROOT)
+
+
+def test_a_checkpoint_leaves_the_file_alone_that_says_whose_a_directory_is(
+    workload: Workload,
+) -> None:
+    for after in range(100, len(workload.files.operations), 150):
+        survivors = workload.files.cut(Cut(after, Adversary.ALL))
+        recover(survivors)
+        assert not [
+            operation
+            for operation in survivors.operations
+            if operation.kind == "truncate" and operation.path.endswith("partition.metadata")
+        ]

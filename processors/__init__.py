@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from processors.app import App
     from processors.dsl.aggregators import Aggregator
     from processors.dsl.global_table import GlobalTable
-    from processors.dsl.stream import Grouped, Stream, Table
+    from processors.dsl.stream import Grouped, Stream, Table, TableGrouped
     from processors.dsl.windows import (
         Calendar,
         CountWindow,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         window_keys,
     )
     from processors.operators.processor_kernel import Context
+    from processors.topology.changes import Change
     from processors.topology.row import Row
     from processors.topology.windowed import Windowed
 
@@ -40,6 +41,7 @@ __all__ = [
     "Aggregator",
     "App",
     "Calendar",
+    "Change",
     "Context",
     "CountWindow",
     "GlobalTable",
@@ -52,6 +54,7 @@ __all__ = [
     "Store",
     "Stream",
     "Table",
+    "TableGrouped",
     "Tumbling",
     "Unlimited",
     "Windowed",
@@ -70,6 +73,8 @@ _HOMES = {
     "Stream": "processors.dsl.stream",
     "Table": "processors.dsl.stream",
     "Aggregator": "processors.dsl.aggregators",
+    "TableGrouped": "processors.dsl.stream",
+    "Change": "processors.topology.changes",
     "Calendar": "processors.dsl.windows",
     "CountWindow": "processors.dsl.windows",
     "Hopping": "processors.dsl.windows",

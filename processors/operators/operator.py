@@ -114,3 +114,7 @@ class SideOperator(Operator):
     def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
         waiting, self._source.sides[self._side] = self._source.sides[self._side], []
         return merge_chunks(waiting)
+
+    def end_round(self) -> None:
+        """Nothing waits, but where the round was given up: that has not happened."""
+        self._source.sides[self._side] = []

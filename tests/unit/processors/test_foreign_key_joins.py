@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from processors import App
-from processors.errors import ProductionError, TopologyError
+from processors.errors import ProcessingError, ProductionError, TopologyError
 from processors.operators.foreign_key_kernel import PAGE_SIZE, add, remove, subscribers_of
 from processors.state.cached import KeyValueState
 from processors.state.memory import MemoryStore
@@ -182,3 +182,48 @@ def test_a_join_that_cannot_be_is_refused() -> None:
         orders.join(users, max, foreign_key=no_function)
     with pytest.raises(TopologyError, match="another App"):
         orders.join(App("b").table("users"), max, foreign_key=str)
+
+
+@pytest.mark.parametrize("place", [0, 7, 14])
+@pytest.mark.parametrize("role", ["foreign_key", "joiner"])
+def test_what_was_given_up_has_not_happened(place: int, role: str) -> None:
+    failing: list[bool] = [False]
+
+    def fail(where: str, value: str) -> None:
+        if failing[0] and where == role and value.startswith("bad"):
+            raise ValueError("told to fail")
+
+    def refers_to(value: str) -> str | None:
+        fail("foreign_key", value)
+        return value[-1] if value[-1] != "-" else None
+
+    def show(value: str, partner: str | None) -> str:
+        fail("joiner", value)
+        return f"{value}/{partner}"
+
+    def build() -> TopologyTestDriver:
+        app = App("a")
+        left = app.table("L", value=str, emit="every")
+        right = app.table("R", value=str, emit="every")
+        left.join(right, show, foreign_key=refers_to, how="left", value=str).to_stream().to("out")
+        return TopologyTestDriver(app, commit_every=1_000)
+
+    first: list[tuple[str, str, Any]] = [("R", "a", "A"), ("L", "k1", "x-"), ("L", "k2", "ya")]
+    rest = [("L", f"k{n % 4}", f"v{n}{'ab-'[n % 3]}") for n in range(15)]
+    rest[place] = ("L", rest[place][1], "bad" + rest[place][2][-1])
+    drivers = [build(), build()]
+    for driver in drivers:
+        for topic, key, value in first:
+            driver.pipe(topic, value, key=key)
+        driver.commit()
+    failing[0] = True
+    for topic, key, value in rest:
+        drivers[0].pipe(topic, value, key=key)
+    with pytest.raises(ProcessingError, match="told to fail"):
+        drivers[0].commit()
+    failing[0] = False
+    for driver in drivers:
+        for topic, key, value in [*rest, ("R", "a", "B"), ("R", "b", "C")]:
+            driver.pipe(topic, value, key=key)
+        driver.commit()
+    assert drivers[0].items("out") == drivers[1].items("out")

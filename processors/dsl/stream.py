@@ -1634,21 +1634,22 @@ class TableGrouped(Generic[K, V]):
 
     def aggregate(
         self,
-        initial: Callable[[], A] | A,
-        add: Callable[[A, V], A | None],
+        initial: Callable[[], A] | A | Aggregator[V, Any, Any],
+        add: Callable[[A, V], A | None] | None = None,
         *,
         remove: Callable[[A, V], A | None] | None = None,
         value: Any = None,
         name: str | None = None,
         emit: Emit = "latest",
-    ) -> Table[K, A]:
+    ) -> Table[K, Any]:
         """Builds a result per group: `add(result so far, value)`, undone by `remove`.
 
         A result of None deletes the group. The functions may change the result in place and return
         it.
 
         Args:
-            initial: What a group starts with: a value, or a function that makes one (`list`).
+            initial: What a group starts with: a value, or a function that makes one (`list`). Or an
+                `Aggregator`, which has the functions too.
             remove: `remove(result so far, value)` gives the result without the value.
             value: The serde of the results; JSON where it is not given.
 
@@ -1668,15 +1669,36 @@ class TableGrouped(Generic[K, V]):
         Raises:
             TopologyError: there is no `remove`.
         """
+        if isinstance(initial, Aggregator):
+            aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
+            return self._by(aggregator, add or remove, value, name, emit)
+        check_function(f"aggregate of {self._node.path!r}: add", add)
         chosen = "json" if value is None else value
         maker = _maker(initial, serde_for(chosen))
         return self._aggregate("aggregate", maker, add, remove, chosen, name, emit)
+
+    def _by(
+        self,
+        aggregator: Aggregator[Any, Any, Any],
+        function: object,
+        value: Any,
+        name: str | None,
+        emit: Emit,
+    ) -> Table[Any, Any]:
+        at = f"aggregate of {self._node.path!r}"
+        fold = fold_of(at, aggregator, function=function)
+        remove = aggregator.remove if has(aggregator, "remove") else None
+        chosen = aggregator.value if value is None else value
+        table = self._aggregate("aggregate", fold.initial, fold.add, remove, chosen, name, emit)
+        if not has(aggregator, "result"):
+            return table
+        return table.map(aggregator.result, value=aggregator.result_value)
 
     def _aggregate(
         self,
         what: str,
         initial: Callable[[], Any] | None,
-        add: Callable[[Any, Any], Any],
+        add: Callable[[Any, Any], Any] | None,
         remove: Callable[[Any, Any], Any] | None,
         value: Any,
         name: str | None,

@@ -213,7 +213,7 @@ def aggregated(
     what: str,
     *,
     initial: Callable[[], Any] | None,
-    add: Callable[[Any, Any], Any],
+    add: Callable[[Any, Any], Any] | None,
     remove: Callable[[Any, Any], Any] | None,
     value: Serde[Any],
     name: str | None,
@@ -226,9 +226,10 @@ def aggregated(
     if remove is None:
         raise TopologyError(
             f"{path}: rows of a table change, so what a row has given to its group must be taken "
-            f"back: give remove=, which undoes what {what} adds, or make a stream of the table "
-            "with to_stream() if every change is to count"
+            f"back: give remove=, which undoes what {what} adds (an Aggregator has it as a "
+            "method), or make a stream of the table with to_stream() if every change is to count"
         )
+    assert add is not None
     for role, function in (("add", add), ("remove", remove), ("initial", initial)):
         if function is not None and not callable(function):
             raise TypeError(f"{path}: {role}={function!r} is no function")

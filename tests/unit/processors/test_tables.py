@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors import App, Tumbling
+from processors import Aggregator, App, Tumbling
 from processors.errors import CopartitionError, ProcessingError, TopologyError
 from processors.testing import TopologyTestDriver
 
@@ -288,3 +288,32 @@ def test_results_of_windows_are_joined_where_somebody_keeps_them() -> None:
     for topic in ("views", "clicks", "views"):
         driver.pipe(topic, "x", key="k", timestamp=1)
     assert driver.values("out") == ["1/1", "1/2"]
+
+
+class Spread(Aggregator[int, list[int], int]):
+    """The difference of the largest and the smallest value."""
+
+    def start(self) -> list[int]:
+        return []
+
+    def add(self, kept: list[int], value: int) -> list[int]:
+        return sorted([*kept, value])
+
+    def result(self, kept: list[int]) -> int:
+        return kept[-1] - kept[0]
+
+
+class SpreadOfNow(Spread):
+    def remove(self, kept: list[int], value: int) -> list[int] | None:
+        kept.remove(value)
+        return kept or None
+
+
+def test_an_aggregator_serves_a_table_where_it_can_take_back() -> None:
+    app = App("a")
+    grouped = app.table("prices", value=int, emit="every").group_by(lambda _: "all", value=int)
+    with pytest.raises(TopologyError, match="an Aggregator has it as a method"):
+        grouped.aggregate(Spread())
+    grouped.aggregate(SpreadOfNow(), emit="every").to_stream().to("out")
+    driver = run(app, [("tea", 3), ("rum", 9), ("tea", 8), ("tea", None), ("rum", None)])
+    assert driver.values("out") == [0, 6, 1, 0, None]

@@ -35,6 +35,7 @@ from processors.dsl.aggregators import (
     TopN,
     has,
 )
+from processors.dsl.beyond import dedupe_node, rate_limit_node, take_node
 from processors.dsl.foreign_key import joined as by_foreign_key
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.joins import Joinable, JoinableTable, JoinArguments, Partner, join_asof
@@ -63,6 +64,7 @@ from processors.topology.nodes.stateless import (
     FlatMapNode,
     HeadersNode,
     ItemsNode,
+    MapBatchNode,
     MapItemsNode,
     MapKeyNode,
     MapNode,
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
     from processors.topology.nodes.processor import StateStore
+    from processors.topology.nodes.stateless import Column
     from processors.topology.nodes.table import How
     from processors.topology.nodes.windows import WindowEmit
     from processors.topology.row import Row
@@ -695,6 +698,94 @@ class Stream(Generic[K, V]):
             self._graph, self._node, processor, tuple(stores), name, values_only=True
         )
         return self._next(node, value=None if value is None else serde_for(value))
+
+    def map_batch(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        column: Column = "list",
+        name: str | None = None,
+    ) -> Stream[K, Any]:
+        """As `map`, for a function that takes many values at once and gives as many.
+
+        How many come together is not said and must not matter. Where the function raises, it is
+        asked again for one value after the other, to find the record.
+
+        Args:
+            column: What the function takes: a `list`, a `numpy` array or an `arrow` array. It gives
+                any of them.
+
+            >>> app = App("doc")
+            >>> numbers = app.stream("numbers", value=int)
+            >>> numbers.map_batch(lambda values: [n * n for n in values]).to("squares", value=int)
+            >>> TopologyTestDriver(app).run("numbers", [1, 2, 3]).values("squares")
+            [1, 4, 9]
+        """
+        path = self._path("map_batch", name)
+        if column not in ("list", "numpy", "arrow"):
+            raise ValueError(f"{path}: column={column!r}: choose 'list', 'numpy' or 'arrow'")
+        node = MapBatchNode(path=path, parents=(self._node,), function=function, column=column)
+        return self._next(node, value=None)
+
+    def dedupe(
+        self,
+        identify: Callable[[V], Any],
+        *,
+        within: Duration,
+        identity: Any = None,
+        name: str | None = None,
+    ) -> Stream[K, V]:
+        """Leaves out records that were seen before, not longer than a time ago.
+
+        `identify` tells which records are the same. Both must be in one task, as records of one key
+        are. Time is that of the records.
+
+        Args:
+            within: As long an identity is remembered.
+            identity: The serde of what `identify` makes, as for `map_key`.
+
+            >>> app = App("doc")
+            >>> orders = app.stream("orders").dedupe(lambda order: order["id"], within="1h")
+            >>> orders.to("once")
+            >>> TopologyTestDriver(app).run("orders", [{"id": "a"}, {"id": "a"}]).values("once")
+            [{'id': 'a'}]
+        """
+        serde = key_serde(identity, identify)
+        node = dedupe_node(self._graph, self._node, identify, within, serde, name)
+        return self._next(node, value=self._value)
+
+    def rate_limit(self, limit: int, *, per: Duration, name: str | None = None) -> Stream[K, V]:
+        """Lets so many records a key and period through; the others, and null keys, are left out.
+
+        Periods are counted from 1970 in the time of the records.
+
+            >>> app = App("doc")
+            >>> app.stream("clicks", value=str).rate_limit(1, per="1m").to("some")
+            >>> TopologyTestDriver(app).run("clicks", [("a", "1"), ("a", "2")]).values("some")
+            ['1']
+        """
+        node = rate_limit_node(self._graph, self._node, limit, per, self._key, name)
+        return self._next(node, value=self._value)
+
+    def take(
+        self, n: int, *, within: Duration | None = None, value: Any = None, name: str | None = None
+    ) -> Stream[K, Any]:
+        """Collects the values of each key into lists of `n`; null keys and values are left out.
+
+        Args:
+            within: A list goes on although it is shorter, when its first record is so old in stream
+                time; without it, lists wait for the n-th value.
+            value: The serde of the lists; JSON where it is not given.
+
+            >>> app = App("doc")
+            >>> app.stream("clicks", value=str).take(2).to("pairs")
+            >>> rows = [("a", "1"), ("b", "2"), ("a", "3")]
+            >>> TopologyTestDriver(app).run("clicks", rows).items("pairs")
+            [('a', ['1', '3'])]
+        """
+        serde = serde_for("json" if value is None else value)
+        node = take_node(self._graph, self._node, n, within, self._key, serde, name)
+        return self._next(node, value=serde)
 
     def through(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.batch import MapBatchOperator
 from processors.operators.operator import SideOperator
 from processors.operators.stateless import (
     BranchOperator,
@@ -61,6 +62,10 @@ def _merge(node: nodes.MergeNode, place: Place) -> Operator:
     return MergeOperator(node.path)
 
 
+def _map_batch(node: nodes.MapBatchNode, place: Place) -> Operator:
+    return MapBatchOperator(node.path, node.function, node.column, place.failures)
+
+
 def _branch(node: nodes.BranchNode, place: Place) -> Operator:
     return BranchOperator(node.path, node.branches, place.failures)
 
@@ -74,6 +79,7 @@ BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     nodes.ItemsNode: _items,
     nodes.RecordsNode: _records,
     nodes.MergeNode: _merge,
+    nodes.MapBatchNode: _map_batch,
     nodes.BranchNode: _branch,
     nodes.SideNode: _side,
     nodes.BranchSideNode: _side,

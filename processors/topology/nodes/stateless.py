@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from processors.topology.nodes.node import FunctionNode, Node
 from processors.topology.reads import ALL, Reads
@@ -82,6 +82,17 @@ class MapKeyNode(FunctionNode):
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads(values=True, headers=output.headers)
+
+
+Column = Literal["list", "numpy", "arrow"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapBatchNode(ValueFunctionNode):
+    """A function of all values of a chunk, as a column of this kind."""
+
+    kind = "map_batch"
+    column: Column = "list"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -163,9 +163,11 @@ def _join_streams(
         value_serde(left, arguments.value),
         value_serde(right, arguments.other_value),
     )
-    is_self = left.node is right.node and left_value.name == right_value.name
+    is_self = left.node is right.node
+    if is_self and left_value.name == right_value.name:
+        right_value = left_value
     left_end = exchange(graph, path, "left", left, left_value)
-    right_end = left_end if is_self else exchange(graph, path, "right", right, right_value)
+    right_end = exchange(graph, path, "right", right, right_value)
     return StreamJoinNode(
         path=path,
         parents=(left_end, right_end),
@@ -177,6 +179,7 @@ def _join_streams(
         right_value=right_value,
         left_is_read=_is_read(left, left_value),
         right_is_read=_is_read(right, right_value),
+        is_self=is_self,
     )
 
 

@@ -549,7 +549,7 @@ class Stream(Generic[K, V]):
         Args:
             joiner: `joiner(value, value of the other)`.
             how: `inner`, or `left`, which keeps records that nothing came before.
-            grace: How late the other's records may be.
+            grace: The other's records may be late by less than this.
             value, other_value: As for `join`.
 
             >>> app = App("doc")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from processors.topology.columns import choose_columns
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.join import single_stores
 from processors.topology.rules import RULES
 from processors.topology.rules.shape import shape_of
 
@@ -84,6 +85,7 @@ class Topology:
         parents, children: The edges, with groupings that need no exchange left out.
         reads: What is read of each node's rows; for an exchange, what it must carry.
         reusing: Tables whose topic may stand in for their changelog.
+        single: Joins of a stream with itself that have one store.
     """
 
     application: str
@@ -93,6 +95,7 @@ class Topology:
     reads: Mapping[Node, Reads]
     levels: Mapping[Node, int]
     reusing: frozenset[Node] = frozenset()
+    single: frozenset[Node] = frozenset()
 
     @property
     def reusable(self) -> dict[str, str]:
@@ -137,7 +140,11 @@ def compile_graph(graph: Graph, application: str, rules: Sequence[str] = tuple(R
         above = max((levels[parent] for parent in parents[node]), default=0)
         levels[node] = above + isinstance(node, ExchangeNode)
     reads = choose_columns(nodes, parents, children)
-    subtopologies = _cut(nodes, parents, levels, reads)
+    stores = {
+        node: single_stores(node) if node in shape.single else node.stores(reads[node])
+        for node in nodes
+    }
+    subtopologies = _cut(nodes, parents, levels, stores)
     return Topology(
         application=application,
         subtopologies=subtopologies,
@@ -146,6 +153,7 @@ def compile_graph(graph: Graph, application: str, rules: Sequence[str] = tuple(R
         reads=reads,
         levels=levels,
         reusing=shape.reusing,
+        single=shape.single,
     )
 
 
@@ -153,7 +161,7 @@ def _cut(
     nodes: Sequence[Node],
     parents: Mapping[Node, tuple[Node, ...]],
     levels: Mapping[Node, int],
-    reads: Mapping[Node, Reads],
+    stores: Mapping[Node, tuple[StoreDeclaration, ...]],
 ) -> tuple[SubTopology, ...]:
     component = _components(nodes, parents)
     lowest: dict[int, int] = {}
@@ -163,7 +171,7 @@ def _cut(
     order = sorted(lowest, key=lambda number: (lowest[number], number))
     return tuple(
         _subtopology(
-            index, [node for node in nodes if component[node] == number], nodes, parents, reads
+            index, [node for node in nodes if component[node] == number], nodes, parents, stores
         )
         for index, number in enumerate(order)
     )
@@ -191,7 +199,7 @@ def _subtopology(
     mine: Sequence[Node],
     nodes: Sequence[Node],
     parents: Mapping[Node, tuple[Node, ...]],
-    reads: Mapping[Node, Reads],
+    stores: Mapping[Node, tuple[StoreDeclaration, ...]],
 ) -> SubTopology:
     entries = tuple(node for node in mine if isinstance(node, SourceNode | ExchangeNode))
     inside = set(mine)
@@ -201,11 +209,10 @@ def _subtopology(
         if (node in inside and node not in entries)
         or (isinstance(node, ExchangeNode) and parents[node][0] in inside)
     ]
-    stores = {node: node.stores(reads[node]) for node in mine}
     return SubTopology(
         index=index,
         name=entries[0].path,
         entries=entries,
         nodes=tuple(steps),
-        stores={node: declared for node, declared in stores.items() if declared},
+        stores={node: stores[node] for node in mine if stores[node]},
     )

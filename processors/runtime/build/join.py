@@ -38,10 +38,13 @@ UNITS_A_SPAN = 16
 
 
 def _stream_join(node: StreamJoinNode, place: Place) -> Operator:
-    states = [_segmented(store.name, place) for store in node.stores(place.reads(node))]
+    topology = place.parts.plan.topology
+    single = node in topology.single
+    stores = node.single_stores() if single else node.stores(place.reads(node))
+    states = [_segmented(store.name, place) for store in stores]
     span, grace = node.window.span, node.window.grace
     left = JoinBuffer(states[0], span)
-    right = left if node.is_self else JoinBuffer(states[1], span)
+    right = left if single else JoinBuffer(states[1], span)
 
     def side(buffer: JoinBuffer, back: int, look: int, *, is_left: bool) -> JoinSide:
         waiting = None
@@ -55,7 +58,7 @@ def _stream_join(node: StreamJoinNode, place: Place) -> Operator:
     join = StreamJoin(
         side(left, before, after, is_left=True), side(right, after, before, is_left=False)
     )
-    parents = place.parts.plan.topology.parents[node]
+    parents = topology.parents[node]
     return StreamJoinOperator(
         node.path,
         join,

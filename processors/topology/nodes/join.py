@@ -52,9 +52,10 @@ class JoinWindow:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamJoinNode(Node):
-    """Two streams, or one with itself: then both parents are the same.
+    """Two streams, or one with itself.
 
     Attributes:
+        is_self: Whether both sides are the same rows.
         left_value, right_value: How the buffers keep values.
         left_is_read, right_is_read: Whether the values are as these serdes read them.
     """
@@ -70,13 +71,18 @@ class StreamJoinNode(Node):
     right_value: Serde[Any]
     left_is_read: bool = False
     right_is_read: bool = False
+    is_self: bool = False
 
     @property
-    def is_self(self) -> bool:
-        return self.parents[0] is self.parents[1]
+    def keeps_alike(self) -> bool:
+        """Whether it is a stream with itself, and one store would do."""
+        return self.is_self and self.left_value is self.right_value
 
     def waits(self, *, is_left: bool) -> bool:
-        """Whether rows of a side wait for their window to close without a match."""
+        """Whether rows of a side wait for their window to close without a match.
+
+        Those of a stream with itself need not where each meets itself.
+        """
         return self.preserves(is_left=is_left) and not (self.is_self and self.window.has_now)
 
     def preserves(self, *, is_left: bool) -> bool:
@@ -88,20 +94,24 @@ class StreamJoinNode(Node):
 
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
         left, right = self.left_value, self.right_value
-        if self.is_self:
-            declared = [self._store("rows", left)]
-        else:
-            declared = [self._store("left", left), self._store("right", right)]
-        if self.waits(is_left=True) or self.waits(is_left=False):
-            names = dict.fromkeys([left.name, right.name])
-            declared.append(self._store("unmatched", left, " and ".join(names)))
-        return tuple(declared)
+        declared = (self._store("left", left), self._store("right", right))
+        return (*declared, *self._unmatched())
+
+    def single_stores(self) -> tuple[StoreDeclaration, ...]:
+        """Those that it needs where both sides are kept as one."""
+        return (self._store("rows", self.left_value), *self._unmatched())
 
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return (self.joiner,)
 
     def facts(self) -> str:
         return f"{self.how} join: {self.window}"
+
+    def _unmatched(self) -> tuple[StoreDeclaration, ...]:
+        if not self.waits(is_left=True) and not self.waits(is_left=False):
+            return ()
+        names = dict.fromkeys([self.left_value.name, self.right_value.name])
+        return (self._store("unmatched", self.left_value, " and ".join(names)),)
 
     def _store(self, part: str, value: Serde[Any], name: str | None = None) -> StoreDeclaration:
         return StoreDeclaration(
@@ -111,6 +121,12 @@ class StreamJoinNode(Node):
             value=TimedRowsSerde(name or value.name),
             layout="segmented",
         )
+
+
+def single_stores(node: Node) -> tuple[StoreDeclaration, ...]:
+    """The stores of a join whose sides are kept as one."""
+    assert isinstance(node, StreamJoinNode)
+    return node.single_stores()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ class Shape:
         nodes: In an order in which parents come first.
         parents: Those that a node reads from now.
         reusing: Tables whose topic may stand in for their changelog.
+        single: Joins of a stream with itself that have one store.
     """
 
     nodes: tuple[Node, ...]
     parents: Mapping[Node, tuple[Node, ...]]
     reusing: frozenset[Node] = frozenset()
+    single: frozenset[Node] = frozenset()
 
     def without(self, replaced: Mapping[Node, Node]) -> Shape:
         """Some nodes gone; who stood on one stands on its replacement, which may be gone too."""
@@ -36,7 +38,7 @@ class Shape:
 
         nodes = tuple(node for node in self.nodes if node not in replaced)
         parents = {node: tuple(map(find, self.parents[node])) for node in nodes}
-        return Shape(nodes=nodes, parents=parents, reusing=self.reusing)
+        return replace(self, nodes=nodes, parents=parents)
 
     def needed(self, ends: Iterable[Node]) -> set[Node]:
         """These nodes and all that stands above them."""

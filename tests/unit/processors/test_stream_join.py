@@ -162,9 +162,13 @@ def test_a_match_that_comes_after_a_restart_still_counts() -> None:
 # A stream with itself.
 
 
-def self_joined(*, how: Any = "inner", **window: Any) -> App:
-    app = App("a")
+def self_joined(
+    *, how: Any = "inner", single: bool = True, changed: bool = False, **window: Any
+) -> App:
+    app = App("a", optimize={"single_store_self_joins": single})
     stream = app.stream("L", value=str)
+    if changed:
+        stream = stream.map_key(lambda value: value[-1])
     stream.join(stream, both, how=how, name="j", **window).to("out", value=str)
     return app
 
@@ -180,6 +184,31 @@ def two_stores(*, how: Any = "inner", **window: Any) -> App:
 def test_a_stream_that_meets_itself_has_one_store() -> None:
     driver = TopologyTestDriver(self_joined(within=10))
     assert [store.name for store in driver.plan.stores] == ["j.rows"]
+    driver = TopologyTestDriver(self_joined(within=10, changed=True))
+    assert [store.name for store in driver.plan.stores] == ["j.rows"]
+    assert list(driver.plan.repartition_topics) == ["a-j.left-repartition"]
+    driver = TopologyTestDriver(self_joined(within=10, single=False))
+    assert [store.name for store in driver.plan.stores] == ["j.left", "j.right"]
+
+
+@pytest.mark.parametrize("how", ["inner", "left", "right", "outer"])
+@pytest.mark.parametrize("window", [(5, 5), (0, 7), (-2, 8), (8, -2), (0, 0)])
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_rule_that_makes_it_one_store_changes_no_result(
+    how: str, window: tuple[int, int], changed: bool
+) -> None:
+    before, after = window
+    times = (3, 9, 8, 12, 1, 11, 20, 19, 4, 18, 40, 20, 38, 60, 60)
+    rows: list[Row] = [("L", "ab"[n % 3 // 2], str(n), at) for n, at in enumerate(times)]
+    rows.insert(5, ("L", None, "null", 11))
+    options: Any = {"before": before, "after": after, "grace": 4, "how": how, "changed": changed}
+    for driving in ({}, {"commit_every": 100, "chunk_size": 4}):
+        one = TopologyTestDriver(self_joined(**options), **driving)
+        two = TopologyTestDriver(self_joined(**options, single=False), **driving)
+        assert pipe(one, rows) == pipe(two, rows)
+        one.commit()
+        two.commit()
+        assert taken(one) == taken(two)
 
 
 def test_a_record_meets_the_earlier_ones_both_ways_and_itself() -> None:

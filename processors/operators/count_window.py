@@ -70,11 +70,11 @@ class CountWindowOperator(WindowedTableOperator):
         changed, self._changed = self._changed, []
         for entry in changed:
             sessions: Sessions = entry.value
-            for item in [*sessions.gone, *sessions.expired, *sessions.items]:
+            for item in [*(sessions.expired or ()), *sessions.items]:
                 if item.fresh:
                     self._append(rows, 0, entry.key, item, item.value, item.old)
                     item.fresh, item.known, item.old = False, True, None
-            sessions.gone, sessions.expired = [], []
+            sessions.expired = None
         made = self.changes(rows, next_ticket) if rows.keys else None
         self.state.flush()
         return made
@@ -137,7 +137,7 @@ class CountWindowOperator(WindowedTableOperator):
     def _close(self, sessions: Sessions, item: Session, kept: Any) -> None:
         sessions.items.remove(item)
         if self.emit == "latest" and (kept is not None or item.known):
-            sessions.expired.append(item)
+            sessions.note_expired(item)
 
     def _append(
         self, rows: WindowRows, index: int, key: Any, item: Session, value: Any, old: Any

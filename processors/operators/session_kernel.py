@@ -13,6 +13,7 @@ grace may still go into it; what comes of that is a longer session, and final in
 
 from __future__ import annotations
 
+import struct
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 NEVER: Final = (1 << 63) - 1
 LONG_AGO: Final = -(1 << 62)
 SINGLE_LOADS: Final = 16
+
+_TIME_BYTES: Final = 8
+_START: Final = struct.Struct(">q")
+_SESSION: Final = struct.Struct(">qq")
 
 
 class SessionStates:
@@ -154,7 +159,7 @@ class SessionStates:
         over: i64 = 0
         while over < len(items) and self.end_of(items[over]) < self.closed - self.lasting:
             if self.track and items[over].fresh:
-                sessions.expired.append(items[over])
+                sessions.note_expired(items[over])
             over += 1
         if over > 0:
             del items[:over]
@@ -430,7 +435,7 @@ def extend(sessions: Sessions, item: Session, now: i64, track: bool) -> None:
         if start != item.start or end != item.end:
             gone = Session(item.start, item.end, None)
             gone.old = item.old if item.fresh else item.value
-            sessions.gone.append(gone)
+            sessions.note_gone(gone)
             item.known = False
             item.old = None
         elif not item.fresh:
@@ -479,7 +484,7 @@ def merge_sessions(
             else:
                 gone = Session(item.start, item.end, None)
                 gone.old = old
-                sessions.gone.append(gone)
+                sessions.note_gone(gone)
     states.place(sessions, first, last, None if merged.value is None else merged)
 
 
@@ -496,13 +501,15 @@ def changed_sessions(states: SessionStates) -> WindowRows:
         if sessions is None:
             continue
         made: list[Session] = []
-        for item in sessions.expired:
-            if item.fresh:
-                made.append(item)
+        if sessions.expired is not None:
+            for item in sessions.expired:
+                if item.fresh:
+                    made.append(item)
+            sessions.expired = None
         for item in sessions.items:
             if item.fresh:
                 made.append(item)
-        if sessions.gone:
+        if sessions.gone is not None:
             bounds: dict[tuple[int, int], Session] = {}
             for item in sessions.gone:
                 bounds[item.start, states.end_of(item)] = item
@@ -513,22 +520,30 @@ def changed_sessions(states: SessionStates) -> WindowRows:
                     del bounds[again]
             for pair in sorted(bounds):
                 item = bounds[pair]
-                _append(rows, entry, pair[0], pair[1], None, item.end, item.old)
-            sessions.gone = []
+                _append(rows, states, entry, pair[0], pair[1], None, item.end, item.old)
+            sessions.gone = None
         for item in made:
             end = states.end_of(item)
-            _append(rows, entry, item.start, end, item.value, item.end, item.old)
+            _append(rows, states, entry, item.start, end, item.value, item.end, item.old)
             item.fresh = False
             item.known = True
             item.old = None
-        sessions.expired = []
     return rows
 
 
 def _append(
-    rows: WindowRows, entry: Entry, start: i64, end: i64, value: Any, timestamp: i64, old: Any
+    rows: WindowRows,
+    states: SessionStates,
+    entry: Entry,
+    start: i64,
+    end: i64,
+    value: Any,
+    timestamp: i64,
+    old: Any,
 ) -> None:
     rows.keys.append(entry.key)
+    tail = _SESSION.pack(end, start) if states.difference < 0 else _START.pack(start)
+    rows.key_bytes.append(entry.key_bytes[_TIME_BYTES:] + tail)
     rows.starts.append(start)
     rows.ends.append(end)
     rows.values.append(value)

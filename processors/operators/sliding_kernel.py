@@ -256,7 +256,7 @@ def apply_change(sessions: Sessions, change: Change, track: bool) -> Any:
         if track and item.known:
             gone = Session(item.start, change.timestamp, None)
             gone.old = item.old
-            sessions.gone.append(gone)
+            sessions.note_gone(gone)
         items.remove(item)
         return old
     item.value = change.value

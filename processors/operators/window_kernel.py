@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from processors.state.segmented import SegmentedState
 
 NEVER: Final = (1 << 63) - 1
+_TIME_BYTES: Final = 8
 SINGLE_LOADS: Final = 16
 """So many missing keys of a segment and chunk are read one by one; the rest of the run at once."""
 
@@ -25,7 +26,7 @@ SINGLE_LOADS: Final = 16
 class WindowRows:
     """Results: the index of the row that caused each, the window's key and the value.
 
-    `key_bytes` are those of the store, the window's start and the key: of a flush only.
+    `key_bytes` are the windowed keys as topics hold them: of a flush only.
     """
 
     __slots__ = ("ends", "indexes", "key_bytes", "keys", "olds", "starts", "timestamps", "values")
@@ -426,7 +427,7 @@ def changed_rows(states: WindowStates) -> WindowRows:
             window = (start, states.windows.end(start))
             bounds[prefix] = window
         rows.keys.append(entry.key)
-        rows.key_bytes.append(entry.key_bytes)
+        rows.key_bytes.append(entry.key_bytes[_TIME_BYTES:] + entry.key_bytes[:_TIME_BYTES])
         rows.starts.append(window[0])
         rows.ends.append(window[1])
         rows.values.append(entry.value)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 LATE = "late"
-_TIME_BYTES = 8
 
 
 class WindowedTableOperator(Operator):
@@ -98,17 +97,17 @@ class WindowedTableOperator(Operator):
 
     def changes(self, rows: WindowRows, next_ticket: int) -> Chunk:
         """What a flush gives on: values that the store keeps are copied."""
-        values = rows.values
+        values, keys = rows.values, windowed_keys(rows.keys, rows.starts, rows.ends)
+        encoded_values = serialize_sparse(self.value_serde, values)
         if not self.value_serde.immutable:
-            encoded = self.value_serde.serialize_column(values)
-            values = self.value_serde.deserialize_column(encoded)
-        keys: list[Any] = windowed_keys(rows.keys, rows.starts, rows.ends)
+            values = self.value_serde.deserialize_column(encoded_values)
+        encoded_keys: list[Any] = rows.key_bytes or self.key_serde.serialize_column(keys)
         if not self.key_serde.immutable:
-            encoded = self.key_serde.serialize_column(keys)
-            keys = self.key_serde.deserialize_column(encoded)
+            keys = self.key_serde.deserialize_column(encoded_keys)
         tickets = range(next_ticket, next_ticket + len(keys))
+        encoded = Encoded(self.key_serde, self.value_serde, encoded_keys, encoded_values)
         olds = rows.olds if self.reads.olds else None
-        return Chunk(keys, values, rows.timestamps, tickets, olds=olds)
+        return Chunk(keys, values, rows.timestamps, tickets, encoded=encoded, olds=olds)
 
     def locate(self, rows: Chunk, index: int) -> Origin:
         """The store's row; its offset in the changelog is not known yet."""
@@ -167,24 +166,18 @@ class FixedWindowedOperator(WindowedTableOperator):
         """Flushes the store; what has changed goes on where emission is `latest`."""
         states = self.states
         states.refresh()
-        made = self._changed(next_ticket) if states.changed else None
+        made = self.changes(changed_rows(states), next_ticket) if states.changed else None
         if self.emit != "final":
             states.drop_closed()
         self.state.flush()
         return made
 
-    def _changed(self, next_ticket: int) -> Chunk:
-        rows = changed_rows(self.states)
-        encoded_keys = [each[_TIME_BYTES:] + each[:_TIME_BYTES] for each in rows.key_bytes]
-        encoded_values = self.value_serde.serialize_column(rows.values)
-        keys, values = rows.keys, rows.values
-        if not self.value_serde.immutable:
-            values = self.value_serde.deserialize_column(encoded_values)
-        if self.state.key_serde.immutable:
-            keys = windowed_keys(keys, rows.starts, rows.ends)
-        else:
-            keys = self.key_serde.deserialize_column(encoded_keys)
-        tickets = range(next_ticket, next_ticket + len(keys))
-        encoded = Encoded(self.key_serde, self.value_serde, encoded_keys, encoded_values)
-        olds = rows.olds if self.reads.olds else None
-        return Chunk(keys, values, rows.timestamps, tickets, encoded=encoded, olds=olds)
+
+def serialize_sparse(serde: Serde[Any], values: list[Any]) -> list[Any]:
+    """The column as bytes; None stays None, and costs the others nothing."""
+    present = [value for value in values if value is not None]
+    encoded = serde.serialize_column(present)
+    if len(present) == len(values):
+        return encoded
+    rest = iter(encoded)
+    return [None if value is None else next(rest) for value in values]

@@ -53,8 +53,8 @@ class Sessions:
     """The sessions of one key, ascending; more than the gap lies between two of them.
 
     Attributes:
-        gone: Known sessions that have become part of others since the last flush.
-        expired: Those that have changed and ended for good since then.
+        gone: Known sessions that have become part of others since the last flush, if any.
+        expired: Those that have changed and ended for good since then, if any.
         due: When the index looks at this key again; -1 where that is not known. Of count windows,
             how many records the key has had.
     """
@@ -63,9 +63,19 @@ class Sessions:
 
     def __init__(self) -> None:
         self.items: list[Session] = []
-        self.gone: list[Session] = []
-        self.expired: list[Session] = []
+        self.gone: list[Session] | None = None
+        self.expired: list[Session] | None = None
         self.due: i64 = -1
+
+    def note_gone(self, item: Session) -> None:
+        if self.gone is None:
+            self.gone = []
+        self.gone.append(item)
+
+    def note_expired(self, item: Session) -> None:
+        if self.expired is None:
+            self.expired = []
+        self.expired.append(item)
 
 
 class SessionsSerde:
@@ -79,14 +89,9 @@ class SessionsSerde:
         self.value: Any = value
 
     def serialize(self, value: Sessions) -> bytes:
-        parts: list[bytes] = []
-        if self.numbered:
-            parts.append(_NUMBER.pack(value.due))
-        for item in value.items:
-            data: bytes = self.value.serialize(item.value)
-            parts.append(_HEAD.pack(item.start, item.end, len(data)))
-            parts.append(data)
-        return b"".join(parts)
+        (data,) = self.serialize_column([value])
+        found: bytes = data
+        return found
 
     def deserialize(self, data: bytes) -> Sessions:
         sessions = Sessions()
@@ -112,9 +117,25 @@ class SessionsSerde:
         return sessions
 
     def serialize_column(self, values: Sequence[Any]) -> list[Any]:
-        column: list[Any] = []
+        flat: list[Any] = []
         for sessions in values:
-            column.append(None if sessions is None else self.serialize(sessions))
+            if sessions is not None:
+                for item in _items(sessions):
+                    flat.append(item.value)
+        encoded: list[bytes] = self.value.serialize_column(flat)
+        column: list[Any] = []
+        place = 0
+        for sessions in values:
+            if sessions is None:
+                column.append(None)
+                continue
+            items = _items(sessions)
+            row = _NUMBER.pack(sessions.due) if self.numbered else b""
+            for item in items:
+                data = encoded[place]
+                row += _HEAD.pack(item.start, item.end, len(data)) + data
+                place += 1
+            column.append(row)
         return column
 
     def deserialize_column(self, column: Sequence[Any]) -> list[Any]:
@@ -122,3 +143,7 @@ class SessionsSerde:
         for data in column:
             values.append(None if data is None else self.deserialize(data))
         return values
+
+
+def _items(sessions: Sessions) -> list[Session]:
+    return sessions.items

@@ -64,9 +64,11 @@ class Operator:
         path: The node's.
         sides: What it gives beside its rows, by name; `SideOperator` takes it from there.
         is_source: Whether it may give rows where no rows came in, in a round.
+        late_records: How many rows came too late for it, since the start.
     """
 
     is_source = False
+    late_records = 0
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -237,6 +237,18 @@ class Engine:
         return {node.path: exchange.rows for node, exchange in self._exchanges.items()}
 
     @property
+    def late_records(self) -> dict[str, int]:
+        """Records that came too late for all of their windows since the start, by operator."""
+        late: dict[str, int] = {}
+        for task in self._tasks:
+            for stage in task.stages:
+                for step in stage.steps:
+                    operator = step.operator
+                    if operator.late_records:
+                        late[operator.path] = late.get(operator.path, 0) + operator.late_records
+        return late
+
+    @property
     def records_out(self) -> int:
         return self._outbox.rows_of_sinks
 

@@ -37,10 +37,12 @@ class Life:
     table: TopTable | None
 
     def counters(self) -> Counter[str]:
-        """Rows of each grouping (`words`, where that is its name), and what policies left out."""
+        """Rows of each grouping (`words`, where that is its name), and what was left out."""
         tasks = self.tasks
         counters = Counter(tasks.engine.rows_exchanged)
         counters.update(tasks.engine.failures.counters())
+        late = sum(tasks.engine.late_records.values())
+        counters.update({"late": late} if late else {})
         counters.update(tasks.crew.handler.counters())
         return counters
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processors import App
+from processors import App, CountWindow, Hopping, Session, Sliding, Tumbling
 from processors.testing import TopologyTestDriver
 
 if TYPE_CHECKING:
@@ -101,6 +101,29 @@ def survivors(app: App, emit: Any) -> None:
     keyed.group_by_key().count(name="counts", emit=emit).to_stream().to("out")
 
 
+def windows(app: App, emit: Any) -> None:
+    lines = app.stream("lines", value=str)
+    words = lines.flat_map(split).group_by(lambda word: word[:2])
+    tumbling = words.windowed_by(Tumbling(50, grace=30), late_to="late-words")
+    tumbling.count(name="tumbling", emit=emit).to_stream().to("out")
+    hopping = words.windowed_by(Hopping(60, advance=20, grace=10))
+    hopping.reduce(max, value=str, name="hopping", emit=emit).to_stream().to("out")
+    sessions = lines.group_by_key().windowed_by(Session(9, grace=20), late_to="late-lines")
+    sessions.count(name="sessions", emit=emit).to_stream().to("out")
+    sliding = lines.group_by_key().windowed_by(Sliding(15, grace=20))
+    sliding.count(name="sliding", emit=emit).to_stream().to("out")
+    counted = lines.group_by_key().windowed_by(CountWindow(5, advance=2))
+    counted.count(name="counted", emit=emit).to_stream().to("out")
+
+
+def final_windows(app: App, emit: Any) -> None:
+    windows(app, "final")
+    lines = app.stream("more", value=str).group_by_key()
+    counts = lines.windowed_by(Tumbling(40)).count(emit=emit, name="more-counts")
+    counts.suppress("window_close", name="held").to_stream().to("out")
+    lines.count(emit=emit, name="all").suppress(30, max_records=3).to_stream().to("out")
+
+
 APPLICATIONS = {
     build.__name__: build
     for build in (
@@ -110,6 +133,8 @@ APPLICATIONS = {
         branches_meet,
         results_that_vanish,
         survivors,
+        windows,
+        final_windows,
     )
 }
 

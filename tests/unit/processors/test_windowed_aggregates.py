@@ -63,6 +63,7 @@ def test_a_late_record_is_counted_and_goes_to_its_topic_as_it_came(emit: str) ->
     assert record.headers == [("h", b"1")]
     pipe(driver, ("k", "in time for the newer one", 16))
     assert driver.records("late") == []
+    assert driver.late_records() == {"r": 1}
 
 
 def test_late_records_can_be_worked_on() -> None:

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from processors.dsl.global_table import read_global_table
 from processors.dsl.processing import state_store
-from processors.dsl.stream import read_table, source, sources
+from processors.dsl.stream import matching, read_table, source, sources
 from processors.runtime.application import Application, WorkerOptions
 from processors.runtime.policies import ErrorPolicies
 from processors.topology.describe import describe
 from processors.topology.diagram import as_data, as_dot, as_mermaid
 from processors.topology.graph import Graph
+from processors.topology.patterns import has_patterns
 from processors.topology.rules import choose_rules
 from processors.topology.subtopology import compile_graph
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from os import PathLike
 
@@ -124,7 +125,7 @@ class App:
 
     def stream(
         self,
-        topic: str | Sequence[str],
+        topic: str | Sequence[str] | re.Pattern[str],
         *,
         key: Any = str,
         value: Any = "json",
@@ -137,7 +138,8 @@ class App:
 
         Args:
             topic: Its name, or a list of names: then their records come in the order of their
-                timestamps, as `merge` brings them.
+                timestamps, as `merge` brings them. A compiled regular expression stands for all
+                topics whose whole names match when the application starts.
             key, value: How they are read: `str`, `bytes`, `int` (Kafka's Long), `float` (Double),
                 `"json"`, a class (msgspec Struct, dataclass, TypedDict) for JSON of that shape, or
                 a serde.
@@ -166,6 +168,8 @@ class App:
         }
         if isinstance(topic, str):
             return source(self._graph, topic, key, value, **options)
+        if isinstance(topic, re.Pattern):
+            return matching(self._graph, topic, key, value, name, **options)
         return sources(self._graph, topic, key, value, name, **options)
 
     def table(
@@ -338,11 +342,16 @@ class App:
 
         return declare
 
-    def plan(self) -> Application:
-        """The application compiled: what a worker runs."""
+    def plan(self, topics: Iterable[str] | None = None) -> Application:
+        """The application compiled: what a worker runs.
+
+        Args:
+            topics: Those that there are, for streams of topics that match a pattern.
+        """
         return Application(
             name=self.name,
-            topology=compile_graph(self._graph, self.name, self._rules),
+            topology=compile_graph(self._graph, self.name, self._rules, topics),
+            find_topics=self.plan if topics is None and has_patterns(self._graph) else None,
             agents=tuple(self._agents),
             stores=tuple(self._stores),
             policies=self.policies,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
-from processors.topology.nodes.endpoint import InvalidTimestamp, Start
+from processors.topology.nodes.endpoint import InvalidTimestamp, PatternNode, Start
 from processors.topology.nodes.stateless import MergeNode
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from processors.topology.graph import Graph
     from processors.topology.nodes.endpoint import SourceNode
+    from streamlog.serdes import Serde
 
 
 def source_options(
@@ -62,6 +64,26 @@ def merged(graph: Graph, sources: Sequence[SourceNode], name: str | None) -> Mer
         raise TopologyError(f"topics {topics}: they are read with different kinds of keys")
     path = graph.stateless_path(topics[0], "with." + ".".join(topics[1:]), name)
     return MergeNode(path=path, parents=tuple(sources))
+
+
+def pattern_node(
+    graph: Graph,
+    pattern: re.Pattern[str],
+    key: Serde[Any],
+    value: Serde[Any],
+    name: str | None,
+    options: dict[str, Any],
+) -> PatternNode:
+    """All topics that match; its path is the pattern without what no name may have."""
+    legible = re.sub(r"[^A-Za-z0-9_-]+", "-", pattern.pattern).strip("-") or "all"
+    chosen = source_options(
+        pattern.pattern, options["timestamp"], options["invalid_timestamp"], options["start"]
+    )
+    return PatternNode(
+        path=graph.stable_path("topics", legible, name),
+        pattern=pattern.pattern,
+        options={"key": key, "value": value, **chosen},
+    )
 
 
 def _no_time(value: object) -> int:

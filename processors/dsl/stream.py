@@ -41,7 +41,7 @@ from processors.dsl.global_table import GlobalTable
 from processors.dsl.joins import Joinable, JoinableTable, JoinArguments, Partner, join_asof
 from processors.dsl.many_joins import join_many
 from processors.dsl.processing import process_node
-from processors.dsl.sources import check_alike, merged, source_options
+from processors.dsl.sources import check_alike, merged, pattern_node, source_options
 from processors.dsl.stateless import (
     branch_node,
     header_function,
@@ -80,6 +80,7 @@ from processors.topology.windowed import Windowed
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from processors.dsl.duration import Duration
@@ -1818,6 +1819,20 @@ def joinable(other: Other) -> Partner:
     if isinstance(other, Stream | Table):
         return other._joinable()  # pyright: ignore[reportPrivateUsage] # of this module
     return other
+
+
+def matching(
+    graph: Graph,
+    pattern: re.Pattern[str],
+    key: Any,
+    value: Any,
+    name: str | None,
+    **options: Any,
+) -> Stream[Any, Any]:
+    """The stream of the records of all topics that match."""
+    node = pattern_node(graph, pattern, serde_for(key), serde_for(value), name, options)
+    graph.add(node)
+    return Stream(graph, node, serde_for(key), serde_for(value))
 
 
 def sources(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from processors.runtime.policies import ErrorPolicies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from processors.agents import Agent, Store
     from processors.runtime.engine import ExchangeMode
     from processors.topology.subtopology import Topology
@@ -63,6 +65,8 @@ class Application:
     stores: tuple[Store, ...] = ()
     policies: ErrorPolicies = field(default_factory=ErrorPolicies)
     options: WorkerOptions = field(default_factory=WorkerOptions)
+    find_topics: Callable[[Iterable[str]], Application] | None = None
+    """Compiles it for the topics that there are, where it reads all that match a pattern."""
 
     def agent_group(self, agent: Agent) -> str:
         """Agents have positions of their own: one may be far behind where the streams are.

@@ -92,6 +92,8 @@ class Worker:
         self._running = asyncio.current_task()
         restarts = 0
         try:
+            if self._application.find_topics is not None:
+                self._application = self._application.find_topics(context.log.topics())
             await self._wait_for_sources(context)
             while not self._stopping:
                 commits = self._progress.commits

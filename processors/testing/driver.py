@@ -50,6 +50,7 @@ class TopologyTestDriver:
         wall_clock_ms: What the wall clock shows first.
         order: In which order records that were piped before one commit run: that of their `arrival`
             here, or, as a worker chooses among what it has read, that of their `timestamps`.
+        topics: Those that there are, for sources that take all that match a pattern.
 
     Errors, such as `ProcessingError`, come out of the call that piped the record; what was piped
     since the last commit is forgotten then.
@@ -71,8 +72,9 @@ class TopologyTestDriver:
         state: StateKind | Database = "memory",
         wall_clock_ms: int = 0,
         order: Order = "arrival",
+        topics: Iterable[str] = (),
     ) -> None:
-        application = app.plan()
+        application = app.plan([*topics, *([] if isinstance(partitions, int) else partitions)])
         topology = application.topology
         _check_partitions(partitions, [source.topic for source in topology.sources])
         counts = {
@@ -289,10 +291,6 @@ class TopologyTestDriver:
     def skipped(self) -> dict[str, int]:
         """How many records the error policies have skipped, and how many are dead letters."""
         return self._engine.failures.counters()
-
-    def late_records(self) -> dict[str, int]:
-        """How many records came too late for all of their windows, by the aggregate's path."""
-        return self._engine.late_records
 
     @property
     def topics(self) -> set[str]:

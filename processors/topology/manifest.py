@@ -20,7 +20,7 @@ Facts = dict[str, dict[str, Any]]
 def sources_of_state(plan: PartitionedTopology) -> Facts:
     """The topics whose records reach a store."""
     return {
-        source.topic: {"partitions": plan.partitions[source]}
+        source.pattern or source.topic: {"partitions": plan.partitions[source]}
         for sub in plan.topology.subtopologies
         if sub.stores or sub.sends
         for source in sub.sources

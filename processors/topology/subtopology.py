@@ -20,11 +20,12 @@ from processors.topology.columns import choose_columns
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.join import single_stores
+from processors.topology.patterns import find_topics
 from processors.topology.rules import RULES
 from processors.topology.rules.shape import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Node, StoreDeclaration
@@ -127,9 +128,22 @@ class Topology:
         return f"{self.application}-{exchange.path}-repartition"
 
 
-def compile_graph(graph: Graph, application: str, rules: Sequence[str] = tuple(RULES)) -> Topology:
-    """Applies the rewrite rules of these names and cuts the graph."""
-    shape = shape_of(graph)
+def compile_graph(
+    graph: Graph,
+    application: str,
+    rules: Sequence[str] = tuple(RULES),
+    topics: Iterable[str] | None = None,
+) -> Topology:
+    """Applies the rewrite rules of these names and cuts the graph.
+
+    Args:
+        topics: Those that there are, for the sources that take all that match a pattern; without
+            them, such a source stands for itself.
+
+    Raises:
+        TopologyError: none of the topics matches.
+    """
+    shape = find_topics(shape_of(graph), topics)
     for name in RULES:
         if name in rules:
             shape = RULES[name](shape)

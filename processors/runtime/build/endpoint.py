@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from processors.operators.routing import RoutedSinkOperator, RowPartitioner
 from processors.operators.sink import Encoder, SinkOperator
 from processors.operators.source import SourceOperator
+from processors.operators.stateless import MergeOperator
 from processors.runtime.exchange import SendOperator, SendThroughTopicOperator
-from processors.topology.nodes.endpoint import SinkNode, SourceNode
+from processors.topology.nodes.endpoint import PatternNode, SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def build_source(entry: Entry, parts: Parts) -> SourceOperator:
         timestamp=entry.timestamp if isinstance(entry, SourceNode) else None,
         skip_negative=isinstance(entry, SourceNode) and entry.invalid_timestamp == "skip",
     )
+
+
+def _topics(node: PatternNode, place: Place) -> Operator:
+    return MergeOperator(node.path)
 
 
 def _sink(node: SinkNode, place: Place) -> Operator:
@@ -70,6 +75,7 @@ def _send(node: ExchangeNode, place: Place) -> Operator:
 
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
     SinkNode: _sink,
+    PatternNode: _topics,
     ExchangeNode: _send,
     RepartitionNode: _send,
 }

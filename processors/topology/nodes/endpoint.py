@@ -9,7 +9,7 @@ from processors.topology.nodes.node import Node
 from processors.topology.reads import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from processors.topology.reads import Reads
     from processors.topology.row import Row
@@ -35,6 +35,7 @@ class SourceNode(Node):
         timestamp: Makes the timestamp of a record of its value; None takes the record's own.
         invalid_timestamp: What happens where there is none.
         start: Where to begin where nothing is committed.
+        pattern: What its name matches, where it was found by that.
     """
 
     kind = "source"
@@ -45,12 +46,33 @@ class SourceNode(Node):
     timestamp: Callable[[Any], int] | None = None
     invalid_timestamp: InvalidTimestamp = "fail"
     start: Start | None = None
+    pattern: str | None = None
 
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return () if self.timestamp is None else (self.timestamp,)
 
     def facts(self) -> str:
         return f"source: topic {self.topic}, key {self.key.name}, value {self.value.name}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PatternNode(Node):
+    """All topics whose names match; when the application is compiled, it gets a source for each.
+
+    Attributes:
+        pattern: A regular expression for the whole name.
+        options: Those of the sources.
+    """
+
+    kind = "topics"
+    pattern: str
+    options: Mapping[str, Any]
+
+    def reads_of(self, parent: int, output: Reads) -> Reads:
+        return output
+
+    def facts(self) -> str:
+        return f"topics: those that match {self.pattern}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

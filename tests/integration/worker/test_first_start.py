@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,3 +38,19 @@ def test_it_begins_where_it_is_told_to_and_then_goes_on(bench, start: Any, seen:
     bench.send("in", "d")
     bench.run(make())
     assert [record.value for record in bench.records("out", str)] == [*seen, "d"]
+
+
+def test_topics_that_match_are_found_at_every_start(bench) -> None:
+    def make() -> App:
+        app = App("all")
+        app.stream(re.compile("in-.*"), value=str).group_by_key().count(name="n").to_stream().to(
+            "out"
+        )
+        return app
+
+    for topics, counts in ((["in-a"], {"k0": 1}), (["in-a", "in-b"], {"k0": 3})):
+        for topic in topics:
+            bench.log.create_topic(topic, exist_ok=True)
+            bench.send(topic, "x")
+        bench.run(make())
+        assert bench.table("out") == counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from processors.errors import DeserializationError, TopologyError
 from processors.runtime.offsets import choose_offsets
 from processors.testing import TopologyTestDriver
 from streamlog.client.contract import TopicPartition
+from streamlog.errors import UnknownTopicError
 
 
 def at(order: Any) -> int:
@@ -167,3 +169,20 @@ def test_only_what_was_never_read_begins_where_it_is_told_to() -> None:
         starts={read: 7, new: 7, lost: 7},
     )
     assert found.offsets == {read: 5, new: 7, lost: 0}
+
+
+def test_all_topics_that_match_are_one_stream() -> None:
+    app = App("a")
+    orders = app.stream(re.compile(r"orders-\w+"), value=str, timestamp=len)
+    app.stream("orders-eu", value=str).to("eu")
+    orders.group_by_key().count(name="n", emit="every").to_stream().to("out")
+    assert "topics: those that match orders-" in app.describe()
+    driver = TopologyTestDriver(app, topics=["orders-eu", "orders-us", "my-orders-us"])
+    driver.run("orders-eu", [("k", "1")]).run("orders-us", [("k", "2")])
+    assert driver.items("out") == [("k", 1), ("k", 2)]
+    assert driver.values("eu") == ["1"]
+    with pytest.raises(UnknownTopicError):
+        driver.pipe("my-orders-us", "x")
+    assert TopologyTestDriver(app, partitions={"orders-eu": 2, "orders-us": 2})
+    with pytest.raises(TopologyError, match=r"no topic matches 'orders-\\\\w\+'; make one"):
+        app.plan(["other"])

@@ -54,9 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--programs",
         type=int,
-        default=200,
+        default=120,
         metavar="N",
-        help="how many random topologies are run beside Kafka Streams (200)",
+        help="how many random topologies are run beside Kafka Streams (120)",
     )
     parser.addoption(
         "--sequences",

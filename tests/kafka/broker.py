@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 POM = Path(__file__).with_name("pom.xml")
+LAST_LIBRARY = "kafka-streams-test-utils-*.jar"
+"""Where it is, the others are."""
+
 DEFAULT_LIBRARIES = Path(__file__).resolve().parents[1] / ".kafka-libs"
 CLUSTER_ID = "c3RyZWFtbG9nLXRlc3RzLg"
 START_SECONDS = 90
@@ -39,7 +42,7 @@ class BrokerError(Exception):
 def why_no_broker() -> str | None:
     """What keeps this machine from running a broker, or None."""
     missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if "mvn" in missing and any(library_folder().glob("kafka_2.13-*.jar")):
+    if "mvn" in missing and any(library_folder().glob(LAST_LIBRARY)):
         missing.remove("mvn")
     return f"{' and '.join(missing)} not found" if missing else None
 
@@ -52,13 +55,13 @@ def library_folder() -> Path:
 def fetch_libraries() -> Path:
     """The folder with the jars; fetches them first where there are none."""
     folder = library_folder()
-    if any(folder.glob("kafka_2.13-*.jar")):
+    if any(folder.glob(LAST_LIBRARY)):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Test processes start together, and the first one fetches for all.
     with open(folder.with_name(folder.name + ".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not any(folder.glob("kafka_2.13-*.jar")):
+        if not any(folder.glob(LAST_LIBRARY)):
             part = folder.with_name(folder.name + ".part")
             shutil.rmtree(part, ignore_errors=True)
             subprocess.run(

@@ -49,10 +49,13 @@ def reduce(app: App, scenario: dict[str, Any]) -> Any:
 
 
 def cogroup(app: App, scenario: dict[str, Any]) -> Any:
-    left, right = app.stream("L", value=str), app.stream("R", value=str)
-    both = left.map(tag("L")).merge(right.map(tag("R")))
-    grouped = both.group_by_key(value=str)
-    return grouped.aggregate("", concatenate, value=str, emit="every").to_stream()
+    left = app.stream("L", value=str).group_by_key()
+    right = app.stream("R", value=str).group_by_key()
+    both = left.cogroup(
+        lambda so_far, value: f"{so_far}L{value}",
+        (right, lambda so_far, value: f"{so_far}R{value}"),
+    )
+    return both.aggregate("", value=str, emit="every").to_stream()
 
 
 def tagg(app: App, scenario: dict[str, Any]) -> Any:
@@ -156,10 +159,6 @@ def concatenate(so_far: str, value: str) -> str:
 
 def join(left: str | None, right: str | None) -> str:
     return f"{left or 'null'}-{right or 'null'}"
-
-
-def tag(topic: str) -> Any:
-    return lambda value: None if value is None else topic + value
 
 
 def foreign(value: str) -> str | None:

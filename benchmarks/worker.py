@@ -26,8 +26,9 @@ def work(app: App, path: Path) -> dict[str, float]:
     """Runs the worker until nothing is left.
 
     Returns:
-        The seconds until everything was committed, the records restored from changelogs and the
-        seconds that this took, the number of commits, and the peak memory in MB.
+        The seconds until everything was committed, and those of the processor; the records
+        restored from changelogs and the seconds that this took; the number of commits; and the
+        peak memory in MB.
     """
     from processors.runtime.worker import Worker
 
@@ -44,7 +45,7 @@ def work(app: App, path: Path) -> dict[str, float]:
 
 
 async def _work(worker: Worker, context: RunContext) -> dict[str, float]:
-    started = time.perf_counter()
+    started, processor_s = time.perf_counter(), time.process_time()
     running = asyncio.create_task(worker.run(context))
     restore_began = restored_s = 0.0
     restored = 0
@@ -61,10 +62,12 @@ async def _work(worker: Worker, context: RunContext) -> dict[str, float]:
         if status.state == "running" and not status.pending and not any(status.lag.values()):
             break
     seconds = time.perf_counter() - started
+    processor_s = time.process_time() - processor_s
     worker.request_stop()
     await running
     return {
         "seconds": seconds,
+        "processor_s": processor_s,
         "restored_s": restored_s,
         "restored": restored,
         "commits": worker.status().commits,

@@ -38,7 +38,7 @@ check: .venv/.installed .venv/.test .venv/.dev
 	.venv/bin/pyright --pythonpath .venv/bin/python
 
 bench: .venv/.installed .venv/.test
-	@for script in record log durable compaction partitions large_topic word_count latency start; do \
+	@for script in record log durable compaction partitions large_topic word_count latency start dsl; do \
 		echo "== $$script"; .venv/bin/python benchmarks/$$script.py || exit 1; done
 
 clean:

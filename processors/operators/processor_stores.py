@@ -18,20 +18,71 @@ if TYPE_CHECKING:
 STREAM_TIME = "time"
 
 
-class TimestampedStore(KeyValueStore):
+class KeyedStore:
+    """What is built on a `KeyValueStore`, which is compiled and so has no subclasses."""
+
+    def __init__(self, state: KeyValueState, context: Context) -> None:
+        self.name = state.name
+        self.context = context
+        self._plain = KeyValueStore(state, context)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value, or `default`."""
+        return self._plain.get(key, default)
+
+    def put(self, key: Any, value: Any, timestamp: Any = None) -> bool:
+        """Stores a value; None deletes. True: it is stored."""
+        return self._plain.put(key, value, timestamp)
+
+    def put_if_absent(self, key: Any, value: Any) -> Any:
+        """Stores a value where there is none; returns the one that was there, or None."""
+        found = self.get(key)
+        if found is None:
+            self.put(key, value)
+        return found
+
+    def delete(self, key: Any) -> Any:
+        """Deletes a key; returns the value that it had, or None."""
+        return self._plain.delete(key)
+
+    def items(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
+        """Keys and values in the order of the key bytes, from `start` to `end`, both included."""
+        return self._plain.items(start, end)
+
+    def with_prefix(self, prefix: str | bytes) -> Iterator[tuple[Any, Any]]:
+        """Keys and values of the keys whose bytes begin with these."""
+        return self._plain.with_prefix(prefix)
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def __contains__(self, key: Any) -> bool:
+        return self.get(key) is not None
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.items())
+
+
+class TimestampedStore(KeyedStore):
     """As a `KeyValueStore`; `timed` gives a value with its timestamp."""
 
     def timed(self, key: Any) -> tuple[Any, int] | None:
         """The value and its timestamp, or None."""
         value = self.get(key)
-        return None if value is None else (value, self.entry(key).timestamp)
+        return None if value is None else (value, self._plain.entry(key).timestamp)
 
     def timed_items(self) -> Iterator[tuple[Any, Any, int]]:
         """Keys, values and timestamps in the order of the key bytes."""
-        return self.rows()
+        return self._plain.rows()
 
 
-class VersionedStore(KeyValueStore):
+class VersionedStore(KeyedStore):
     """Keys with their values over time. A write before the retained history is refused quietly."""
 
     def __init__(self, state: KeyValueState, context: Context, retention_ms: int | None) -> None:
@@ -46,7 +97,7 @@ class VersionedStore(KeyValueStore):
 
     def versioned(self, key: Any, *, as_of: int | None = None) -> tuple[Any, int] | None:
         """A value and the time since which it holds, or None."""
-        versions: Versions | None = self.entry(key).value
+        versions: Versions | None = self._plain.entry(key).value
         if versions is None:
             return None
         value, since = versions.newest() if as_of is None else versions.at(as_of)
@@ -59,7 +110,7 @@ class VersionedStore(KeyValueStore):
             Whether it was stored: False where it lies before the retained history.
         """
         time = self.context.timestamp if timestamp is None else checked_timestamp(timestamp)
-        entry = self.entry(key)
+        entry = self._plain.entry(key)
         versions: Versions | None = entry.value
         highest = max(time, versions.timestamps[-1] if versions else -1)
         keep_from = -1 if self._retention_ms is None else highest - self._retention_ms
@@ -68,14 +119,14 @@ class VersionedStore(KeyValueStore):
         versions = versions or Versions([], [])
         made = versions.put(time, None if value is None else self._copied(value), keep_from)
         if made.values == [None]:
-            self.write(entry, None, time)
+            self._plain.write(entry, None, time)
         else:
-            self.write(entry, made, highest)
+            self._plain.write(entry, made, highest)
         return True
 
     def history(self, key: Any) -> list[tuple[Any, int]]:
         """Values and times, oldest first; None where there was no value from then on."""
-        versions: Versions | None = self.entry(key).value
+        versions: Versions | None = self._plain.entry(key).value
         if versions is None:
             return []
         return list(zip(versions.values, versions.timestamps, strict=True))
@@ -88,7 +139,7 @@ class VersionedStore(KeyValueStore):
 
     def items(self, start: Any = None, end: Any = None) -> Iterator[tuple[Any, Any]]:
         """Keys and newest values in the order of the key bytes."""
-        for key, versions, _ in self.rows(start, end):
+        for key, versions, _ in self._plain.rows(start, end):
             value, _ = versions.newest()
             if value is not None:
                 yield key, value
@@ -96,11 +147,12 @@ class VersionedStore(KeyValueStore):
     def _copied(self, value: Any) -> Any:
         return self._value_serde.deserialize(self._value_serde.serialize(value))
 
-    def __contains__(self, key: Any) -> bool:
-        return self.get(key) is not None
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.items())
+    def with_prefix(self, prefix: str | bytes) -> Iterator[tuple[Any, Any]]:
+        """Keys and newest values of the keys whose bytes begin with these."""
+        for key, versions in self._plain.with_prefix(prefix):
+            value, _ = versions.newest()
+            if value is not None:
+                yield key, value
 
 
 class TimeOrderedStore:

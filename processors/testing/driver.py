@@ -97,7 +97,11 @@ class TopologyTestDriver:
         self.stream_time = -1
         self.wall_clock_ms = wall_clock_ms
         self._stores = DriverStores(self.plan.stores, state, cache_bytes)
-        self._engine = self._start()
+        try:
+            self._engine = self._start()
+        except BaseException:
+            self.close()
+            raise
 
     # Input.
 

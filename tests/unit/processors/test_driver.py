@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import tempfile
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +11,9 @@ from processors import App
 from processors.errors import DeserializationError, ProcessingError
 from processors.testing import TopologyTestDriver
 from streamlog.errors import SerializationError, UnknownTopicError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def counting(emit: Any = "latest") -> App:
@@ -245,3 +249,20 @@ def test_time_only_goes_forward() -> None:
 def test_a_kind_of_state_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="state='disk': choose 'memory' or 'rocksdb'"):
         TopologyTestDriver(counting(), state="disk")  # type: ignore[arg-type]
+
+
+def test_a_driver_that_cannot_be_made_leaves_nothing_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def init(self, context: Any) -> None:
+            raise RuntimeError("no")
+
+        def process(self, row: Any) -> None: ...
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    app = App("a")
+    app.stream("in", value=str).process(Broken).to("out")
+    with pytest.raises(RuntimeError):
+        TopologyTestDriver(app, state="rocksdb")
+    assert list(tmp_path.iterdir()) == []

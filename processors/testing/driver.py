@@ -296,6 +296,10 @@ class TopologyTestDriver:
         """How many records the error policies have skipped, and how many are dead letters."""
         return self._engine.failures.counters()
 
+    def late_records(self) -> dict[str, int]:
+        """How many records came too late for all of their windows, by the aggregate's path."""
+        return self._engine.late_records
+
     @property
     def topics(self) -> set[str]:
         """The topics that have records, internal ones included."""

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors import App, Hopping, Session, Sliding, Tumbling
+from processors import App, CountWindow, Hopping, Session, Sliding, Tumbling
 from processors.testing import TopologyTestDriver
 
 Row = tuple[str | None, str | None, int]
@@ -348,3 +348,38 @@ def closing_place(records: list[Row], end: int, grace: int) -> int:
     """The record that closes a window whose end is inclusive."""
     taken = counted([*records, END])
     return next(place for place, *_, now in taken if end < now - grace)
+
+
+WINDOWS = [
+    Tumbling(7, grace=5),
+    Hopping(9, advance=4, grace=3),
+    Session(4, grace=5),
+    Sliding(6, grace=4),
+    CountWindow(3, advance=2),
+]
+
+
+@settings(max_examples=60)
+@given(rows, st.sampled_from(WINDOWS), st.sampled_from(["latest", "every"]), st.integers(1, 7))
+def test_each_change_says_what_the_last_one_said_was_there(
+    records: list[Row], window: Any, emit: Any, commit_every: int
+) -> None:
+    app = App("a")
+    group = app.stream("in", value=str).group_by_key().windowed_by(window)
+    lists = group.aggregate(list, append, merge=lambda a, b: a + b, emit=emit)
+    lists.changes().to("changes")
+    driver = TopologyTestDriver(app, commit_every=commit_every, chunk_size=3)
+    for key, value, timestamp in records:
+        driver.pipe("in", value, key=key, timestamp=timestamp)
+    driver.commit()
+    there: dict[Any, Any] = {}
+    for record in driver.records("changes") if "changes" in driver.topics else []:
+        old, new = record.value
+        if not (isinstance(window, Sliding) and old is None and new == there.get(record.key)):
+            assert old == there.get(record.key)
+        there[record.key] = new
+
+
+def append(so_far: list[str], value: str) -> list[str]:
+    so_far.append(value)
+    return so_far

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from processors.runtime.order import choose_order
 from processors.runtime.round import Round
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streamlog.client.contract import FetchedColumns
+
+
+ORDERED_AHEAD: Final = 8_192
+"""The order is chosen for at most so many records of a source at once."""
 
 
 class SourceBuffer:
@@ -72,9 +76,14 @@ class Intake:
         self._drain = dict(drain)
         self._first = {**drain, **preload}
         self.committed: dict[TopicPartition, int] = {}
+        self._ahead: list[int] = []
+        self._ahead_at = 0
 
     def feed(self, columns: FetchedColumns) -> None:
-        self._by_source[TopicPartition(columns.topic, columns.partition)].feed(columns)
+        buffer = self._by_source[TopicPartition(columns.topic, columns.partition)]
+        if not buffer.runs:
+            self._forget_order()  # of the order that was chosen without it, the rest is void
+        buffer.feed(columns)
 
     def wants(self) -> list[TopicPartition]:
         """The source partitions that have nothing waiting."""
@@ -108,6 +117,7 @@ class Intake:
 
     def clear(self) -> None:
         """Drops what waits; positions are the committed ones again."""
+        self._forget_order()
         for buffer in self.buffers:
             buffer.clear(self.committed.get(buffer.topic_partition))
 
@@ -131,15 +141,33 @@ class Intake:
         buffers = [self.buffers[number] for number in active]
         columns = [buffer.runs[0] for buffer in buffers]
         starts = [buffer.head for buffer in buffers]
-        heads = list(starts)
         if arrivals is None:
-            order = choose_order([run.timestamps for run in columns], heads, max_records)
+            order = self._next_in_order(columns, starts, max_records)
         else:
             places = {buffer.topic_partition: place for place, buffer in enumerate(buffers)}
             order = [places[source] for source in arrivals[:max_records]]
-            for place in order:
-                heads[place] += 1
-        for buffer, start, head in zip(buffers, starts, heads, strict=True):
-            if head != start:
-                buffer.advance(head)
+            self._forget_order()
+        for place, (buffer, start) in enumerate(zip(buffers, starts, strict=True)):
+            taken = order.count(place)
+            if taken:
+                buffer.advance(start + taken)
         return Round(first_ticket, columns, starts, order), active
+
+    def _next_in_order(
+        self, columns: list[FetchedColumns], starts: list[int], max_records: int
+    ) -> list[int]:
+        """The sources of the next records, as places in `columns`.
+
+        The order is chosen for many rounds at once, up to the end of the first run: until then no
+        source runs out, so that all rounds are over the same ones.
+        """
+        if self._ahead_at >= len(self._ahead):
+            self._ahead = choose_order([run.timestamps for run in columns], starts, ORDERED_AHEAD)
+            self._ahead_at = 0
+        order = self._ahead[self._ahead_at : self._ahead_at + max_records]
+        self._ahead_at += len(order)
+        return order
+
+    def _forget_order(self) -> None:
+        self._ahead = []
+        self._ahead_at = 0

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import CorruptStoreError
 from processors.runtime.boot import read_boot_id
+from processors.runtime.collector import rare_collections
 from processors.runtime.commit import Transactions
 from processors.runtime.progress import Life, Progress
 from processors.runtime.start import Site, Starter
@@ -98,7 +99,8 @@ class Worker:
             while not self._stopping:
                 commits = self._progress.commits
                 try:
-                    await self._live(context)
+                    with rare_collections():
+                        await self._live(context)
                     return
                 except (CorruptStoreError, TransactionAbortedError) as error:
                     restarts = restarts + 1 if commits == self._progress.commits else 1

@@ -1,4 +1,5 @@
 # make demo   counts the words of this Python's own standard library, exactly once
+# make sessionization, make fraud   the other examples
 # make test   runs the whole suite, compiled and not
 # make check  formatting, lint and types
 # make bench  the benchmarks; each ends with one JSON line
@@ -18,10 +19,16 @@ KIND := from streamlog.compiled import kind; print(kind())
 DESCRIBE := from streamlog.compiled import describe; print(describe())
 DEMO_DIR ?= .demo
 
-.PHONY: demo test test-installed test-pure check bench clean
+.PHONY: demo sessionization fraud test test-installed test-pure check bench clean
 
 demo: .venv/.installed
 	.venv/bin/python examples/word_count/demo.py --dir $(DEMO_DIR)
+
+sessionization: .venv/.installed
+	.venv/bin/python examples/sessionization/demo.py --dir .demo-sessions
+
+fraud: .venv/.installed
+	.venv/bin/python examples/fraud_detection/demo.py --dir .demo-fraud
 
 test: test-installed test-pure
 
@@ -42,7 +49,7 @@ bench: .venv/.installed .venv/.test
 		echo "== $$script"; .venv/bin/python benchmarks/$$script.py || exit 1; done
 
 clean:
-	rm -rf .venv .venv-pure .demo
+	rm -rf .venv .venv-pure .demo .demo-sessions .demo-fraud
 
 .venv/bin/python .venv-pure/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed (make PYTHON=...)" >&2; exit 1; }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from processors import App
+
 ROOT = Path(__file__).resolve().parents[2]
 GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
@@ -62,3 +64,16 @@ def test_the_readmes_log_example_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     record = names["record"]
     assert record.value == b'{"amount": 120}'
     names["log"].close()
+
+
+def test_the_readmes_applications_can_be_built() -> None:
+    examples = [
+        each
+        for each in re.findall(r"```python\n(.*?)```", README, re.S)
+        if "app." in each and "__main__" not in each
+    ]
+    assert len(examples) == 2
+    for example in examples:
+        names: dict[str, object] = {"app": App("readme"), "__name__": "readme"}
+        exec(compile(example, "README.md", "exec"), names)
+        assert names["app"].plan()

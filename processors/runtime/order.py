@@ -6,18 +6,23 @@ the sources. Only heads are compared: within a source, records stay in the order
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
 
+SPARE: Final = 64
+"""So many more records of a source are looked at than it is likely to give."""
+
+
 def choose_order(columns: list[list[int]], heads: list[int], limit: int) -> list[int]:
     """The numbers of the sources to take the next records from, in order.
 
-    It ends as soon as a source has run out, or has given `limit` records: what comes next there is
-    not known, and may be earlier than everything else.
+    It ends as soon as a source has run out, or has given `limit` records or many more than others:
+    what comes next there is not known, and may be earlier than everything else.
 
     A record waits for those before it in its source. So it comes when the highest timestamp up to
     it does, and the order is the stable sort of all sources by that: the sort finds the runs and
@@ -29,18 +34,24 @@ def choose_order(columns: list[list[int]], heads: list[int], limit: int) -> list
     """
     if len(columns) == 1:
         return [0] * min(len(columns[0]) - heads[0], limit)
+    # The others will give about as many as the one that has least.
+    least = min([len(columns[source]) - heads[source] for source in range(len(columns))])
+    limit = min(limit, 2 * least + SPARE)
+    dues: list[list[int]] = []
+    for source in range(len(columns)):
+        column = columns[source]
+        dues.append(list(accumulate(column[heads[source] : heads[source] + limit], max)))
+    end = min([due[-1] for due in dues])
+    ending = [due[-1] for due in dues].index(end)
     due: list[int] = []
     sources: list[int] = []
-    end: tuple[int, int] | None = None
-    for source, column in enumerate(columns):
-        due += accumulate(column[heads[source] : heads[source] + limit], max)
-        sources += [source] * (len(due) - len(sources))
-        last = (due[-1], len(due) - 1)
-        end = last if end is None else min(end, last)
-    assert end is not None
-    order = sorted(range(len(due)), key=due.__getitem__)
-    del order[order.index(end[1]) + 1 :]
-    return list(map(sources.__getitem__, order))
+    for source in range(len(dues)):
+        # Of equal ones, those of the sources before the one that ends come before its last.
+        found = dues[source]
+        count = bisect_right(found, end) if source <= ending else bisect_left(found, end)
+        due += found[:count]
+        sources += [source] * count
+    return [sources[place] for place in sorted(range(len(due)), key=due.__getitem__)]
 
 
 def gather(

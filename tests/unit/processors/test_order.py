@@ -58,7 +58,8 @@ def record_by_record(columns: list[list[int]], limit: int) -> list[int]:
     st.integers(1, 40),
 )
 def test_equals_the_rule_record_by_record(columns: list[list[int]], limit: int) -> None:
-    assert choose_order(columns, [0] * len(columns), limit) == record_by_record(columns, limit)
+    found = choose_order(columns, [0] * len(columns), limit)
+    assert found == record_by_record(columns, limit)
 
 
 @given(

@@ -49,7 +49,6 @@ class KeyedNode(TableNode):
         return f"{self.kind}: emits {self.emit}, key {self.key.name}, value {self.value.name}"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class CountNode(KeyedNode):
     kind = "count"
 

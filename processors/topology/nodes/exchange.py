@@ -46,7 +46,6 @@ class ExchangeNode(Node):
         return () if self.partitioner is None else (self.partitioner,)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class RepartitionNode(ExchangeNode):
     """An exchange that was asked for as such."""
 

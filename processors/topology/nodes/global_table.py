@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class GlobalSourceNode(SourceNode):
     """The topic of a global table, which is read to its end before all others."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class GlobalTableNode(TableNode):
     """The last row of each key, in one store for all partitions."""
 

@@ -195,7 +195,6 @@ class GraceLookupNode(TableLookupNode):
         return f"{super().facts()}, grace {self.grace} ms"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class AsOfNode(GraceLookupNode):
     """As above, where the table's rows move time on as well."""
 

@@ -71,7 +71,6 @@ class ProcessNode(Node):
         return f"{self.kind}: {named}"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class ProcessValuesNode(ProcessNode):
     """One that leaves keys alone."""
 
@@ -79,7 +78,6 @@ class ProcessValuesNode(ProcessNode):
     placement = "kept"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class StatefulProcessNode(ProcessNode):
     """One with stores or with a sense of time, which it keeps in a store of its own."""
 
@@ -94,7 +92,6 @@ class StatefulProcessNode(ProcessNode):
         return f"{self.path}.time"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class StatefulProcessValuesNode(StatefulProcessNode):
     """As well, and leaves keys alone."""
 

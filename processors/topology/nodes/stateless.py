@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class ValueFunctionNode(FunctionNode):
     """A function that looks at values and leaves the other columns alone."""
 
@@ -20,32 +19,26 @@ class ValueFunctionNode(FunctionNode):
         return output | Reads(values=True)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class MapNode(ValueFunctionNode):
     kind = "map"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class FilterNode(ValueFunctionNode):
     kind = "filter"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class FilterNotNode(ValueFunctionNode):
     kind = "filter_not"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class SelectNode(ValueFunctionNode):
     kind = "select"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class PeekNode(ValueFunctionNode):
     kind = "peek"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class PrintNode(FunctionNode):
     """A function of the key and the value, for the eye."""
 
@@ -55,12 +48,10 @@ class PrintNode(FunctionNode):
         return output | Reads(keys=True, values=True)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class TimestampNode(ValueFunctionNode):
     kind = "with_timestamp"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class HeadersNode(FunctionNode):
     """A function of the row."""
 
@@ -70,12 +61,10 @@ class HeadersNode(FunctionNode):
         return ALL
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class FlatMapNode(ValueFunctionNode):
     kind = "flat_map"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class MapKeyNode(FunctionNode):
     kind = "map_key"
     placement = "changed"
@@ -95,7 +84,6 @@ class MapBatchNode(ValueFunctionNode):
     column: Column = "list"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class MapItemsNode(FunctionNode):
     """A function of key and value that gives both."""
 
@@ -106,7 +94,6 @@ class MapItemsNode(FunctionNode):
         return Reads(keys=True, values=True, headers=output.headers)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class ItemsNode(Node):
     kind = "items"
 
@@ -114,7 +101,6 @@ class ItemsNode(Node):
         return output | Reads(keys=True, values=True)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class RecordsNode(Node):
     kind = "records"
 
@@ -122,7 +108,6 @@ class RecordsNode(Node):
         return ALL
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class MergeNode(Node):
     kind = "merge"
 
@@ -165,7 +150,6 @@ class BranchNode(Node):
         return f"branch: {', '.join(name for name, _ in self.branches)}"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class BranchSideNode(SideNode):
     """One branch: its rows are those of the parent's input."""
 

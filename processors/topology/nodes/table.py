@@ -99,7 +99,6 @@ class VersionedTableNode(TableNode):
         return f"versioned table: history {self.history_ms} ms, key {key}, value {value}"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class DerivedTableNode(TableNode):
     """A table whose value of a key follows from the parent's value of that key."""
 
@@ -121,7 +120,6 @@ class TableFunctionNode(DerivedTableNode):
         return (self.function,)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class TableMapNode(TableFunctionNode):
     kind = "map"
 
@@ -141,7 +139,6 @@ class TableFilterNode(TableFunctionNode):
         return super().reads_of(parent, output) | Reads(olds=True)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class TableItemsNode(DerivedTableNode):
     kind = "items"
 
@@ -149,7 +146,6 @@ class TableItemsNode(DerivedTableNode):
         return output | Reads(keys=True, values=True)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class ChangesNode(DerivedTableNode):
     """Values become `Change(old, new)`; its rows are no table any more."""
 

@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 
 class CountWindowOperator(WindowedTableOperator):
-    """Counts rows a window, or folds their values.
-
-    Args:
-        folding: None counts.
-    """
+    """Counts rows a window, or folds their values."""
 
     def __init__(
         self,
@@ -43,9 +39,8 @@ class CountWindowOperator(WindowedTableOperator):
         folding: Folding | None,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, value, state, emit, reads)
+        super().__init__(path, key, value, state, emit, folding, reads)
         self.windows = windows
-        self.folding = folding
         self._changed: list[Entry] = []
         self._forgotten = -1
 

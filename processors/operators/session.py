@@ -16,12 +16,12 @@ from processors.operators.session_kernel import (
     count_sessions,
     fold_sessions,
 )
-from processors.operators.window_kernel import WindowRows
-from processors.operators.windowed import WindowedTableOperator
+from processors.operators.windowed import ClosingOperator
 
 if TYPE_CHECKING:
     from processors.operators.chunk import Chunk
     from processors.operators.folding import Folding
+    from processors.operators.window_kernel import WindowRows
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.windows import WindowEmit
     from processors.topology.reads import Reads
@@ -29,12 +29,8 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 
-class SessionOperator(WindowedTableOperator):
-    """Counts rows a session, or folds their values.
-
-    Args:
-        folding: None counts.
-    """
+class SessionOperator(ClosingOperator[SessionStates]):
+    """Counts rows a session, or folds their values."""
 
     def __init__(
         self,
@@ -47,8 +43,7 @@ class SessionOperator(WindowedTableOperator):
         folding: Folding | None,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, value, state, emit, reads)
-        self.folding = folding
+        super().__init__(path, key, value, state, emit, folding, reads)
         self.states = SessionStates(
             state,
             lateness=windows.gap_ms + windows.grace_ms,
@@ -57,10 +52,8 @@ class SessionOperator(WindowedTableOperator):
             track=emit == "latest",
         )
 
-    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+    def fold(self, chunk: Chunk, updates: WindowRows | None, closing: WindowRows) -> None:
         assert chunk.keys is not None
-        updates = WindowRows() if self.emit == "every" else None
-        closing = WindowRows()
         states, keys, values = self.states, chunk.keys, chunk.values
         if self.folding is None:
             count_sessions(states, keys, values, chunk.timestamps, updates, closing)
@@ -68,14 +61,6 @@ class SessionOperator(WindowedTableOperator):
             assert values is not None
             step = self.folding.merging_step(chunk.tickets)
             fold_sessions(states, step, keys, values, chunk.timestamps, updates, closing)
-        return (closing if updates is None else updates), states.late
 
-    def flush(self, next_ticket: int) -> Chunk | None:
-        """Flushes the store; what has changed goes on where emission is `latest`."""
-        states = self.states
-        states.refresh()
-        made = self.changes(changed_sessions(states), next_ticket) if states.changed else None
-        if self.emit != "final":
-            states.drop_closed()
-        states.flush()
-        return made
+    def take_changed(self) -> WindowRows:
+        return changed_sessions(self.states)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.session_kernel import SessionStates, changed_sessions
 from processors.operators.sliding_kernel import fold_sliding
-from processors.operators.window_kernel import WindowRows
-from processors.operators.windowed import WindowedTableOperator
+from processors.operators.windowed import ClosingOperator
 
 if TYPE_CHECKING:
     from processors.operators.chunk import Chunk
     from processors.operators.folding import Folding
+    from processors.operators.window_kernel import WindowRows
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.windows import WindowEmit
     from processors.topology.reads import Reads
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 
-class SlidingOperator(WindowedTableOperator):
-    """Counts rows a window, or folds their values.
-
-    Args:
-        folding: None counts.
-    """
+class SlidingOperator(ClosingOperator[SessionStates]):
+    """Counts rows a window, or folds their values."""
 
     def __init__(
         self,
@@ -42,8 +38,7 @@ class SlidingOperator(WindowedTableOperator):
         folding: Folding | None,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, value, state, emit, reads)
-        self.folding = folding
+        super().__init__(path, key, value, state, emit, folding, reads)
         self.states = SessionStates(
             state,
             lateness=windows.grace_ms,
@@ -53,10 +48,8 @@ class SlidingOperator(WindowedTableOperator):
             track=emit == "latest",
         )
 
-    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+    def fold(self, chunk: Chunk, updates: WindowRows | None, closing: WindowRows) -> None:
         assert chunk.keys is not None
-        updates = WindowRows() if self.emit == "every" else None
-        closing = WindowRows()
         folding, values = self.folding, chunk.values
         if folding is None:
             step, copy = _count, _same
@@ -67,17 +60,9 @@ class SlidingOperator(WindowedTableOperator):
         fold_sliding(
             self.states, step, copy, chunk.keys, values, chunk.timestamps, updates, closing
         )
-        return (closing if updates is None else updates), self.states.late
 
-    def flush(self, next_ticket: int) -> Chunk | None:
-        """Flushes the store; what has changed goes on where emission is `latest`."""
-        states = self.states
-        states.refresh()
-        made = self.changes(changed_sessions(states), next_ticket) if states.changed else None
-        if self.emit != "final":
-            states.drop_closed()
-        states.flush()
-        return made
+    def take_changed(self) -> WindowRows:
+        return changed_sessions(self.states)
 
 
 def _count(so_far: int | None, value: Any, index: int) -> tuple[int, int]:

@@ -234,6 +234,10 @@ class WindowStates:
                 break
             self.state.drop(start)
 
+    def flush(self) -> None:
+        """Flushes the store."""
+        self.state.flush()
+
     def _first_closed(self) -> i64:
         """The first window, where that is closed; -1 where there is none. Ends go with starts."""
         starts = self.state.starts()

@@ -12,7 +12,7 @@ enter it, as both its end and stream time are state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
@@ -29,6 +29,7 @@ from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
     from processors.operators.folding import Folding
+    from processors.operators.session_kernel import SessionStates
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.windows import WindowEmit
     from processors.topology.reads import Reads
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
 
 LATE = "late"
 
+S = TypeVar("S", "WindowStates", "SessionStates")
+
 
 class WindowedTableOperator(Operator):
     """What all aggregates over windows share: chunks of results and late rows.
 
     Args:
         key, value: The serdes of windowed keys and of results.
+        folding: Makes results of values; None counts rows.
 
     Attributes:
         late_records: How many rows were late since the start of the process.
@@ -55,6 +59,7 @@ class WindowedTableOperator(Operator):
         value: Serde[Any],
         state: SegmentedState,
         emit: WindowEmit,
+        folding: Folding | None,
         reads: Reads,
     ) -> None:
         super().__init__(path)
@@ -62,6 +67,7 @@ class WindowedTableOperator(Operator):
         self.emit: WindowEmit = emit
         self.key_serde = key
         self.value_serde = value
+        self.folding = folding
         self.reads = reads
         self.late_records = 0
 
@@ -126,33 +132,61 @@ class WindowedTableOperator(Operator):
         )
 
 
-class FixedWindowedOperator(WindowedTableOperator):
-    """Counts rows a window and key, or folds their values.
+class ClosingOperator(WindowedTableOperator, Generic[S]):
+    """What aggregates over windows that stream time closes share, around the compiled loops.
 
-    Args:
-        folding: None counts.
+    Attributes:
+        states: What the loops keep.
     """
+
+    states: S
+
+    def fold(self, chunk: Chunk, updates: WindowRows | None, closing: WindowRows) -> None:
+        """Takes the rows in; `updates` gets what each made, `closing` what stream time closed."""
+        raise NotImplementedError
+
+    def take_changed(self) -> WindowRows:
+        """What has changed since the last flush."""
+        raise NotImplementedError
+
+    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+        updates = WindowRows() if self.emit == "every" else None
+        closing = WindowRows()
+        self.fold(chunk, updates, closing)
+        return (closing if updates is None else updates), self.states.late
+
+    def flush(self, next_ticket: int) -> Chunk | None:
+        """Flushes the store; what has changed goes on where emission is `latest`."""
+        states = self.states
+        states.refresh()
+        made = self.changes(self.take_changed(), next_ticket) if states.changed else None
+        if self.emit != "final":
+            states.drop_closed()
+        states.flush()
+        return made
+
+
+class FixedWindowedOperator(ClosingOperator[WindowStates]):
+    """Counts rows a window and key, or folds their values."""
 
     def __init__(
         self,
         path: str,
         key: Serde[Any],
+        value: Serde[Any],
         state: SegmentedState,
         windows: FixedWindows,
         emit: WindowEmit,
         folding: Folding | None,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, state.value_serde, state, emit, reads)
-        self.folding = folding
+        super().__init__(path, key, value, state, emit, folding, reads)
         self.states = WindowStates(
             state, windows, final=emit == "final", track=emit == "latest", olds=reads.olds
         )
 
-    def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
+    def fold(self, chunk: Chunk, updates: WindowRows | None, closing: WindowRows) -> None:
         assert chunk.keys is not None
-        updates = WindowRows() if self.emit == "every" else None
-        closing = WindowRows()
         states, keys, values = self.states, chunk.keys, chunk.values
         if self.folding is None:
             count_windows(states, keys, values, chunk.timestamps, updates, closing)
@@ -160,17 +194,9 @@ class FixedWindowedOperator(WindowedTableOperator):
             assert values is not None
             step = self.folding.step(chunk.tickets)
             fold_windows(states, step, keys, values, chunk.timestamps, updates, closing)
-        return (closing if updates is None else updates), states.late
 
-    def flush(self, next_ticket: int) -> Chunk | None:
-        """Flushes the store; what has changed goes on where emission is `latest`."""
-        states = self.states
-        states.refresh()
-        made = self.changes(changed_rows(states), next_ticket) if states.changed else None
-        if self.emit != "final":
-            states.drop_closed()
-        self.state.flush()
-        return made
+    def take_changed(self) -> WindowRows:
+        return changed_rows(self.states)
 
 
 def serialize_sparse(serde: Serde[Any], values: list[Any]) -> list[Any]:

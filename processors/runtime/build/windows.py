@@ -28,46 +28,16 @@ if TYPE_CHECKING:
     from processors.topology.nodes.node import Node
 
 
-def _fixed(node: FixedWindowedNode, place: Place) -> Operator:
-    return FixedWindowedOperator(
-        node.path,
-        node.key,
-        segmented_state(node.path, place),
-        node.window,
-        node.emit,
-        _folding(node, place),
-        place.reads(node),
-    )
+_OPERATORS: dict[type[WindowedNode], Any] = {
+    FixedWindowedNode: FixedWindowedOperator,
+    SessionNode: SessionOperator,
+    SlidingNode: SlidingOperator,
+    CountWindowedNode: CountWindowOperator,
+}
 
 
-def _session(node: SessionNode, place: Place) -> Operator:
-    return SessionOperator(
-        node.path,
-        node.key,
-        node.value,
-        segmented_state(node.path, place),
-        node.window,
-        node.emit,
-        _folding(node, place),
-        place.reads(node),
-    )
-
-
-def _sliding(node: SlidingNode, place: Place) -> Operator:
-    return SlidingOperator(
-        node.path,
-        node.key,
-        node.value,
-        segmented_state(node.path, place),
-        node.window,
-        node.emit,
-        _folding(node, place),
-        place.reads(node),
-    )
-
-
-def _counted(node: CountWindowedNode, place: Place) -> Operator:
-    return CountWindowOperator(
+def _windowed(node: WindowedNode, place: Place) -> Operator:
+    return _OPERATORS[type(node)](
         node.path,
         node.key,
         node.value,
@@ -99,9 +69,6 @@ def segmented_state(store: str, place: Place) -> SegmentedState:
 
 
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {
-    FixedWindowedNode: _fixed,
-    SessionNode: _session,
-    SlidingNode: _sliding,
-    CountWindowedNode: _counted,
+    **dict.fromkeys(_OPERATORS, _windowed),
     SuppressNode: _suppress,
 }

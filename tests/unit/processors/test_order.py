@@ -42,9 +42,7 @@ def record_by_record(columns: list[list[int]], limit: int) -> list[int]:
     """The rule as it is written down."""
     heads = [0] * len(columns)
     order: list[int] = []
-    while all(
-        head < min(limit, len(column)) for head, column in zip(heads, columns, strict=True)
-    ):
+    while all(head < min(limit, len(column)) for head, column in zip(heads, columns, strict=True)):
         source = min(
             range(len(columns)), key=lambda number: (columns[number][heads[number]], number)
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from processors.app import App
     from processors.dsl.aggregators import Aggregator
     from processors.dsl.global_table import GlobalTable
+    from processors.dsl.local import Channel
     from processors.dsl.stream import Grouped, Stream, Table, TableGrouped
     from processors.dsl.windows import (
         Calendar,
@@ -42,6 +43,7 @@ __all__ = [
     "App",
     "Calendar",
     "Change",
+    "Channel",
     "Context",
     "CountWindow",
     "GlobalTable",
@@ -69,6 +71,7 @@ _HOMES = {
     "Context": "processors.operators.processor_kernel",
     "Row": "processors.topology.row",
     "GlobalTable": "processors.dsl.global_table",
+    "Channel": "processors.dsl.local",
     "Grouped": "processors.dsl.stream",
     "Stream": "processors.dsl.stream",
     "Table": "processors.dsl.stream",

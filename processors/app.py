@@ -10,6 +10,7 @@ from processors.dsl.global_table import read_global_table
 from processors.dsl.processing import state_store
 from processors.dsl.stream import matching, read_table, source, sources
 from processors.runtime.application import Application, WorkerOptions
+from processors.runtime.channel import MAX_RECORDS
 from processors.runtime.policies import ErrorPolicies
 from processors.topology.describe import describe
 from processors.topology.diagram import as_data, as_dot, as_mermaid
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from processors.agents import Agent, Store
     from processors.dsl.duration import Duration
     from processors.dsl.global_table import GlobalTable
+    from processors.dsl.local import Channel
     from processors.dsl.stream import Stream, Table
     from processors.runtime.application import OffsetGap
     from processors.runtime.engine import ExchangeMode
     from processors.runtime.policies import Policy
+    from processors.runtime.rows import Rows
     from processors.topology.nodes.endpoint import InvalidTimestamp
     from processors.topology.nodes.node import Emit
     from processors.topology.nodes.processor import StateStore, StoreKind
@@ -122,6 +125,8 @@ class App:
         self._graph = Graph()
         self._agents: list[Agent] = []
         self._stores: list[Store] = []
+        self._channels: list[Channel[Any, Any]] = []
+        self._iterables: dict[str, Rows] = {}
 
     def stream(
         self,
@@ -171,6 +176,97 @@ class App:
         if isinstance(topic, re.Pattern):
             return matching(self._graph, topic, key, value, name, **options)
         return sources(self._graph, topic, key, value, name, **options)
+
+    def channel(
+        self,
+        name: str,
+        *,
+        key: Any = str,
+        value: Any = "json",
+        max_records: int = MAX_RECORDS,
+    ) -> Channel[Any, Any]:
+        """A queue in memory, for other code of the process: an agent, a page handler, a thread.
+
+        What is sent into it is read as the stream `channel.stream()`, which has one partition.
+        `send` is for any thread and `await send_async` for any asyncio loop; both wait while the
+        channel is full.
+
+        It is not durable: what is in it when the process ends is gone, and with it what was not
+        committed yet. What is committed has been counted once, with all that followed from it, and
+        tasks that begin anew within the process take the rest again. What must not be lost belongs
+        in a topic.
+
+        Args:
+            key, value: Serdes: what is sent is written with them at once, and read from that.
+            max_records: So many that are not committed may be in it.
+
+            >>> app = App("doc")
+            >>> clicks = app.channel("clicks", value=str)
+            >>> clicks.stream().map(str.upper).to("out", value=str)
+            >>> driver = TopologyTestDriver(app)
+            >>> clicks.send("home", timestamp=0)
+            >>> driver.commit()
+            >>> driver.values("out")
+            ['HOME']
+
+        Raises:
+            TopologyError: something else has this name.
+        """
+        from processors.dsl.local import Channel
+
+        made: Channel[Any, Any] = Channel(self._graph, name, key, value, max_records)
+        self._channels.append(made)
+        return made
+
+    def from_iterable(
+        self,
+        rows: Iterable[Any] | Callable[[], Iterable[Any]],
+        *,
+        name: str,
+        key: Any = str,
+        value: Any = "json",
+        timestamp: Callable[[Any], int] | None = None,
+        invalid_timestamp: InvalidTimestamp = "fail",
+    ) -> Stream[Any, Any]:
+        """The rows of an iterable, for tests, examples and backfills: a stream of one partition.
+
+        How many rows have been processed is state, in the transaction of what followed from them.
+        So a restart goes on behind them, exactly once, if the iterable gives the same rows in the
+        same order each time: it is read from its beginning, and those rows are dropped. More rows
+        at its end are news; fewer than were processed are an error. A generator, which can be read
+        only once, is refused: give the function that makes it.
+
+        It is read in the application's loop, as rows are wanted, and may be endless; one that waits
+        for something holds up everything else.
+
+        Args:
+            rows: Values, `(key, value)` pairs, `(key, value, timestamp)` triples, or `Record`s; or
+                a function without arguments that gives them. A value that is such a tuple itself
+                is given in a pair.
+            name: Its path in the graph, by which the position is found again.
+            key, value: Serdes: rows are written with them and read from that, as if from a topic.
+            timestamp, invalid_timestamp: As for `stream`. Without, what has no time gets that at
+                which it is read.
+
+            >>> app = App("doc")
+            >>> rows = [("a", 1), ("b", 2), ("a", 3)]
+            >>> numbers = app.from_iterable(rows, name="numbers", value=int)
+            >>> numbers.group_by_key().sum(emit="every").to_stream().to("sums")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.commit()
+            >>> driver.items("sums")
+            [('a', 1), ('b', 2), ('a', 4)]
+
+        Raises:
+            TopologyError: `rows` can be read only once, or something else has this name.
+        """
+        from processors.dsl.local import iterable_rows
+
+        made, read = iterable_rows(
+            self._graph, name, rows, key, value, timestamp, invalid_timestamp
+        )
+        self._iterables[name] = read
+        return made
 
     def table(
         self,
@@ -354,6 +450,8 @@ class App:
             find_topics=self.plan if topics is None and has_patterns(self._graph) else None,
             agents=tuple(self._agents),
             stores=tuple(self._stores),
+            channels=tuple(self._channels),
+            iterables=dict(self._iterables),
             policies=self.policies,
             options=self.options,
         )

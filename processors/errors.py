@@ -9,6 +9,8 @@
         │   ├── CorruptStoreError         damaged; set aside and rebuilt from the changelog
         │   └── SuppressFullError         more updates are held back than may be
         ├── OffsetGapError                committed offsets are gone and state is there
+        ├── ChannelFullError              a channel has no room and must not wait for it
+        ├── IterableError                 a source's iterable failed, or is not what it was
         ├── AgentError                    an agent failed while it had no event in hand
         ├── ProcessorError                a processor was written wrong, or a timer of it failed
         └── RecordError                   one record could not be handled; names where it came from
@@ -127,6 +129,27 @@ class OffsetGapError(ProcessorsError):
             f"{', '.join(partitions)}: choose with on_offset_gap='earliest' or 'latest', or begin "
             f"anew with `streamlog reset {application}`"
         )
+
+
+class ChannelFullError(ProcessorsError):
+    """A channel has no room, and whoever sends does not wait, or would wait for ever."""
+
+    def __init__(self, channel: str, max_records: int, reason: str) -> None:
+        self.channel = channel
+        self.max_records = max_records
+        super().__init__(
+            f"channel {channel!r}: it holds {max_records} records that are not committed, which is "
+            f"all that it may, and {reason}"
+        )
+
+
+class IterableError(ProcessorsError):
+    """The iterable of a source raised, or gave a row that cannot be, or fewer than before."""
+
+    def __init__(self, source: str, row: int, reason: str) -> None:
+        self.source = source
+        self.row = row
+        super().__init__(f"iterable {source!r} at row {row}: {reason}")
 
 
 class ProcessorError(ProcessorsError):

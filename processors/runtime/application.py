@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from processors.runtime.policies import ErrorPolicies
+from processors.runtime.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from processors.agents import Agent, Store
+    from processors.runtime.channel import Channel
     from processors.runtime.engine import ExchangeMode
     from processors.topology.subtopology import Topology
 
@@ -57,12 +59,19 @@ class WorkerOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Application:
-    """A named, compiled application. The name is its transactional id and consumer group."""
+    """A named, compiled application. The name is its transactional id and consumer group.
+
+    Attributes:
+        channels: What other code of the process sends into.
+        iterables: What is read of iterables, by their paths.
+    """
 
     name: str
     topology: Topology
     agents: tuple[Agent, ...] = ()
     stores: tuple[Store, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    iterables: Mapping[str, Rows] = field(default_factory=dict[str, Rows])
     policies: ErrorPolicies = field(default_factory=ErrorPolicies)
     options: WorkerOptions = field(default_factory=WorkerOptions)
     find_topics: Callable[[Iterable[str]], Application] | None = None

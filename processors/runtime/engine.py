@@ -16,7 +16,7 @@ A commit is `flush` (what stores held back runs down the graph in one pass), `po
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from processors.operators.chunk import Chunk, merge_chunks
 from processors.operators.operator import Operator
@@ -30,8 +30,10 @@ from processors.runtime.origins import Origins
 from processors.runtime.outbox import Address, Output, RoundOutbox
 from processors.runtime.policies import ErrorPolicies, FailureHandler
 from processors.runtime.timestamps import TimestampReader
+from processors.state.cached import KeyValueState
 from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
+from processors.topology.nodes.local import IterableNode
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from streamlog.client.contract import FetchedColumns
 
 ExchangeMode = Literal["memory", "topic"]
+
+POSITION: Final = "position"
+"""The key under which the position in an iterable is kept."""
 
 
 class Engine:
@@ -118,6 +123,12 @@ class Engine:
             if isinstance(entry, SourceNode)
             and (entry.timestamp or entry.invalid_timestamp in ("partition_time", "wall_clock"))
         }
+        self._kept_positions = {
+            TopicPartition(entry.topic, 0): self._kept(entry.position_store)
+            for entry in plan.partitions
+            if isinstance(entry, IterableNode)
+        }
+        self._local = {source.topic for source in plan.topology.sources if not source.in_log}
         self._source_numbers: dict[tuple[Entry, int], int] = {}
         # Through the topic, its rows never end, and there is nothing to be read before them.
         drained = dict(drain or {}) if exchange == "memory" else {}
@@ -129,8 +140,17 @@ class Engine:
 
     @property
     def sources(self) -> list[TopicPartition]:
-        """The partitions to read."""
+        """The partitions to read from topics."""
+        return [source for source in self.all_sources if source.topic not in self._local]
+
+    @property
+    def all_sources(self) -> list[TopicPartition]:
+        """As `sources`, with those that stand for what is in this process."""
         return [buffer.topic_partition for buffer in self._intake.buffers]
+
+    def kept_position(self, topic: str) -> int:
+        """How many rows of an iterable are committed."""
+        return self._kept_positions[TopicPartition(topic, 0)].get(POSITION) or 0
 
     def feed(self, columns: FetchedColumns) -> None:
         """Takes the next fetched run of a source partition."""
@@ -209,14 +229,23 @@ class Engine:
         """
         self._ask(lambda operator, next_ticket: operator.flush(next_ticket))
         self._flushed_positions = self._intake.positions()
+        self._keep_positions()
         assert not self._has_dirty()
         for (store, _), state in self._stores.items():
             if state.changelog is not None and store not in self._plan.reused:
                 self._outbox.add_columns(state.changelog, *state.committing_records())
 
     def positions(self) -> dict[TopicPartition, int]:
-        """The offsets to commit with the last `flush`, of every source that has ever moved."""
-        return self._flushed_positions
+        """The offsets to commit with the last `flush`, of every topic that has ever moved."""
+        if not self._local:
+            return self._flushed_positions
+        flushed = self._flushed_positions
+        return {at: offset for at, offset in flushed.items() if at.topic not in self._local}
+
+    def local_positions(self) -> dict[str, int]:
+        """As `positions`, of what is in this process."""
+        flushed = self._flushed_positions
+        return {at.topic: offset for at, offset in flushed.items() if at.topic in self._local}
 
     def take_outputs(self) -> dict[Address, Output]:
         """What has to be written since the last call, by topic and partition.
@@ -271,6 +300,19 @@ class Engine:
             task.end_round()
         for state in self._stores.values():
             state.on_aborted()
+
+    def _kept(self, store: str) -> KeyValueState:
+        state = self._stores[store, 0]
+        assert isinstance(state, KeyValueState)
+        return state
+
+    def _keep_positions(self) -> None:
+        """What no consumer group commits is state, in the same transaction."""
+        for source, state in self._kept_positions.items():
+            position = self._flushed_positions.get(source)
+            if position is not None and position != state.get(POSITION):
+                state.put(POSITION, position, 0)
+                state.flush()
 
     def _has_dirty(self) -> bool:
         return any(state.has_dirty() for state in self._stores.values())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from processors.operators.sink import MAX_MESSAGE_BYTES
 from processors.runtime.crew import Crew
 from processors.runtime.engine import Engine
+from processors.runtime.feeds import begin_feeds
 from processors.runtime.manifest_file import (
     check_manifest,
     make_manifest,
@@ -114,7 +115,14 @@ class Starter:
             write_manifest(self._site.manifest_path, manifest)
         engine = self._start_engine(plan, engine_states, streams, wake)
         crew = self._start_crew(agent_states, agents, wake)
-        return Tasks(self._log, engine, streams.consumer, crew, self._internal_topics(plan))
+        return Tasks(
+            self._log,
+            engine,
+            streams.consumer,
+            crew,
+            self._internal_topics(plan),
+            begin_feeds(self._application, engine, self._site.clock.now_ms),
+        )
 
     # Offsets.
 
@@ -124,7 +132,7 @@ class Starter:
         """The reader for the streams, and one an agent."""
         application = self._application
         known_topics, known_agents = self._known(earlier)
-        starts = {source.topic: source.start for source in plan.topology.sources}
+        starts = {source.topic: source.start for source in plan.topology.topics}
         streams = self._reader(
             application.name, self._stream_partitions(plan), known_topics, starts
         )
@@ -171,10 +179,10 @@ class Starter:
             return (), ()
         # Without a manifest a changelog tells: nothing is written there before the first offsets.
         agents = [agent.name for agent in self._application.agents]
-        return [source.topic for source in self._application.topology.sources], agents
+        return [source.topic for source in self._application.topology.topics], agents
 
     def _stream_partitions(self, plan: PartitionedTopology) -> list[TopicPartition]:
-        topics = [source.topic for source in self._application.topology.sources]
+        topics = [source.topic for source in self._application.topology.topics]
         return [
             partition
             for topic in [*topics, *plan.repartition_topics]
@@ -363,5 +371,5 @@ def describe(
         exchanges=exchanges(plan),
         stores=stores([*plan.stores, *agent_stores(application, agent_partitions)]),
         agents={agent.name: {"topic": agent.topic} for agent in application.agents},
-        reads=[source.topic for source in plan.topology.sources],
+        reads=[source.topic for source in plan.topology.topics],
     )

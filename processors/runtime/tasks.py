@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from processors.runtime.crew import Crew
     from processors.runtime.engine import Engine
+    from processors.runtime.feeds import Feed
     from processors.runtime.outbox import Address, Output
     from streamlog.client.contract import Consumer, GroupMetadata, Log, TopicPartition
 
@@ -24,6 +27,7 @@ class Tasks:
     Args:
         consumer: Reads for the engine; agents have theirs.
         internal_topics: Changelog and repartition topics.
+        feeds: The sources in this process.
     """
 
     def __init__(
@@ -33,12 +37,14 @@ class Tasks:
         consumer: Consumer,
         crew: Crew,
         internal_topics: frozenset[str],
+        feeds: Sequence[Feed] = (),
     ) -> None:
         self._log = log
         self.engine = engine
         self.crew = crew
         self._consumer = consumer
         self._internal_topics = internal_topics
+        self._feeds = {feed.topic: feed for feed in feeds}
         self._committed = self.read_positions()
         self._committed_work = 0
         self._flushed_work = 0
@@ -50,11 +56,24 @@ class Tasks:
         """Reads on where nothing waits; whether there is anything to run."""
         engine = self.engine
         wanting = engine.wants()
+        if self._feeds:
+            wanting = self._take(wanting)
         if wanting:
             fetched = self._consumer.poll_columns(max_bytes=FETCH_BYTES, partitions=wanting)
             for columns in fetched:
                 engine.feed(columns)
         return engine.buffered_rows() > 0
+
+    def _take(self, wanting: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """Takes what there is in this process; returns those that are topics."""
+        topics: list[TopicPartition] = []
+        for source in wanting:
+            feed = self._feeds.get(source.topic)
+            if feed is None:
+                topics.append(source)
+            elif (columns := feed.take()) is not None:
+                self.engine.feed(columns)
+        return topics
 
     def run_round(self, max_records: int) -> int:
         return self.engine.run_round(max_records)
@@ -69,6 +88,7 @@ class Tasks:
             return False
         ends = self._log.end_offsets(self.engine.sources)
         behind = sum(end - self._consumer.position(at) for at, end in ends.items())
+        behind += sum(feed.backlog() for feed in self._feeds.values())
         return behind < backlog
 
     def work_done(self) -> int:
@@ -88,10 +108,13 @@ class Tasks:
         return (
             self._work() == self._committed_work
             and not self.engine.buffered_rows()
+            and not any(feed.backlog() for feed in self._feeds.values())
             and not self.crew.busy()
         )
 
     def must_commit(self) -> bool:
+        if any(feed.is_full() for feed in self._feeds.values()):
+            return True
         return self.engine.must_commit() or self.crew.must_commit()
 
     # The commit.
@@ -133,6 +156,8 @@ class Tasks:
     def on_committed(self, positions: list[dict[TopicPartition, int]]) -> None:
         self.engine.on_committed()
         self.crew.on_committed()
+        for topic, position in self.engine.local_positions().items():
+            self._feeds[topic].on_committed(position)
         self._committed_work = self._flushed_work
         for committed in positions:
             for at, offset in committed.items():

@@ -29,7 +29,7 @@ def missing_sources(application: Application, log: Log) -> list[str]:
 
 def read_topics(application: Application) -> list[str]:
     """The topics of sources and agents, each once."""
-    sources = [source.topic for source in application.topology.sources]
+    sources = [source.topic for source in application.topology.topics]
     return list(dict.fromkeys([*sources, *(agent.topic for agent in application.agents)]))
 
 

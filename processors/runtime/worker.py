@@ -95,6 +95,8 @@ class Worker:
         try:
             if self._application.find_topics is not None:
                 self._application = self._application.find_topics(context.log.topics())
+            for channel in self._application.channels:
+                channel.attach(make_wake(self._wake))
             await self._wait_for_sources(context)
             while not self._stopping:
                 commits = self._progress.commits
@@ -113,6 +115,8 @@ class Worker:
             if not self._at_once:
                 raise
         finally:
+            for channel in self._application.channels:
+                channel.detach()
             self._running = None
             self._progress.state = "stopped"
 

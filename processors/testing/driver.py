@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from processors.runtime.engine import Engine, ExchangeMode
+from processors.runtime.feeds import begin_feeds
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
 from processors.state.segmented import SegmentedState
 from processors.testing.difference import difference
@@ -76,17 +77,18 @@ class TopologyTestDriver:
     ) -> None:
         application = app.plan([*topics, *([] if isinstance(partitions, int) else partitions)])
         topology = application.topology
-        _check_partitions(partitions, [source.topic for source in topology.sources])
+        _check_partitions(partitions, [source.topic for source in topology.topics])
         counts = {
             source.topic: partitions
             if isinstance(partitions, int)
             else partitions.get(source.topic, 1)
-            for source in topology.sources
+            for source in topology.topics
         }
         self.plan = choose_partitions(topology, counts)
         self._policies = application.policies
         self._exchange: ExchangeMode = exchange
-        self._topics = self._make_topics(counts)
+        local = {source.topic: 1 for source in topology.sources if not source.in_log}
+        self._topics = self._make_topics({**counts, **local})
         self._serdes = self._topic_serdes()
         self._commit_every = commit_every
         self._chunk_size = chunk_size
@@ -99,6 +101,7 @@ class TopologyTestDriver:
         self._stores = DriverStores(self.plan.stores, state, cache_bytes)
         try:
             self._engine = self._start()
+            self._feeds = begin_feeds(application, self._engine, lambda: self.wall_clock_ms)
         except BaseException:
             self.close()
             raise
@@ -140,6 +143,7 @@ class TopologyTestDriver:
     ) -> None:
         """One record as it lies in a topic, whether or not the source can read it."""
         self._source_serdes(topic)
+        self._take()
         count = self._topics[topic].partitions
         if partition is not None and not 0 <= partition < count:
             raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
@@ -163,7 +167,11 @@ class TopologyTestDriver:
         return self
 
     def commit(self) -> None:
-        """Processes what was piped and commits, until nothing waits in any topic."""
+        """Processes what was piped and commits, until nothing waits in any topic.
+
+        What was sent into channels and the rows of iterables are piped first, these to their end.
+        """
+        self._take()
         if self._waiting:
             self._try(self._process)
 
@@ -315,7 +323,7 @@ class TopologyTestDriver:
             exchange=self._exchange,
             now_ms=lambda: self.wall_clock_ms,
         )
-        self._read = set(engine.sources)
+        self._read = set(engine.all_sources)
         return engine
 
     def _try(self, work: Callable[[], None]) -> None:
@@ -374,6 +382,19 @@ class TopologyTestDriver:
             if source.topic == topic:
                 return source.key, source.value
         raise UnknownTopicError(topic, [source.topic for source in self.plan.topology.sources])
+
+    def _take(self) -> None:
+        """Pipes what channels and iterables have."""
+        for feed in self._feeds:
+            while (columns := feed.take()) is not None:
+                headers = columns.headers or [[] for _ in columns.keys]
+                rows = zip(columns.timestamps, columns.keys, columns.values, headers, strict=True)
+                for timestamp, key, value, row_headers in rows:
+                    row = self._append(feed.topic, 0, timestamp, key, value, row_headers)
+                    if self._order == "arrival":
+                        self._arrivals.append(TopicPartition(feed.topic, row.partition))
+                    self.stream_time = max(self.stream_time, timestamp)
+                feed.on_committed(columns.next_offset)
 
     def _append(
         self,

@@ -47,7 +47,7 @@ class Graph:
     def source(self, topic: str) -> SourceNode | None:
         """The node that reads a topic."""
         for node in self.nodes:
-            if isinstance(node, SourceNode) and node.topic == topic:
+            if isinstance(node, SourceNode) and node.in_log and node.topic == topic:
                 return node
         return None
 

@@ -24,6 +24,7 @@ def sources_of_state(plan: PartitionedTopology) -> Facts:
         for sub in plan.topology.subtopologies
         if sub.stores or sub.sends
         for source in sub.sources
+        if source.in_log
     }
 
 

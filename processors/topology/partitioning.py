@@ -135,7 +135,9 @@ def choose_partitions(
     Raises:
         CopartitionError: topics that meet in an operator with state differ in partitions.
     """
-    partitions: dict[Entry, int] = {source: counts[source.topic] for source in topology.sources}
+    partitions: dict[Entry, int] = {
+        source: counts[source.topic] if source.in_log else 1 for source in topology.sources
+    }
     for exchange in topology.exchanges:
         if exchange.partitions is not None:
             partitions[exchange] = exchange.partitions

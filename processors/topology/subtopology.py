@@ -114,6 +114,11 @@ class Topology:
         return [source for sub in self.subtopologies for source in sub.sources]
 
     @property
+    def topics(self) -> list[SourceNode]:
+        """The sources that are topics of the log."""
+        return [source for source in self.sources if source.in_log]
+
+    @property
     def sinks(self) -> list[SinkNode]:
         return [sink for sub in self.subtopologies for sink in sub.sinks]
 

@@ -72,7 +72,7 @@ def test_the_readmes_applications_can_be_built() -> None:
         for each in re.findall(r"```python\n(.*?)```", README, re.S)
         if "app." in each and "__main__" not in each
     ]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         names: dict[str, object] = {"app": App("readme"), "__name__": "readme"}
         exec(compile(example, "README.md", "exec"), names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from processors.topology.nodes.node import Node
 from processors.topology.reads import ALL
@@ -36,10 +36,13 @@ class SourceNode(Node):
         invalid_timestamp: What happens where there is none.
         start: Where to begin where nothing is committed.
         pattern: What its name matches, where it was found by that.
+        in_log: Whether the topic is one of the log; otherwise it is the name of what is in this
+            process (nodes/local.py).
     """
 
     kind = "source"
     placement = "placed"
+    in_log: ClassVar[bool] = True
     topic: str
     key: Serde[Any]
     value: Serde[Any]

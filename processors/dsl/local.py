@@ -1,0 +1,75 @@
+"""Streams of what is in this process: channels and iterables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from processors.dsl.sources import source_options
+from processors.dsl.stream import Stream
+from processors.errors import TopologyError
+from processors.runtime.channel import Channel as Queue
+from processors.runtime.rows import Rows
+from processors.topology.nodes.local import ChannelNode, IterableNode
+from streamlog.serdes import serde_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processors.topology.graph import Graph
+    from processors.topology.nodes.endpoint import InvalidTimestamp
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Channel(Queue, Generic[K, V]):
+    """Takes records from other code of the process: `App.channel` makes it and says more."""
+
+    def __init__(self, graph: Graph, name: str, key: Any, value: Any, max_records: int) -> None:
+        super().__init__(name, f"channel:{name}", key=key, value=value, max_records=max_records)
+        self._graph = graph
+        self._node = ChannelNode(
+            path=graph.stable_path("", name, name),
+            topic=self.topic,
+            key=self.key,
+            value=self.value,
+        )
+        graph.add(self._node)
+
+    def stream(self) -> Stream[K, V]:
+        """The records that are sent into it, each once however many streams there are of it."""
+        return Stream(self._graph, self._node, self.key, self.value)
+
+    def __repr__(self) -> str:
+        return f"Channel({self.name!r})"
+
+
+def iterable_rows(
+    graph: Graph,
+    name: str,
+    rows: Iterable[Any] | Callable[[], Iterable[Any]],
+    key: Any,
+    value: Any,
+    timestamp: Callable[[Any], int] | None,
+    invalid_timestamp: InvalidTimestamp,
+) -> tuple[Stream[Any, Any], Rows]:
+    """The stream of an iterable, and what is read for it."""
+    if isinstance(rows, Iterator):
+        raise TopologyError(
+            f"iterable {name!r}: {rows!r} can be read once only, and every start of the "
+            "application reads it anew: give a function that makes it (lambda: ...), or a list"
+        )
+    if not callable(rows) and not hasattr(rows, "__iter__"):
+        raise TopologyError(
+            f"iterable {name!r}: {rows!r} is neither an iterable nor a function that makes one"
+        )
+    node = IterableNode(
+        path=graph.stable_path("", name, name),
+        topic=f"iterable:{name}",
+        key=serde_for(key),
+        value=serde_for(value),
+        **source_options(f"iterable:{name}", timestamp, invalid_timestamp, None),
+    )
+    graph.add(node)
+    return Stream(graph, node, node.key, node.value), Rows(rows)

@@ -1,0 +1,171 @@
+"""Sources in the application's own process, as the tasks take from them."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from processors.errors import IterableError
+from processors.topology.nodes.local import IterableNode
+from streamlog.client.contract import FetchedColumns, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from processors.runtime.application import Application
+    from processors.runtime.engine import Engine
+    from processors.runtime.rows import Rows
+    from streamlog.client.contract import Headers
+
+TAKE_RECORDS: Final = 1_024
+NOBODY_KNOWS: Final = 1 << 40
+
+
+class Feed(Protocol):
+    """Gives the rows of one source. Owned by the loop's thread."""
+
+    @property
+    def topic(self) -> str:
+        """What it is called among the sources."""
+        ...
+
+    def take(self) -> FetchedColumns | None:
+        """The next rows, None where there are none now."""
+        ...
+
+    def backlog(self) -> int:
+        """About how many rows were not taken."""
+        ...
+
+    def is_full(self) -> bool:
+        """Whether only a commit lets it go on."""
+        ...
+
+    def on_committed(self, position: int) -> None:
+        """The rows before this offset are committed."""
+        ...
+
+
+class IterableFeed:
+    """Gives the rows of an iterable from a position on; those before it are read and dropped.
+
+    Args:
+        position: How many rows were processed and committed.
+        now_ms: The wall clock, for rows without a time.
+    """
+
+    def __init__(
+        self, node: IterableNode, rows: Rows, position: int, now_ms: Callable[[], int]
+    ) -> None:
+        self.topic = node.topic
+        self._node = node
+        self._rows = rows
+        self._next = position
+        self._now_ms = now_ms
+        self._iterator: Iterator[Any] | None = None
+        self._ended = False
+
+    def take(self) -> FetchedColumns | None:
+        if self._ended:
+            return None
+        taken = self._read(TAKE_RECORDS)
+        self._ended = len(taken) < TAKE_RECORDS
+        if not taken:
+            return None
+        first, self._next = self._next, self._next + len(taken)
+        columns = FetchedColumns(
+            topic=self.topic,
+            partition=0,
+            keys=[],
+            values=[],
+            timestamps=[],
+            offsets=list(range(first, self._next)),
+            headers=None,
+            next_offset=self._next,
+        )
+        headers: list[Headers] = []
+        for number, row in enumerate(taken, first):
+            self._add(columns, headers, number, row)
+        if any(headers):
+            columns.headers = headers
+        return columns
+
+    def backlog(self) -> int:
+        return 0 if self._ended else NOBODY_KNOWS
+
+    def is_full(self) -> bool:
+        return False
+
+    def on_committed(self, position: int) -> None:
+        """It is in the store of the position already."""
+
+    def _read(self, count: int) -> list[Any]:
+        number = self._next
+        try:
+            if self._iterator is None:
+                self._iterator = self._rows.begin()
+                self._skip(self._iterator)
+            rows: list[Any] = []
+            for row in islice(self._iterator, count):
+                rows.append(row)
+                number += 1
+            return rows
+        except IterableError:
+            raise
+        except Exception as error:
+            raise IterableError(
+                self._node.path, number, f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _skip(self, rows: Iterator[Any]) -> None:
+        read = deque(enumerate(islice(rows, self._next), 1), maxlen=1)
+        there = read[0][0] if read else 0
+        if there < self._next:
+            raise IterableError(
+                self._node.path,
+                there,
+                f"it ends here, and {self._next} rows of it were processed before: it must give "
+                "the same rows at every start",
+            )
+
+    def _add(self, columns: FetchedColumns, headers: list[Headers], number: int, row: Any) -> None:
+        key, value, timestamp, row_headers = _parts(row)
+        try:
+            columns.keys.append(None if key is None else self._node.key.serialize(key))
+            columns.values.append(None if value is None else self._node.value.serialize(value))
+        except Exception as error:
+            raise IterableError(
+                self._node.path, number, f"{type(error).__name__}: {error}"
+            ) from error
+        columns.timestamps.append(self._now_ms() if timestamp is None else timestamp)
+        headers.append(row_headers)
+
+
+def _parts(row: Any) -> tuple[Any, Any, int | None, Headers]:
+    """Key, value, timestamp and headers of a value, a pair, a triple or a record."""
+    if isinstance(row, Record):
+        return row.key, row.value, row.timestamp, row.headers
+    fields = _fields(row)
+    if len(fields) == 2:
+        return fields[0], fields[1], None, []
+    if len(fields) == 3:
+        return fields[0], fields[1], fields[2], []
+    return None, row, None, []
+
+
+def _fields(row: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", row) if isinstance(row, tuple) else ()
+
+
+def begin_feeds(application: Application, engine: Engine, now_ms: Callable[[], int]) -> list[Feed]:
+    """The feeds of an application, each where it was committed."""
+    feeds: list[Feed] = []
+    for channel in application.channels:
+        channel.rewind()
+        feeds.append(channel)
+    for node in application.topology.sources:
+        if isinstance(node, IterableNode):
+            rows = application.iterables[node.path]
+            feeds.append(IterableFeed(node, rows, engine.kept_position(node.topic), now_ms))
+    return feeds

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "kafka"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "streams"))
 
 from broker import KafkaBroker, why_no_broker
 

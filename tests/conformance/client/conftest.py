@@ -18,14 +18,20 @@ if TYPE_CHECKING:
     from streamlog import Log
 
 
-@pytest.fixture(params=["threaded", "unthreaded", "memory"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test over every kind of log; one that looks into the directory needs to have one."""
+    if "log" in metafunc.fixturenames:
+        kinds = ["threaded", "unthreaded"]
+        if "tmp_path" not in metafunc.fixturenames:
+            kinds.append("memory")
+        metafunc.parametrize("log", kinds, indirect=True)
+
+
+@pytest.fixture
 def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    """In a directory `data` below `tmp_path`, or in memory where a test needs no directory."""
+    """In a directory `data` below `tmp_path`, or in memory."""
+    path = ":memory:"
     if request.param != "memory":
         path = request.getfixturevalue("tmp_path") / "data"
-    elif "tmp_path" in request.fixturenames:
-        pytest.skip("the test looks into the directory")
-    else:
-        path = ":memory:"
     with streamlog.open(path, threaded=request.param != "unthreaded") as opened:
         yield opened

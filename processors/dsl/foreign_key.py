@@ -16,6 +16,7 @@ from processors.topology.nodes.foreign_key import (
 )
 from processors.topology.nodes.stateless import SideNode
 from processors.topology.nodes.table import StoredTableNode
+from processors.topology.partners import join_path
 from streamlog.serdes import BYTES, serde_for
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def joined(
     name: str | None,
 ) -> TableNode:
     """The left table with what its entries refer to in the right one."""
-    path = graph.stable_path(left.path, "join", name)
+    path = join_path(graph, left, (right,), "join", name)
     if how not in ("inner", "left"):
         raise TopologyError(
             f"{path}: how={how!r}: a foreign-key join is 'inner' or 'left', as an entry of the "

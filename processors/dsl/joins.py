@@ -23,6 +23,7 @@ from processors.topology.nodes.join import (
     TableLookupNode,
 )
 from processors.topology.nodes.table import VersionedTableNode
+from processors.topology.partners import join_path
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def join(
     left: Joinable, right: Partner, joiner: Callable[..., Any], arguments: JoinArguments
 ) -> Node:
     """The join of a stream and something else; what stands between them is added to the graph."""
-    path = left.graph.stable_path(left.node.path, "join", arguments.name)
-    check_graph(path, left.graph, right.graph)
+    check_graph(f"{left.node.path}.join", left.graph, right.graph)
+    path = join_path(left.graph, left.node, (right.node,), "join", arguments.name)
     check_callable(path, "joiner", joiner)
     if isinstance(right, GlobalTable):
         return _join_global_table(path, left, right.node, joiner, arguments)
@@ -109,8 +110,8 @@ def join_asof(
 ) -> Node:
     """The join of a stream with the latest of another up to its time."""
     graph = left.graph
-    path = graph.stable_path(left.node.path, "join_asof", arguments.name)
-    check_graph(path, graph, right.graph)
+    check_graph(f"{left.node.path}.join_asof", graph, right.graph)
+    path = join_path(graph, left.node, (right.node,), "join_asof", arguments.name)
     check_callable(path, "joiner", joiner)
     check_keys(path, left.key, right.key)
     check_how(path, arguments.how, ("inner", "left"))

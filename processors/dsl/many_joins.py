@@ -13,6 +13,7 @@ from processors.dsl.joins import (
     value_serde,
 )
 from processors.errors import TopologyError
+from processors.topology.partners import join_path
 from processors.topology.tuple_serde import TupleSerde
 from streamlog.serdes import serde_for
 
@@ -33,7 +34,8 @@ def join_many(
     Raises:
         TopologyError: there is nothing to join with.
     """
-    path = left.graph.stable_path(left.node.path, "join", arguments.name)
+    partners = tuple(other.node for other in others)
+    path = join_path(left.graph, left.node, partners, "join", arguments.name)
     check_callable(path, "joiner", joiner)
     if not others:
         raise TopologyError(f"{path}: join with at least one stream or table")

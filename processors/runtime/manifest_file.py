@@ -9,6 +9,7 @@ of streams) so that one whose offsets are lost is told from a new one.
     {"format": 1, "application": "word-count",
      "sources": {"lines": {"partitions": 4}},
      "exchanges": {"words": {"partitions": 4, "key": "str", "value": null}},
+     "joins": {"lines.join": {"with": "words"}},
      "stores": {"counts": {"kind": "count", "key": "str", "value": "int", "partitions": 4}},
      "agents": {"settle": {"topic": "orders"}},
      "reads": ["lines"]}
@@ -41,6 +42,7 @@ def make_manifest(
     stores: Facts,
     agents: Facts,
     reads: Sequence[str],
+    joins: Facts | None = None,
 ) -> Manifest:
     return {
         "format": FORMAT,
@@ -50,6 +52,7 @@ def make_manifest(
         "stores": stores,
         "agents": agents,
         "reads": list(reads),
+        "joins": joins or {},
     }
 
 
@@ -60,10 +63,20 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
     """
     if not old["stores"] and not new["stores"]:
         return []
-    return [
+    lines = [
         line
         for section, noun in SECTIONS.items()
         for line in _section_differences(noun, old[section], new[section])
+    ]
+    return lines + _join_differences(old.get("joins", {}), new["joins"])
+
+
+def _join_differences(old: Facts, new: Facts) -> list[str]:
+    """Joins that have changed places; that they come and go is seen by their stores."""
+    return [
+        f"~ join {path!r} was with {old[path]['with']}, is with {new[path]['with']}: name the joins"
+        for path in old
+        if path in new and old[path] != new[path]
     ]
 
 

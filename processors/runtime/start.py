@@ -29,7 +29,7 @@ from processors.runtime.reuse import choose_reused, row_reader
 from processors.runtime.tasks import Tasks
 from processors.runtime.topics import agent_store_partitions, count_partitions, make_topics
 from processors.state.cached import KeyValueState
-from processors.topology.manifest import exchanges, sources_of_state, stores
+from processors.topology.manifest import exchanges, joins, sources_of_state, stores
 from processors.topology.nodes.global_table import GlobalSourceNode
 from processors.topology.partitioning import StoreSpec, choose_partitions
 from streamlog.client.contract import TopicPartition
@@ -372,4 +372,5 @@ def describe(
         stores=stores([*plan.stores, *agent_stores(application, agent_partitions)]),
         agents={agent.name: {"topic": agent.topic} for agent in application.agents},
         reads=[source.topic for source in plan.topology.topics],
+        joins=joins(plan),
     )

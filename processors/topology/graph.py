@@ -32,6 +32,7 @@ class Graph:
         self.state_stores: dict[str, StateStore] = {}
         """The stores for processors, by name."""
         self._paths: dict[str, Node | None] = {}
+        self._partners: dict[str, str] = {}
 
     def add(self, node: Node) -> None:
         assert node.path not in self._paths
@@ -50,6 +51,13 @@ class Graph:
             if isinstance(node, SourceNode) and node.in_log and node.topic == topic:
                 return node
         return None
+
+    def note_partner(self, path: str, partner: str) -> None:
+        """The join of this path is with these topics."""
+        self._partners[path] = partner
+
+    def partner_of(self, path: str) -> str | None:
+        return self._partners.get(path)
 
     def claim(self, name: str) -> str:
         """Takes a name for something that is no node, as a store of agents."""

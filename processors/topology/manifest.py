@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.partners import roots
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,6 +38,16 @@ def exchanges(plan: PartitionedTopology) -> Facts:
             "value": node.value.name if plan.topology.reads[node].values else None,
         }
         for node in plan.topology.exchanges
+    }
+
+
+def joins(plan: PartitionedTopology) -> Facts:
+    """The joins that keep something, and the topics on their other sides."""
+    return {
+        node.path: {"with": roots(node.parents[node.partner])}
+        for sub in plan.topology.subtopologies
+        for node in sub.stores
+        if node.partner is not None
     }
 
 

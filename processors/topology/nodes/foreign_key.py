@@ -64,6 +64,7 @@ class AnswerNode(Node):
     placement = "changed"
     meets = True
     per_task = True  # a subscriber's page says nothing of its partition
+    partner = 0
     foreign_key: ForeignKey
 
     def reads_of(self, parent: int, output: Reads) -> Reads:

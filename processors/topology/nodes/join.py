@@ -63,6 +63,7 @@ class StreamJoinNode(Node):
     kind = "join"
     meets = True
     per_task = True
+    partner = 1
     joiner: Callable[[Any, Any], Any]
     how: How
     window: JoinWindow
@@ -139,6 +140,7 @@ class TableLookupNode(Node):
 
     kind = "join"
     meets = True
+    partner = 1
     joiner: Callable[[Any, Any], Any]
     keep: bool
 

@@ -46,6 +46,7 @@ class Node:
             (`changed`), or again (`placed`).
         meets: Whether rows of one key must come together in it, from all of its parents.
         per_task: Whether its results depend on what else its task sees, as stream time does.
+        partner: The number of the parent that is the other side of a join; its manifest has it.
         everywhere: Whether one instance takes all partitions, into stores of one partition, and is
             looked up from all tasks.
     """
@@ -55,6 +56,7 @@ class Node:
     meets: ClassVar[bool] = False
     per_task: ClassVar[bool] = False
     everywhere: ClassVar[bool] = False
+    partner: ClassVar[int | None] = None
     path: str
     parents: tuple[Node, ...] = ()
 

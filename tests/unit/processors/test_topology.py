@@ -361,3 +361,55 @@ application a
 agent settle: topic orders, key str, value json, to topic settled
 store totals: key str, value int, changelog a-totals-changelog"""
     )
+
+
+def test_a_second_join_of_a_stream_is_named_by_what_it_is_with() -> None:
+    app = App("a")
+    orders = app.stream("orders")
+    payments, refunds = app.stream("payments"), app.stream("refunds")
+    users = app.table("users")
+
+    def both(left: object, right: object) -> object:
+        return left, right
+
+    orders.join(payments, both, within=5).to("1")
+    orders.join(refunds.map(str), both, within=5).to("2")
+    orders.join(users, both).to("3")
+    orders.join_asof(payments, both).to("4")
+    orders.join_asof(refunds, both).to("5")
+    with pytest.raises(TopologyError, match=r"there is a join with payments already.*name one"):
+        orders.join(payments.filter(bool), both, within=9)
+    with pytest.raises(TopologyError, match=r"there is a join with refunds already.*name one"):
+        orders.join(refunds, both, within=9)
+    orders.join(payments, both, within=9, name="slow").to("6")
+    joins = [
+        node.path
+        for sub in compiled(app).subtopologies
+        for node in sub.nodes
+        if node.kind in ("join", "join_asof")
+    ]
+    assert joins == [
+        "orders.join",
+        "orders.join.with.refunds",
+        "orders.join.with.users",
+        "orders.join_asof",
+        "orders.join_asof.with.refunds",
+        "slow",
+    ]
+
+
+def test_a_second_join_of_several_and_by_foreign_key_needs_no_name() -> None:
+    app = App("a")
+    orders, users, lots = app.stream("orders"), app.table("users"), app.table("lots")
+
+    def three(*values: object) -> object:
+        return values
+
+    orders.join([users, lots], three).to("1")
+    orders.join([lots, users], three).to("2")
+    homes = app.table("homes")
+    homes.join(users, three, foreign_key=str).to_stream().to("3")
+    homes.join(lots, three, foreign_key=str).to_stream().to("4")
+    paths = {node.path for sub in compiled(app).subtopologies for node in sub.nodes}
+    assert {"orders.join.1", "orders.join.with.lots.users.1"} <= paths
+    assert {"homes.table.join", "homes.table.join.with.lots"} <= paths

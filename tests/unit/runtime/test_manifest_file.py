@@ -70,3 +70,16 @@ def test_a_damaged_or_newer_manifest_is_an_error_and_no_fresh_start(
     path.write_text(text)
     with pytest.raises(StateError, match=r"manifest\.json"):
         read_manifest(path)
+
+
+def test_joins_that_have_changed_places_are_refused() -> None:
+    old = deepcopy(MANIFEST)
+    del old["joins"]  # as a version wrote it that kept none
+    new = deepcopy(MANIFEST)
+    new["joins"] = {"orders.join": {"with": "payments"}}
+    assert differences(old, new) == []
+    swapped = deepcopy(new)
+    swapped["joins"] = {"orders.join": {"with": "refunds"}}
+    assert differences(new, swapped) == [
+        "~ join 'orders.join' was with payments, is with refunds: name the joins"
+    ]

@@ -40,6 +40,7 @@ from processors.dsl.foreign_key import joined as by_foreign_key
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.joins import Joinable, JoinableTable, JoinArguments, Partner, join_asof
 from processors.dsl.many_joins import join_many
+from processors.dsl.map_async import map_async_node
 from processors.dsl.processing import process_node
 from processors.dsl.sources import check_alike, merged, pattern_node, source_options
 from processors.dsl.stateless import (
@@ -57,6 +58,7 @@ from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
 from processors.topology.nodes.global_table import GlobalSourceNode
+from processors.topology.nodes.map_async import MapAsyncNode
 from processors.topology.nodes.stateless import (
     BranchSideNode,
     FilterNode,
@@ -81,7 +83,7 @@ from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from processors.dsl.duration import Duration
     from processors.topology.changes import Change
@@ -368,10 +370,10 @@ class Stream(Generic[K, V]):
             [0, 1]
 
         Raises:
-            TopologyError: the stream comes from a table.
+            TopologyError: the stream comes from a table or from `map_async`.
         """
         path = self._path("records", None)
-        if _comes_from_table(self._node):
+        if _are_results(self._node):
             raise TopologyError(
                 f"{path}: these rows are results, not records of a topic; use records() on the "
                 "source, or items() for keys"
@@ -726,6 +728,82 @@ class Stream(Generic[K, V]):
         if column not in ("list", "numpy", "arrow"):
             raise ValueError(f"{path}: column={column!r}: choose 'list', 'numpy' or 'arrow'")
         node = MapBatchNode(path=path, parents=(self._node,), function=function, column=column)
+        return self._next(node, value=None)
+
+    def map_async(
+        self,
+        function: Callable[[V], Coroutine[Any, Any, R]],
+        *,
+        concurrency: int = 100,
+        ordered: bool = True,
+        timeout: Duration | None = None,
+        retries: int = 0,
+        backoff: Duration = "100ms",
+        retry_on: type[Exception] | Sequence[type[Exception]] = Exception,
+        cache: int | None = None,
+        cache_ttl: Duration | None = None,
+        cache_key: Callable[[V], Any] | None = None,
+        value: Any = None,
+        name: str | None = None,
+    ) -> Stream[K, R]:
+        """Replaces each value by what a coroutine function answers: look-ups in other systems.
+
+        A row waits in a store until its answer is there, so no commit waits for a slow call, and
+        after a crash or a restart what waited is asked again: each row goes on exactly once, though
+        the function may have been called for it more than once. While too much waits (four rows a
+        call, at least 1,024), the application reads no further. Keys, timestamps and headers stay.
+
+        Args:
+            function: Is awaited in the application's loop; what blocks belongs into a thread
+                (`asyncio.to_thread`). It gets the value as its serde reads it.
+            concurrency: So many calls of this operator at once, in the process.
+            ordered: Results come in the order of the rows, in each partition; otherwise as the
+                answers do.
+            timeout: Of one attempt, which is cancelled then and has failed with `TimeoutError`.
+            retries: So many attempts follow one that has failed; behind the last one, the policy
+                for processing errors decides.
+            backoff: The pause before the first of them. It doubles with each, up to a minute, less
+                a random part of up to a half.
+            retry_on: The exceptions after which there is another attempt.
+            cache: Keeps so many answers, those asked for last, for equal questions; equal questions
+                at the same time are asked once. Failures are not kept.
+            cache_ttl: How old an answer may become; any age where it is not given.
+            cache_key: Makes what is one question of the value (anything that can be in a set); the
+                whole value where it is not given.
+            value: How values are kept while they wait. As they were read, or JSON where a function
+                has made them.
+
+            >>> import asyncio
+            >>> app = App("doc")
+            >>> async def capital(country):
+            ...     await asyncio.sleep(0.01)
+            ...     return {"CH": "Bern", "FR": "Paris"}[country]
+            >>> countries = app.stream("countries", value=str)
+            >>> countries.map_async(capital, concurrency=20, timeout="5s").to("out", value=str)
+            >>> TopologyTestDriver(app).run("countries", ["CH", "FR"]).values("out")
+            ['Bern', 'Paris']
+
+        Raises:
+            TopologyError: the function is no coroutine function.
+            ValueError: a number or duration that cannot be.
+        """
+        node = map_async_node(
+            self._graph,
+            self._node,
+            function,
+            self._key,
+            self._value_serde(value),
+            concurrency=concurrency,
+            ordered=ordered,
+            timeout=timeout,
+            retries=retries,
+            backoff=backoff,
+            retry_on=retry_on,
+            cache=cache,
+            cache_ttl=cache_ttl,
+            cache_key=cache_key,
+            name=name,
+        )
         return self._next(node, value=None)
 
     def dedupe(
@@ -1918,5 +1996,6 @@ def _maker(initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
     return lambda: serde.deserialize(encoded)
 
 
-def _comes_from_table(node: Node) -> bool:
-    return isinstance(node, TableNode) or any(map(_comes_from_table, node.parents))
+def _are_results(node: Node) -> bool:
+    """Whether rows are no records of a topic any more: behind a table, or an asynchronous call."""
+    return isinstance(node, TableNode | MapAsyncNode) or any(map(_are_results, node.parents))

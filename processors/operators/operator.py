@@ -46,6 +46,26 @@ class Failures(Protocol):
         ...
 
 
+class LocatingFailures(Failures, Protocol):
+    """As well, for operators that keep rows for longer than the round in which they came."""
+
+    def locate(self, ticket: int) -> Origin:
+        """The record that a row of this round, or of this pass, came from."""
+        ...
+
+    def report_from(
+        self,
+        kind: FailureKind,
+        operator: str,
+        origin: Origin,
+        ticket: int,
+        error: Exception,
+        hint: str = "",
+    ) -> None:
+        """As `report`, of a row whose origin the operator knows; the ticket is its place."""
+        ...
+
+
 def reporter(
     failures: Failures, kind: FailureKind, path: str, tickets: Sequence[int], hint: str = ""
 ) -> OnFailure:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from processors.operators.chunk import Chunk, merge_chunks
+from processors.operators.map_async import MapAsyncOperator
 from processors.operators.operator import Operator
 from processors.operators.sink import MAX_MESSAGE_BYTES
 from processors.runtime.build.endpoint import build_source
@@ -39,9 +40,11 @@ from streamlog.client.contract import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from processors.operators.map_async import Caller
     from processors.runtime.round import Round
     from processors.runtime.task import Stage, Task
     from processors.state.state import State
+    from processors.topology.nodes.map_async import MapAsyncNode
     from processors.topology.nodes.node import Node
     from processors.topology.partitioning import PartitionedTopology
     from processors.topology.subtopology import Entry, SubTopology
@@ -70,11 +73,13 @@ class Engine:
         partition_count: The partitions of a topic, None where there is no such topic; without it,
             those with which the sinks' topics are made.
         now_ms: The wall clock, for sources that take it where a record has no timestamp.
+        caller: What calls the function of an asynchronous operator.
 
     Attributes:
         failures: Counts what the policies have skipped.
         records_in, records_out: Rows taken from sources and given to sinks since the start.
         effects_of_time: How many ticks left something to commit.
+        effects_of_answers: How often answers from outside were taken.
     """
 
     def __init__(
@@ -89,11 +94,13 @@ class Engine:
         max_bytes: Callable[[str], int] = lambda _: MAX_MESSAGE_BYTES,
         partition_count: Callable[[str], int | None] | None = None,
         now_ms: Callable[[], int] = lambda: 0,
+        caller: Callable[[MapAsyncNode], Caller] | None = None,
     ) -> None:
         policies = policies or ErrorPolicies()
         self.failures = FailureHandler(policies)
         self.records_in = 0
         self.effects_of_time = 0
+        self.effects_of_answers = 0
         self._plan = plan
         self._stores = dict(stores)
         self._next_ticket = 0
@@ -110,12 +117,19 @@ class Engine:
             through_topic=exchange == "topic",
             max_bytes=max_bytes,
             partition_count=partition_count or plan.sink_topics.get,
+            caller=caller or _no_caller,
         )
         self._tasks = [build_task(sub, partitions, parts) for sub, partitions in _tasks(plan)]
         self._stages = sorted(
             ((task, stage) for task in self._tasks for stage in task.stages),
             key=lambda item: (item[1].level, not item[0].subtopology.is_everywhere),
         )
+        self._asking = [
+            step.operator
+            for _, stage in self._stages
+            for step in stage.steps
+            if isinstance(step.operator, MapAsyncOperator)
+        ]
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
         self._timestamp_readers = {
             entry.topic: TimestampReader(entry, now_ms)
@@ -215,6 +229,32 @@ class Engine:
         self._ask(lambda operator, next_ticket: operator.tick(now_ms, next_ticket))
         if self._next_ticket > before or self._has_dirty():
             self.effects_of_time += 1
+
+    # What waits for something outside.
+
+    @property
+    def rows_waiting(self) -> int:
+        """How many rows wait for answers, in memory and in stores."""
+        return sum(operator.rows_waiting for operator in self._asking)
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether so much waits for answers that no further round should run."""
+        return any(operator.is_congested for operator in self._asking)
+
+    @property
+    def has_answers(self) -> bool:
+        return any(operator.has_answers for operator in self._asking)
+
+    def take_answers(self) -> None:
+        """Runs what has been answered down the graph, in a round of its own."""
+
+        def answers(operator: Operator, next_ticket: int) -> Chunk | None:
+            is_asking = isinstance(operator, MapAsyncOperator)
+            return operator.answers(next_ticket) if is_asking else None
+
+        self._ask(answers)
+        self.effects_of_answers += 1
 
     # The commit.
 
@@ -389,6 +429,10 @@ class Engine:
             task.end_round()
         self._origins.end_round()
         self._outbox.end_round()
+
+
+def _no_caller(node: MapAsyncNode) -> Caller:
+    raise LookupError(f"{node.path}: this engine was not told who calls its function")
 
 
 def _tasks(plan: PartitionedTopology) -> list[tuple[SubTopology, tuple[int, ...]]]:

@@ -26,7 +26,7 @@ class Given(NamedTuple):
 
 
 class Origins:
-    """Meets `Failures` for all operators of an engine.
+    """Meets `LocatingFailures` for all operators of an engine.
 
     Dead letters go out in the order of their tickets, as everything does: with large rounds, one
     operator has failed for all its rows before the next one starts.
@@ -49,8 +49,19 @@ class Origins:
     def report(
         self, kind: FailureKind, operator: str, ticket: int, error: Exception, hint: str = ""
     ) -> None:
+        self.report_from(kind, operator, self.locate(ticket), ticket, error, hint)
+
+    def report_from(
+        self,
+        kind: FailureKind,
+        operator: str,
+        origin: Origin,
+        ticket: int,
+        error: Exception,
+        hint: str = "",
+    ) -> None:
         before = len(self._handler.letters)
-        self._handler.handle(kind, operator, self._locate(ticket), error, hint)
+        self._handler.handle(kind, operator, origin, error, hint)
         if len(self._handler.letters) > before:
             self._letter_tickets.append(ticket)
 
@@ -83,7 +94,7 @@ class Origins:
         self._letter_tickets = []
         self._handler.take_letters()
 
-    def _locate(self, ticket: int) -> Origin:
+    def locate(self, ticket: int) -> Origin:
         for given in self._given:
             if given.rows.tickets[0] <= ticket <= given.rows.tickets[-1]:
                 return given.locate(ticket)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from processors.operators.sink import MAX_MESSAGE_BYTES
+from processors.runtime.calls import AllCalls
 from processors.runtime.crew import Crew
 from processors.runtime.engine import Engine
 from processors.runtime.feeds import begin_feeds
@@ -113,7 +114,8 @@ class Starter:
         pin_offsets(self._producer, [streams, *agents])
         if manifest != earlier:
             write_manifest(self._site.manifest_path, manifest)
-        engine = self._start_engine(plan, engine_states, streams, wake)
+        calls = AllCalls(asyncio.get_running_loop().create_task, self._site.clock.now_ms, wake)
+        engine = self._start_engine(plan, engine_states, streams, wake, calls)
         crew = self._start_crew(agent_states, agents, wake)
         return Tasks(
             self._log,
@@ -121,6 +123,7 @@ class Starter:
             streams.consumer,
             crew,
             self._internal_topics(plan),
+            calls,
             begin_feeds(self._application, engine, self._site.clock.now_ms),
         )
 
@@ -285,6 +288,7 @@ class Starter:
         states: dict[StoreKey, State],
         reader: _Reader,
         wake: Callable[[], None],
+        calls: AllCalls,
     ) -> Engine:
         offsets = reader.found.offsets
         repartition = [at for at in offsets if at.topic in plan.repartition_topics]
@@ -299,6 +303,7 @@ class Starter:
             max_bytes=self._max_bytes,
             partition_count=self._partition_count,
             now_ms=self._site.clock.now_ms,
+            caller=calls.of,
         )
         reader.consumer.assign(engine.sources)
         for at in engine.sources:

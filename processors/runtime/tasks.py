@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from processors.runtime.calls import AllCalls
     from processors.runtime.crew import Crew
     from processors.runtime.engine import Engine
     from processors.runtime.feeds import Feed
@@ -27,6 +28,7 @@ class Tasks:
     Args:
         consumer: Reads for the engine; agents have theirs.
         internal_topics: Changelog and repartition topics.
+        calls: Those of asynchronous operators.
         feeds: The sources in this process.
     """
 
@@ -37,11 +39,13 @@ class Tasks:
         consumer: Consumer,
         crew: Crew,
         internal_topics: frozenset[str],
+        calls: AllCalls,
         feeds: Sequence[Feed] = (),
     ) -> None:
         self._log = log
         self.engine = engine
         self.crew = crew
+        self.calls = calls
         self._consumer = consumer
         self._internal_topics = internal_topics
         self._feeds = {feed.topic: feed for feed in feeds}
@@ -96,8 +100,9 @@ class Tasks:
         return self.engine.records_in + self.crew.finished()
 
     def _work(self) -> int:
-        """What there is to commit: records, events, and what time has brought about."""
-        return self.work_done() + self.engine.effects_of_time
+        """What there is to commit: records, events, and what time and answers have brought."""
+        engine = self.engine
+        return self.work_done() + engine.effects_of_time + engine.effects_of_answers
 
     def is_pending(self) -> bool:
         """Whether something has been processed that no commit has begun to take up."""
@@ -109,8 +114,12 @@ class Tasks:
             self._work() == self._committed_work
             and not self.engine.buffered_rows()
             and not any(feed.backlog() for feed in self._feeds.values())
-            and not self.crew.busy()
+            and not self.busy()
         )
+
+    def busy(self) -> bool:
+        """Whether something is on its way that needs no record: events, answers from outside."""
+        return self.crew.busy() or self.engine.rows_waiting > 0
 
     def must_commit(self) -> bool:
         if any(feed.is_full() for feed in self._feeds.values()):

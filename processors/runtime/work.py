@@ -87,8 +87,10 @@ class Work:
         tasks.crew.check()
         tasks.crew.poll(AGENT_FETCH_BYTES)
         self._maybe_tick()
+        if not transactions.committing and tasks.engine.has_answers:
+            tasks.engine.take_answers()
         ran = 0
-        if self._may_run() and tasks.poll():
+        if self._may_run() and not tasks.engine.is_congested and tasks.poll():
             ran = self._run_round()
             self._ahead += ran
         if not transactions.committing:
@@ -123,11 +125,16 @@ class Work:
         return ran
 
     async def finish(self) -> None:
-        """A graceful stop: commits what has been processed and brings the stores up to it."""
+        """A graceful stop: commits what has been processed and brings the stores up to it.
+
+        Rows that wait for answers are in their stores: the next start asks again.
+        """
         tasks = self._tasks
         tasks.crew.pause()
         await self._await_commit()
         tasks.crew.check()
+        if tasks.engine.has_answers:
+            tasks.engine.take_answers()
         if tasks.is_pending():
             self._begin_commit()
             await self._await_commit()
@@ -172,7 +179,7 @@ class Work:
             last_commit_ms=self._commit_began_ms,
             commit_interval_ms=self._options.commit_interval_ms,
             drained=self._tasks.is_drained(self._options.chunk_size),
-            agents_busy=self._tasks.crew.busy(),
+            busy=self._tasks.busy(),
             must_commit=self._tasks.must_commit(),
         )
 

@@ -146,6 +146,7 @@ class Worker:
             tasks = await self._start(Starter(site, producer, stores))
             stack.callback(tasks.close)
             stack.push_async_callback(tasks.crew.stop)
+            stack.push_async_callback(tasks.calls.stop)
             transactions = Transactions(producer, tasks)
             states = find_last_table(self._application, stores)
             table = TopTable(states) if states else None

@@ -4,27 +4,35 @@ It is the application's own engine over lists instead of topics. As with Kafka's
 record that is piped is processed to completion, through all exchanges, and then committed, so
 `latest` emits after every record; `commit_every` changes that. Records run in the order in which
 they were piped, whatever their topics and timestamps. Agents are not run.
+
+The functions of `map_async` run to their ends before each commit, and waiting takes no time there:
+sleeps, timeouts and pauses before another attempt are over at once. A call that waits for what only
+the test can give stays in flight, and its row in the store; the next commit looks again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from processors.runtime.calls import AllCalls
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.runtime.feeds import begin_feeds
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
 from processors.state.segmented import SegmentedState
 from processors.testing.difference import difference
+from processors.testing.loop import InstantLoop
 from processors.testing.stores import DriverStores, StateKind
 from processors.testing.topics import InputTopic, OutputTopic, Row, Topic
 from processors.testing.views import SegmentedView, StoreView
+from processors.topology.nodes.map_async import MapAsyncNode
 from processors.topology.partitioning import choose_partitions
 from streamlog.client.contract import FetchedColumns, Record, TopicPartition
 from streamlog.errors import UnknownTopicError
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from processors.app import App
@@ -98,6 +106,7 @@ class TopologyTestDriver:
         self._waiting: dict[TopicPartition, list[Row]] = {}
         self.stream_time = -1
         self.wall_clock_ms = wall_clock_ms
+        self._loop: InstantLoop | None = None
         self._stores = DriverStores(self.plan.stores, state, cache_bytes)
         try:
             self._engine = self._start()
@@ -170,9 +179,10 @@ class TopologyTestDriver:
         """Processes what was piped and commits, until nothing waits in any topic.
 
         What was sent into channels and the rows of iterables are piped first, these to their end.
+        What waits for answers is looked at again.
         """
         self._take()
-        if self._waiting:
+        if self._waiting or self._loop is not None:
             self._try(self._process)
 
     def advance_wall_clock(self, milliseconds: int) -> None:
@@ -198,8 +208,9 @@ class TopologyTestDriver:
         self._engine = self._start()
 
     def close(self) -> None:
-        """Removes what lies on the disk."""
+        """Removes what lies on the disk; calls that nobody has answered end."""
         self._stores.close()
+        self._end_calls()
 
     def __enter__(self) -> TopologyTestDriver:
         return self
@@ -322,9 +333,41 @@ class TopologyTestDriver:
             policies=self._policies,
             exchange=self._exchange,
             now_ms=lambda: self.wall_clock_ms,
+            caller=self._make_calls().of,
         )
         self._read = set(engine.all_sources)
         return engine
+
+    def _make_calls(self) -> AllCalls:
+        """Calls in a loop of their own, which is there where some operator has any."""
+        self._end_calls()
+        nodes = [node for sub in self.plan.topology.subtopologies for node in sub.nodes]
+        if any(isinstance(node, MapAsyncNode) for node in nodes):
+            self._loop = InstantLoop()
+
+        def spawn(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+            assert self._loop is not None
+            return self._loop.create_task(coroutine)
+
+        self._calls = AllCalls(spawn, lambda: self.wall_clock_ms, lambda: None, lambda: 1.0)
+        return self._calls
+
+    def _end_calls(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.run_until_complete(self._calls.stop())
+            loop.close()
+
+    def _take_answers(self) -> None:
+        """Lets calls run until nothing moves, and takes their answers, which may cause more."""
+        if self._loop is None:
+            return
+        while True:
+            self._engine.rows_waiting  # noqa: B018 - a new engine asks for what is in its stores
+            self._loop.run()
+            if not self._engine.has_answers:
+                return
+            self._engine.take_answers()
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
@@ -336,11 +379,19 @@ class TopologyTestDriver:
             raise
 
     def _process(self) -> None:
-        while self._waiting:
+        while self._waiting or self._has_answers():
             arrivals, self._arrivals = self._arrivals, []
             self._feed()
             self._run(arrivals)
+            self._take_answers()
             self._commit()
+
+    def _has_answers(self) -> bool:
+        """Whether calls that began with the last commit, or the start, have ended."""
+        if self._loop is None or not self._engine.rows_waiting:
+            return False
+        self._loop.run()
+        return self._engine.has_answers
 
     def _tick(self) -> None:
         self._engine.tick(self.wall_clock_ms)

@@ -107,5 +107,5 @@ def _check_plain(node: Node, function: object) -> None:
         name = getattr(function, "__qualname__", repr(function))
         raise TopologyError(
             f"{node.kind} at {node.path!r}: {name} is an async function, and operators call plain "
-            "ones; what has to await something belongs into an @app.agent"
+            "ones; what has to await something belongs into stream.map_async() or an @app.agent"
         )

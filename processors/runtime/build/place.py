@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from processors.operators.operator import Failures, Operator
+    from processors.operators.map_async import Caller
+    from processors.operators.operator import LocatingFailures, Operator
     from processors.operators.sink import Outbox
     from processors.operators.table import StoreOperator
     from processors.runtime.exchange import Exchange
     from processors.state.state import State
     from processors.topology.nodes.exchange import ExchangeNode
+    from processors.topology.nodes.map_async import MapAsyncNode
     from processors.topology.nodes.node import Node
     from processors.topology.partitioning import PartitionedTopology
     from processors.topology.reads import Reads
@@ -29,18 +31,20 @@ class Parts:
         through_topic: Whether exchanges go through their topics.
         max_bytes: The largest batch that a topic takes.
         partition_count: The partitions of a topic; None where there is no such topic.
+        caller: What calls the function of an asynchronous operator.
         tables: Those that all tasks look up, once they are built.
     """
 
     plan: PartitionedTopology
     stores: Mapping[tuple[str, int], State]
     exchanges: Mapping[ExchangeNode, Exchange]
-    failures: Failures
+    failures: LocatingFailures
     outbox: Outbox
     coordinates: Callable[[Sequence[int]], list[tuple[str, int, int]]]
     through_topic: bool
     max_bytes: Callable[[str], int]
     partition_count: Callable[[str], int | None]
+    caller: Callable[[MapAsyncNode], Caller]
     tables: dict[Node, StoreOperator] = field(default_factory=dict["Node", "StoreOperator"])
 
 
@@ -58,7 +62,7 @@ class Place:
     operators: dict[Node, Operator] = field(default_factory=dict["Node", "Operator"])
 
     @property
-    def failures(self) -> Failures:
+    def failures(self) -> LocatingFailures:
         return self.parts.failures
 
     def reads(self, node: Node) -> Reads:

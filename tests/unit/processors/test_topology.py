@@ -111,7 +111,7 @@ def test_an_async_function_is_refused_where_it_is_given() -> None:
     texts = App("app").stream("texts", value=str)
     with pytest.raises(TopologyError, match=r"map at 'texts\.map': .*look_up is an async function"):
         texts.map(look_up)
-    with pytest.raises(TopologyError, match=r"belongs into an @app\.agent"):
+    with pytest.raises(TopologyError, match=r"map_async\(\) or an @app\.agent"):
         texts.group_by(look_up).count()
 
 

@@ -94,8 +94,9 @@ class SubscribeOperator(Operator):
         values = chunk.values
         tickets = list(chunk.tickets)
         olds = chunk.olds or [None] * len(chunk)
-        before = self._keys.of(olds, tickets, is_new=False)
+        # First, as an old value that fails was new in this chunk or before it.
         after = self._keys.of(values, tickets, is_new=True)
+        before = self._keys.of(olds, tickets, is_new=False)
         subscribers: list[Any] = self._foreign_key.left.serialize_column(chunk.keys)
         inner = self._foreign_key.inner
         messages = subscribe(subscribers, olds, values, before, after, inner=inner)

@@ -54,11 +54,12 @@ class RegroupOperator(Operator):
         assert chunk.values is not None
         report = reporter(self._failures, "processing", self.path, chunk.tickets)
         survives = self._failures.survives("processing")
+        # The new ones first: what fails for an old value was new in this chunk or before it, and
+        # was reported then.
+        news = self._group(chunk.values, report)
         olds: list[tuple[Any, Any]] = [_NOWHERE] * len(chunk)
         if chunk.olds is not None:
-            # What failed for an old value was reported when that was new.
             olds = self._group(chunk.olds, _forget if survives else report)
-        news = self._group(chunk.values, report)
         indexes: list[int] = []
         keys: list[Any] = []
         values: list[Change] = []

@@ -10,7 +10,7 @@ from processors.operators.kernel import repeat_rows
 from processors.topology.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
@@ -93,7 +93,7 @@ class Chunk:
             self.keys and list(compress(self.keys, truth)),
             self.values and list(compress(self.values, truth)),
             list(compress(self.timestamps, truth)),
-            list(compress(self.tickets, truth)),
+            LazyTickets(lambda: list(compress(self.tickets, truth))),
             self.headers and list(compress(self.headers, truth)),
             olds=self.olds and list(compress(self.olds, truth)),
         )
@@ -122,22 +122,21 @@ class Chunk:
             self.keys and repeat_rows(self.keys, counts),
             values,
             repeat_rows(self.timestamps, counts),
-            RepeatedTickets(self.tickets, counts),
+            LazyTickets(lambda: repeat_rows(list(self.tickets), counts)),
             self.headers and repeat_rows(self.headers, counts),
         )
 
 
-class RepeatedTickets(Sequence[int]):
-    """Each ticket so many times, made only when somebody looks: mostly for the row that failed."""
+class LazyTickets(Sequence[int]):
+    """Tickets made only when somebody looks: mostly for the row that failed."""
 
-    def __init__(self, tickets: Sequence[int], counts: list[int]) -> None:
-        self._tickets = tickets
-        self._counts = counts
+    def __init__(self, make: Callable[[], list[int]]) -> None:
+        self._make = make
         self._rows: list[int] | None = None
 
     def _all(self) -> list[int]:
         if self._rows is None:
-            self._rows = repeat_rows(list(self._tickets), self._counts)
+            self._rows = self._make()
         return self._rows
 
     @overload

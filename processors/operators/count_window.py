@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.steps import CountStep
 from processors.operators.window_kernel import WindowRows
 from processors.operators.windowed import WindowedTableOperator
 from processors.topology.sessions import Session, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from processors.operators.chunk import Chunk
     from processors.operators.folding import Folding
+    from processors.operators.steps import Step
     from processors.state.cached import Entry
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.windows import WindowEmit
@@ -41,6 +41,7 @@ class CountWindowOperator(WindowedTableOperator):
     ) -> None:
         super().__init__(path, key, value, state, emit, folding, reads)
         self.windows = windows
+        self._step = CountStep() if folding is None else folding.step
         self._changed: list[Entry] = []
         self._forgotten = -1
 
@@ -48,7 +49,7 @@ class CountWindowOperator(WindowedTableOperator):
         assert chunk.keys is not None
         self._refresh()
         rows = WindowRows()
-        step = _count if self.folding is None else self.folding.step(chunk.tickets)
+        step = self._step.begin(chunk.tickets)
         values: list[Any] = chunk.values or [1] * len(chunk)
         segment = self.state.segment(0)
         segment.prefetch([key for key in chunk.keys if key is not None])
@@ -85,7 +86,7 @@ class CountWindowOperator(WindowedTableOperator):
         value: Any,
         timestamp: int,
         index: int,
-        step: Callable[[Any, Any, int], Any],
+        step: Step,
         rows: WindowRows,
     ) -> None:
         sessions: Sessions | None = entry.value
@@ -99,7 +100,7 @@ class CountWindowOperator(WindowedTableOperator):
         pairs: list[Any] = []
         for start in range(first, number + 1, advance):
             item = by_start.get(start)
-            pair = step(None if item is None else item.value, value, index)
+            pair = step.run(None if item is None else item.value, value, index)
             if pair is None:
                 return
             pairs.append((start, item, pair))
@@ -139,8 +140,3 @@ class CountWindowOperator(WindowedTableOperator):
     ) -> None:
         end = self.windows.end(item.start)
         rows.append(index, key, item.start, end, value, item.end, old)
-
-
-def _count(so_far: int | None, value: Any, index: int) -> tuple[int, int]:
-    total = 1 if so_far is None else so_far + 1
-    return total, total

@@ -10,28 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.kernel import are_exactly
+from processors.operators.copier import Copier
+from processors.operators.kernel import are_exactly, has_null
 from streamlog.errors import SerializationError
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
+from streamlog.serdes.json import JsonSerde
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from processors.operators.guard import OnFailure
     from streamlog.serdes import Serde
-
-
-def copier(serde: Serde[Any]) -> Callable[[Any], Any]:
-    """A function that gives the value that a store may keep; raises `SerializationError`."""
-    serialize, deserialize = serde.serialize, serde.deserialize
-    if not serde.immutable:
-        return lambda value: deserialize(serialize(value))
-
-    def check(value: Any) -> Any:
-        read = deserialize(serialize(value))
-        return value if type(read) is type(value) else read
-
-    return check
 
 
 def is_sound(serde: Serde[Any], column: list[Any]) -> bool:
@@ -55,18 +44,22 @@ def is_sound(serde: Serde[Any], column: list[Any]) -> bool:
 
 
 def copy_parts(serde: Serde[Any], column: list[Any]) -> list[Any] | None:
-    """What the topic would give back of values that are made of values, copied part by part.
+    """What the topic would give back of values that can be copied without their bytes.
 
-    None where the serde knows no such way, or one of the values is refused: it must be found out
-    row by row.
+    None where the serde knows no such way, or one of the values is null or refused: it must be
+    found out row by row.
     """
+    if has_null(column):
+        return None
     hand_over = getattr(serde, "hand_over", None)
-    if hand_over is None:
-        return None
     try:
-        return hand_over(column)
+        if hand_over is not None:
+            return hand_over(column)
+        if isinstance(serde, JsonSerde) and serde.is_plain:
+            return list(map(Copier(serde).copy, column))
     except SerializationError:
-        return None
+        pass
+    return None
 
 
 def _is_text(column: list[str]) -> bool:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_extensions import i64
 
+    from processors.operators.steps import Step
     from processors.state.cached import Entry, KeyValueState
 
 SINGLE_LOADS = 16
@@ -46,6 +45,15 @@ def has_null(column: list[Any]) -> bool:
     """
     for item in column:  # noqa: SIM110 - a generator is not compiled to this loop
         if item is None:
+            return True
+    return False
+
+
+def has_negative(column: list[Any]) -> bool:
+    """Whether a number below zero is among these, of 64 bits."""
+    for item in column:
+        number: i64 = item
+        if number < 0:
             return True
     return False
 
@@ -207,16 +215,15 @@ def count(
 
 def fold(
     states: KeyedStates,
-    step: Callable[[Any, Any, int], Any],
+    step: Step,
     keys: list[Any],
     values: list[Any],
     timestamps: list[int],
     updates: Updates | None,
 ) -> None:
-    """Runs `step(old value or None, value, index)` for every row and stores what it returns.
+    """Runs the step for every row and stores what it makes; a new value of None deletes the entry.
 
-    `step` returns a pair: the value for the store and the value to emit, or None where the row
-    failed and changes nothing. A new value of None deletes the entry.
+    A row that failed changes nothing.
     """
     names = states.begin(keys)
     entries = states.entries
@@ -228,7 +235,7 @@ def fold(
         entry = entries.get(name)
         if entry is None:
             entry = states.load(keys, names, index)
-        pair = step(entry.value, value, index)
+        pair = step.run(entry.value, value, index)
         if pair is None:
             continue
         timestamp: i64 = timestamps[index]

@@ -59,7 +59,8 @@ class SessionOperator(ClosingOperator[SessionStates]):
             count_sessions(states, keys, values, chunk.timestamps, updates, closing)
         else:
             assert values is not None
-            step = self.folding.merging_step(chunk.tickets)
+            assert self.folding.merge_step is not None
+            step = self.folding.merge_step.begin(chunk.tickets)
             fold_sessions(states, step, keys, values, chunk.timestamps, updates, closing)
 
     def take_changed(self) -> WindowRows:

@@ -21,10 +21,9 @@ from processors.operators.window_kernel import WindowRows
 from processors.topology.sessions import Session, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_extensions import i64
 
+    from processors.operators.steps import Step
     from processors.state.cached import Entry, KeyValueState
     from processors.state.segmented import SegmentedState
 
@@ -353,17 +352,16 @@ def count_sessions(
 
 def fold_sessions(
     states: SessionStates,
-    step: Callable[[list[Any], Any, int], Any],
+    step: Step,
     keys: list[Any],
     values: list[Any],
     timestamps: list[int],
     updates: WindowRows | None,
     closing: WindowRows,
 ) -> None:
-    """Runs `step(values of the sessions that become one, value, index)` for every row.
+    """Runs the step for every row, over the values of the sessions that become one.
 
-    `step` returns a pair: the value for the store and the value to emit, or None where the row
-    failed and changes nothing. A new value of None deletes the session.
+    A row that failed changes nothing. A new value of None deletes the session.
     """
     names = states.begin(keys)
     entries = states.segment.entries
@@ -409,7 +407,7 @@ def fold_sessions(
         if end < closed:
             states.late.append(index)
             continue
-        pair = step([item.value for item in items[first:last]], value, index)
+        pair = step.run([item.value for item in items[first:last]], value, index)
         if pair is None:
             continue
         merged = Session(start, end, pair[0])

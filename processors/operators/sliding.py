@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.session_kernel import SessionStates, changed_sessions
 from processors.operators.sliding_kernel import fold_sliding
+from processors.operators.steps import CountStep
 from processors.operators.windowed import ClosingOperator
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class SlidingOperator(ClosingOperator[SessionStates]):
         reads: Reads,
     ) -> None:
         super().__init__(path, key, value, state, emit, folding, reads)
+        self._count = CountStep()
         self.states = SessionStates(
             state,
             lateness=windows.grace_ms,
@@ -52,10 +54,10 @@ class SlidingOperator(ClosingOperator[SessionStates]):
         assert chunk.keys is not None
         folding, values = self.folding, chunk.values
         if folding is None:
-            step, copy = _count, _same
+            step, copy = self._count, _same
             values = [1] * len(chunk) if values is None else values
         else:
-            step, copy = folding.step(chunk.tickets), folding.copy
+            step, copy = folding.step.begin(chunk.tickets), folding.copy
         assert values is not None
         fold_sliding(
             self.states, step, copy, chunk.keys, values, chunk.timestamps, updates, closing
@@ -63,11 +65,6 @@ class SlidingOperator(ClosingOperator[SessionStates]):
 
     def take_changed(self) -> WindowRows:
         return changed_sessions(self.states)
-
-
-def _count(so_far: int | None, value: Any, index: int) -> tuple[int, int]:
-    total = 1 if so_far is None else so_far + 1
-    return total, total
 
 
 def _same(value: Any) -> Any:

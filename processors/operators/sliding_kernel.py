@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING, Any
 from processors.topology.sessions import Session, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_extensions import i64
 
     from processors.operators.session_kernel import SessionStates
+    from processors.operators.steps import Step
     from processors.operators.window_kernel import WindowRows
 
 
@@ -54,10 +53,8 @@ class Slide:
     `step` must leave alone what it is given: one window's value goes into several.
     """
 
-    def __init__(
-        self, step: Callable[[Any, Any, int], Any], difference: i64, closed: i64, copy: Any
-    ) -> None:
-        self.step: Any = step
+    def __init__(self, step: Step, difference: i64, closed: i64, copy: Any) -> None:
+        self.step: Step = step
         self.difference: i64 = difference
         self.closed: i64 = closed
         self.copy: Any = copy
@@ -143,7 +140,7 @@ class Slide:
     def _update(self, item: Session, value: Any, index: i64, now: i64) -> None:
         if self.failed or item.start + self.difference < self.closed:
             return
-        pair = self.step(item.value, value, index)
+        pair = self.step.run(item.value, value, index)
         if pair is None:
             self.failed = True
             return
@@ -154,7 +151,7 @@ class Slide:
         """A window with what is in another one, and the record."""
         if self.failed or start + self.difference < self.closed:
             return
-        pair = self.step(None if base is None else base.value, value, index)
+        pair = self.step.run(None if base is None else base.value, value, index)
         if pair is None:
             self.failed = True
             return
@@ -173,7 +170,7 @@ class Slide:
 
 def fold_sliding(
     states: SessionStates,
-    step: Callable[[Any, Any, int], Any],
+    step: Step,
     copy: Any,
     keys: list[Any],
     values: list[Any],
@@ -181,10 +178,9 @@ def fold_sliding(
     updates: WindowRows | None,
     closing: WindowRows,
 ) -> None:
-    """Runs `step(old value or None, value, index)` for every window that a row is in.
+    """Runs the step for every window that a row is in.
 
-    `step` returns a pair: the value for the store and the value to emit, or None where the row
-    failed and changes nothing. A new value of None deletes the window.
+    A row that failed changes nothing. A new value of None deletes the window.
     """
     names = states.begin(keys)
     entries = states.segment.entries

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.errors import InvalidTimestampError
 from processors.operators.handover import deserialize_rows
+from processors.operators.kernel import has_negative
 from processors.operators.operator import Failures, Operator, reporter
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class SourceOperator(Operator):
         self.failures = failures
 
     def process(self, chunk: Chunk) -> Chunk:
-        if min(chunk.timestamps) < 0:
+        if has_negative(chunk.timestamps):
             chunk = self._refuse_negative(chunk)
         if self.value is not None:
             assert chunk.values is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.errors import SuppressFullError
 from processors.operators.chunk import Chunk
-from processors.operators.handover import copier
+from processors.operators.copier import Copier
 from processors.operators.operator import Operator
 from processors.topology.held import Held
 from streamlog.errors import SerializationError
@@ -35,7 +35,7 @@ class SuppressOperator(Operator):
         self.node = node
         self.state = state
         self.failures = failures
-        self._copy = copier(node.value)
+        self._copy = Copier(node.value).copy
         self._serialize = node.value.serialize
         self._stream_time = -1
         self._waiting: list[tuple[int, bytes, Any]] = []

@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.operators.chunk import Chunk
+from processors.operators.copier import Copier
+from processors.operators.folding import needs_shield
 from processors.operators.guard import apply
-from processors.operators.handover import copier
 from processors.operators.kernel import fold
 from processors.operators.keyed_table import KeyedTableOperator
 from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.steps import ChangeStep
 from processors.topology.changes import Change
 from processors.topology.reads import NOTHING
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from processors.operators.guard import OnFailure
     from processors.operators.kernel import KeyedStates, Updates
@@ -127,44 +129,15 @@ class TableFoldOperator(KeyedTableOperator):
         reads: Reads = NOTHING,
     ) -> None:
         super().__init__(path, states, emit, reads=reads)
-        self._initial = initial
-        self._add = add
-        self._remove = remove
-        self._failures = failures
-        self._copy = copier(self.value_serde)
+        shield = needs_shield(self.value_serde, failures, olds=self.needs_olds)
+        copier = Copier(self.value_serde)
+        self._step = ChangeStep(path, failures, copier, add, initial, remove, shield=shield)
 
     def update(self, chunk: Chunk, updates: Updates | None) -> None:
         assert chunk.keys is not None
         assert chunk.values is not None
-        step = self._step(chunk.tickets)
+        step = self._step.begin(chunk.tickets)
         fold(self.states, step, chunk.keys, chunk.values, chunk.timestamps, updates)
-
-    def _step(self, tickets: Sequence[int]) -> Callable[[Any, Any, int], Any]:
-        """One change under the error policy: as for a fold of a stream."""
-        initial, add, remove, copy = self._initial, self._add, self._remove, self._copy
-        immutable = self.value_serde.immutable
-        shield = not immutable and (self.needs_olds or self._failures.survives("processing"))
-
-        def step(result: Any, change: Change, index: int) -> Any:
-            old, new = change
-            try:
-                if shield and result is not None:
-                    result = copy(result)
-                if old is not None and result is not None:
-                    result = remove(result, old)
-                if new is not None:
-                    if result is None:
-                        result = new if initial is None else add(initial(), new)
-                    else:
-                        result = add(result, new)
-                return (None, None) if result is None else (copy(result), result)
-            except SerializationError as error:
-                self._failures.report("production", self.path, tickets[index], error)
-            except Exception as error:
-                self._failures.report("processing", self.path, tickets[index], error)
-            return None
-
-        return step
 
 
 def _forget(index: int, error: Exception) -> None:

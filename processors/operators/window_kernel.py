@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_extensions import i64
 
+    from processors.operators.steps import Step
     from processors.state.cached import Entry, KeyValueState
     from processors.state.segmented import SegmentedState
 
@@ -332,17 +331,16 @@ def count_windows(
 
 def fold_windows(
     states: WindowStates,
-    step: Callable[[Any, Any, int], Any],
+    step: Step,
     keys: list[Any],
     values: list[Any],
     timestamps: list[int],
     updates: WindowRows | None,
     closing: WindowRows,
 ) -> None:
-    """Runs `step(old value or None, value, index)` for every open window of every row.
+    """Runs the step for every open window of every row; a new value of None deletes the entry.
 
-    `step` returns a pair: the value for the store and the value to emit, or None where the row
-    failed; then it changes none of its windows. A new value of None deletes the entry.
+    A row that failed changes none of its windows.
     """
     names = states.begin(keys, timestamps)
     stream_time: i64 = states.stream_time
@@ -390,7 +388,7 @@ def fold_windows(
             entry = columns[place].get(name)
             if entry is None:
                 entry = states.load(pane, place, index)
-            pair = step(entry.value, value, index)
+            pair = step.run(entry.value, value, index)
             if pair is None:
                 break
             entries.append(entry)

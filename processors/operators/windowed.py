@@ -192,7 +192,7 @@ class FixedWindowedOperator(ClosingOperator[WindowStates]):
             count_windows(states, keys, values, chunk.timestamps, updates, closing)
         else:
             assert values is not None
-            step = self.folding.step(chunk.tickets)
+            step = self.folding.step.begin(chunk.tickets)
             fold_windows(states, step, keys, values, chunk.timestamps, updates, closing)
 
     def take_changed(self) -> WindowRows:

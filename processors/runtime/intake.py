@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from processors.runtime.order import choose_order
+from processors.runtime.block import block_of_arrivals, next_block
 from processors.runtime.round import Round
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from processors.runtime.block import Block
     from streamlog.client.contract import FetchedColumns
 
 
@@ -38,6 +39,8 @@ class SourceBuffer:
 
     def advance(self, head: int) -> None:
         """Rows before `head` of the first run have been taken."""
+        if head == self.head:
+            return
         run = self.runs[0]
         if head < len(run.offsets):
             self.head = head
@@ -76,8 +79,9 @@ class Intake:
         self._drain = dict(drain)
         self._first = {**drain, **preload}
         self.committed: dict[TopicPartition, int] = {}
-        self._ahead: list[int] = []
-        self._ahead_at = 0
+        # All rounds of a block are over the same sources, as none of them runs out before its end.
+        self._block: Block | None = None
+        self._taken = 0
 
     def feed(self, columns: FetchedColumns) -> None:
         buffer = self._by_source[TopicPartition(columns.topic, columns.partition)]
@@ -139,35 +143,24 @@ class Intake:
         if not active:
             return None
         buffers = [self.buffers[number] for number in active]
-        columns = [buffer.runs[0] for buffer in buffers]
-        starts = [buffer.head for buffer in buffers]
-        if arrivals is None:
-            order = self._next_in_order(columns, starts, max_records)
-        else:
+        block, start = self._block, self._taken
+        if arrivals is not None:
             places = {buffer.topic_partition: place for place, buffer in enumerate(buffers)}
             order = [places[source] for source in arrivals[:max_records]]
-            self._forget_order()
-        for place, (buffer, start) in enumerate(zip(buffers, starts, strict=True)):
-            taken = order.count(place)
-            if taken:
-                buffer.advance(start + taken)
-        return Round(first_ticket, columns, starts, order), active
-
-    def _next_in_order(
-        self, columns: list[FetchedColumns], starts: list[int], max_records: int
-    ) -> list[int]:
-        """The sources of the next records, as places in `columns`.
-
-        The order is chosen for many rounds at once, up to the end of the first run: until then no
-        source runs out, so that all rounds are over the same ones.
-        """
-        if self._ahead_at >= len(self._ahead):
-            self._ahead = choose_order([run.timestamps for run in columns], starts, ORDERED_AHEAD)
-            self._ahead_at = 0
-        order = self._ahead[self._ahead_at : self._ahead_at + max_records]
-        self._ahead_at += len(order)
-        return order
+            block, start = block_of_arrivals(*_heads_of(buffers), order), 0
+        elif block is None:
+            block, start = next_block(*_heads_of(buffers), ORDERED_AHEAD), 0
+        end = min(start + max_records, len(block))
+        for buffer, head in zip(buffers, block.heads(end), strict=True):
+            buffer.advance(head)
+        self._block, self._taken = (block, end) if end < len(block) else (None, 0)
+        return Round(first_ticket, block, start, end), active
 
     def _forget_order(self) -> None:
-        self._ahead = []
-        self._ahead_at = 0
+        self._block = None
+        self._taken = 0
+
+
+def _heads_of(buffers: Sequence[SourceBuffer]) -> tuple[list[FetchedColumns], list[int]]:
+    """The first run of each, and where it stands there."""
+    return [buffer.runs[0] for buffer in buffers], [buffer.head for buffer in buffers]

@@ -2,12 +2,13 @@
 
 The record with the lowest timestamp at the head of its source comes next, ties in the order of
 the sources. Only heads are compared: within a source, records stay in the order of their offsets.
+So a record waits for those before it in its source: it is due at the highest timestamp up to it,
+and the order is the stable merge of all sources by that.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -18,66 +19,134 @@ SPARE: Final = 64
 """So many more records of a source are looked at than it is likely to give."""
 
 
-def choose_order(columns: list[list[int]], heads: list[int], limit: int) -> list[int]:
-    """The numbers of the sources to take the next records from, in order.
+def due_times(columns: list[list[int]], heads: list[int], limit: int) -> list[list[int]]:
+    """When the next records of each source are due: all of which the order is known.
 
-    It ends as soon as a source has run out, or has given `limit` records or many more than others:
-    what comes next there is not known, and may be earlier than everything else.
-
-    A record waits for those before it in its source. So it comes when the highest timestamp up to
-    it does, and the order is the stable sort of all sources by that: the sort finds the runs and
-    merges them, some five times as fast as a heap of heads.
+    It is known until a source has run out, or has given `limit` records or many more than others:
+    what comes next there may be earlier than everything else.
 
     Args:
         columns: The timestamps of each source; it has at least one behind its head.
         heads: Where each source stands.
     """
-    if len(columns) == 1:
-        return [0] * min(len(columns[0]) - heads[0], limit)
-    # The others will give about as many as the one that has least.
-    least = min([len(columns[source]) - heads[source] for source in range(len(columns))])
-    limit = min(limit, 2 * least + SPARE)
+    if len(columns) > 1:
+        # The others will give about as many as the one that has least.
+        least = min([len(columns[source]) - heads[source] for source in range(len(columns))])
+        limit = min(limit, 2 * least + SPARE)
     dues: list[list[int]] = []
     for source in range(len(columns)):
-        column = columns[source]
-        dues.append(list(accumulate(column[heads[source] : heads[source] + limit], max)))
-    end = min([due[-1] for due in dues])
-    ending = [due[-1] for due in dues].index(end)
-    due: list[int] = []
-    sources: list[int] = []
+        dues.append(_highest_so_far(columns[source][heads[source] : heads[source] + limit]))
+    ends = [due[-1] for due in dues]
+    end = min(ends)
+    ending = ends.index(end)
     for source in range(len(dues)):
-        # Of equal ones, those of the sources before the one that ends come before its last.
-        found = dues[source]
-        count = bisect_right(found, end) if source <= ending else bisect_left(found, end)
-        due += found[:count]
-        sources += [source] * count
-    return [sources[place] for place in sorted(range(len(due)), key=due.__getitem__)]
+        count = count_due(dues[source], end, source <= ending)
+        if count < len(dues[source]):
+            dues[source] = dues[source][:count]
+    return dues
 
 
-def gather(
-    order: list[int], wanted: list[bool], columns: list[list[Any]], starts: list[int]
-) -> list[Any]:
-    """One column of the wanted sources' columns, in the order of `choose_order`.
+def count_due(due: list[int], time: int, at_time: bool) -> int:
+    """How many records of a source are due before a time, and those due at it where asked."""
+    return bisect_right(due, time) if at_time else bisect_left(due, time)
+
+
+def merge_sources(dues: list[list[Any]]) -> list[int]:
+    """The places of all records in order, where the rows of each source follow the last one's."""
+    merged: list[tuple[list[Any], list[int]]] = []
+    base = 0
+    for due in dues:
+        merged.append((due, list(range(base, base + len(due)))))
+        base += len(due)
+    while len(merged) > 1:
+        pairs: list[tuple[list[Any], list[int]]] = []
+        for left in range(0, len(merged) - 1, 2):
+            pairs.append(_merge_two(merged[left], merged[left + 1]))
+        if len(merged) % 2:
+            pairs.append(merged[-1])
+        merged = pairs
+    return merged[0][1]
+
+
+def split_tickets(places: list[int], sources: list[int], count: i64, first: i64) -> list[list[int]]:
+    """The tickets of each of `count` sources.
 
     Args:
-        columns: A column a source; those of sources that are not wanted are not looked at.
-        starts: Where the sources stood before the order was chosen.
+        places: Those of records with the tickets `first`, `first + 1` and so on.
+        sources: Of each place, the number of its source.
     """
-    positions = list(starts)
-    gathered: list[Any] = []
-    for source in order:
-        if wanted[source]:
-            position = positions[source]
-            gathered.append(columns[source][position])
-            positions[source] = position + 1
-    return gathered
-
-
-def split_tickets(order: list[int], sources: i64, first: i64) -> list[list[int]]:
-    """The tickets of each source, where the order's first record has the ticket `first`."""
-    tickets: list[list[int]] = [[] for _ in range(sources)]
+    tickets: list[list[int]] = [[] for _ in range(count)]
     ticket: i64 = first
-    for source in order:
-        tickets[source].append(ticket)
+    for place in places:
+        tickets[sources[place]].append(ticket)
         ticket += 1
     return tickets
+
+
+def _highest_so_far(column: list[Any]) -> list[Any]:
+    """The column itself where it ascends, as most do."""
+    top: i64 = column[0]
+    for time in column:
+        now: i64 = time
+        if now < top:
+            return _raise(column)
+        top = now
+    return column
+
+
+def _raise(column: list[Any]) -> list[Any]:
+    raised: list[Any] = []
+    highest: Any = column[0]
+    top: i64 = highest
+    for time in column:
+        now: i64 = time
+        if now > top:
+            top = now
+            highest = time
+        raised.append(highest)
+    return raised
+
+
+def _merge_two(
+    one: tuple[list[Any], list[Any]], other: tuple[list[Any], list[Any]]
+) -> tuple[list[Any], list[Any]]:
+    """Due times and places of both, ascending; `one` comes first at equal times.
+
+    Objects are handed on as they are (Any): as numbers they would be made anew.
+    """
+    dues, places = one
+    if not dues:
+        return other
+    other_dues, other_places = other
+    if not other_dues:
+        return one
+    merged: list[Any] = []
+    merged_places: list[Any] = []
+    index: i64 = 0
+    beside: i64 = 0
+    due: Any = dues[0]
+    now: i64 = due
+    other_due: Any = other_dues[0]
+    then: i64 = other_due
+    while True:
+        if now <= then:
+            merged.append(due)
+            merged_places.append(places[index])
+            index += 1
+            if index == len(dues):
+                break
+            due = dues[index]
+            now = due
+        else:
+            merged.append(other_due)
+            merged_places.append(other_places[beside])
+            beside += 1
+            if beside == len(other_dues):
+                break
+            other_due = other_dues[beside]
+            then = other_due
+    merged += dues[index:]
+    merged += other_dues[beside:]
+    merged_places += places[index:]
+    merged_places += other_places[beside:]
+    return merged, merged_places

@@ -5,40 +5,29 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.chunk import EMPTY, Chunk, pick
 from processors.operators.operator import Origin
-from processors.runtime.order import gather, split_tickets
+from processors.runtime.order import split_tickets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from streamlog.client.contract import FetchedColumns, Headers
+    from processors.runtime.block import Block, ColumnName
 
 
 class Round:
-    """Records of several source partitions in one order. Record i has the ticket `first + i`.
+    """The rows of a block from `start` to `end`. The first has the ticket `first`, and so on."""
 
-    Args:
-        columns: The fetched columns of each source that takes part.
-        starts: Where the round begins in them.
-        order: The number of the source of each record.
-    """
-
-    def __init__(
-        self,
-        first: int,
-        columns: list[FetchedColumns],
-        starts: list[int],
-        order: list[int],
-    ) -> None:
+    def __init__(self, first: int, block: Block, start: int, end: int) -> None:
         self.first = first
-        self.columns = columns
-        self.starts = starts
-        self.order = order
-        self._tickets: list[list[int]] | None = None
+        self._block = block
+        self._start = start
+        self._end = end
+        self._heads: tuple[list[int], list[int]] | None = None
+        self._split: list[list[int]] | None = None
 
     def __len__(self) -> int:
-        return len(self.order)
+        return self._end - self._start
 
     def chunk(self, sources: Collection[int], *, keys: bool, headers: bool) -> Chunk:
         """The raw rows of some of the sources, in order; empty if they have none.
@@ -47,23 +36,34 @@ class Round:
         """
         if not sources:
             return EMPTY
+        has_headers = headers and self._block.has_headers
+        if len(sources) == len(self._block.columns):
+            start, end = self._start, self._end
+            column = self._block.column
+            return Chunk(
+                column("keys")[start:end] if keys else None,
+                column("values")[start:end],
+                column("timestamps")[start:end],
+                range(self.first, self.first + len(self)),
+                column("headers")[start:end] if has_headers else None,
+            )
         if len(sources) == 1:
-            return self._slice(next(iter(sources)), keys=keys, headers=headers)
-        wanted = [source in sources for source in range(len(self.columns))]
+            return self._slice(next(iter(sources)), keys=keys, headers=has_headers)
+        tickets = sorted(chain.from_iterable(self._tickets()[source] for source in sources))
+        shift = self._start - self.first
+        rows = [ticket + shift for ticket in tickets]
         return Chunk(
-            self._gather(wanted, [each.keys for each in self.columns]) if keys else None,
-            self._gather(wanted, [each.values for each in self.columns]),
-            self._gather(wanted, [each.timestamps for each in self.columns]),
-            self._tickets_of(sources),
-            self._gather_headers(wanted) if headers else None,
+            self._pick("keys", rows) if keys else None,
+            self._pick("values", rows),
+            self._pick("timestamps", rows),
+            tickets,
+            self._pick("headers", rows) if has_headers else None,
         )
 
     def locate(self, ticket: int) -> Origin:
         """The record that has a ticket."""
-        place = ticket - self.first
-        source = self.order[place]
-        row = self.starts[source] + self.order[:place].count(source)
-        columns = self.columns[source]
+        place = self._block.places[self._start + ticket - self.first]
+        columns, row = self._block.row(place)
         return Origin(
             columns.topic,
             columns.partition,
@@ -76,45 +76,35 @@ class Round:
 
     def coordinates(self, tickets: Sequence[int]) -> list[tuple[str, int, int]]:
         """Topic, partition and offset of the records that have these tickets."""
-        offsets = self._gather([True] * len(self.columns), [each.offsets for each in self.columns])
-        places = [(each.topic, each.partition) for each in self.columns]
-        found: list[tuple[str, int, int]] = []
-        for ticket in tickets:
-            place = ticket - self.first
-            topic, partition = places[self.order[place]]
-            found.append((topic, partition, offsets[place]))
-        return found
+        block = self._block
+        origins = [(run.topic, run.partition) for run in block.columns]
+        rows = [ticket - self.first + self._start for ticket in tickets]
+        sources = pick(block.sources, pick(block.places, rows))
+        offsets = self._pick("offsets", rows)
+        return [(*origins[source], offset) for source, offset in zip(sources, offsets, strict=True)]
 
     def _slice(self, source: int, *, keys: bool, headers: bool) -> Chunk:
-        columns = self.columns[source]
-        start = self.starts[source]
-        tickets = self._tickets_of([source])
-        end = start + len(tickets)
+        """A source's rows, which follow each other in what was fetched."""
+        block = self._block
+        if self._heads is None:
+            self._heads = block.heads(self._start), block.heads(self._end)
+        start, end = self._heads[0][source], self._heads[1][source]
+        run = block.columns[source]
         return Chunk(
-            columns.keys[start:end] if keys else None,
-            columns.values[start:end],
-            columns.timestamps[start:end],
-            tickets,
-            columns.headers[start:end] if headers and columns.headers else None,
+            run.keys[start:end] if keys else None,
+            run.values[start:end],
+            run.timestamps[start:end],
+            self._tickets()[source],
+            run.headers[start:end] if headers and run.headers else None,
         )
 
-    def _gather(self, wanted: list[bool], columns: list[Any]) -> list[Any]:
-        return gather(self.order, wanted, columns, self.starts)
+    def _tickets(self) -> list[list[int]]:
+        """Of each source."""
+        if self._split is None:
+            block = self._block
+            places = block.places[self._start : self._end]
+            self._split = split_tickets(places, block.sources, len(block.columns), self.first)
+        return self._split
 
-    def _gather_headers(self, wanted: list[bool]) -> list[Headers] | None:
-        if not any(each.headers for each in self.columns):
-            return None
-        filled: list[list[Headers]] = [
-            each.headers or [[] for _ in each.offsets] for each in self.columns
-        ]
-        return self._gather(wanted, filled)
-
-    def _tickets_of(self, sources: Collection[int]) -> Sequence[int]:
-        if len(sources) == len(self.columns):
-            return range(self.first, self.first + len(self.order))
-        if self._tickets is None:
-            self._tickets = split_tickets(self.order, len(self.columns), self.first)
-        tickets = self._tickets
-        if len(sources) == 1:
-            return tickets[next(iter(sources))]
-        return sorted(chain.from_iterable(tickets[source] for source in sources))
+    def _pick(self, name: ColumnName, rows: Sequence[int]) -> list[Any]:
+        return pick(self._block.column(name), rows)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.runtime.order import choose_order, gather, split_tickets
+from processors.runtime.block import Block, block_of_arrivals, next_block
+from processors.runtime.order import split_tickets
+from streamlog.client.contract import FetchedColumns
 
 
-def order_of(columns: list[list[int]], limit: int = 100) -> list[int]:
-    return choose_order(columns, [0] * len(columns), limit)
+def fetched(timestamps: list[int], source: int = 0) -> FetchedColumns:
+    values: list[bytes | None] = [b"%d-%d" % (source, row) for row in range(len(timestamps))]
+    offsets = [10 * row for row in range(len(timestamps))]
+    return FetchedColumns("t", source, [None] * len(values), values, timestamps, offsets, None, 0)
+
+
+def block_of(columns: list[list[int]], heads: list[int] | None = None, limit: int = 100) -> Block:
+    runs = [fetched(column, source) for source, column in enumerate(columns)]
+    return next_block(runs, heads or [0] * len(columns), limit)
+
+
+def sources_of(block: Block) -> list[int]:
+    return [block.sources[place] for place in block.places]
+
+
+def order_of(
+    columns: list[list[int]], limit: int = 100, heads: list[int] | None = None
+) -> list[int]:
+    return sources_of(block_of(columns, heads, limit))
 
 
 def test_the_lowest_head_comes_first() -> None:
@@ -29,13 +45,13 @@ def test_only_heads_count_within_a_source_offsets_do() -> None:
 
 
 def test_it_ends_where_a_source_runs_out() -> None:
-    assert choose_order([[1], [2, 3]], [0, 0], 100) == [0]
+    assert order_of([[1], [2, 3]]) == [0]
 
 
 def test_it_ends_where_a_source_has_given_the_limit_and_goes_on_from_the_heads() -> None:
     columns = [[1, 3, 5, 7], [2, 4, 6, 8]]
-    assert choose_order(columns, [0, 0], 2) == [0, 1, 0]
-    assert choose_order(columns, [2, 1], 100) == [1, 0, 1, 0]
+    assert order_of(columns, 2) == [0, 1, 0]
+    assert order_of(columns, heads=[2, 1]) == [1, 0, 1, 0]
 
 
 def record_by_record(columns: list[list[int]], limit: int) -> list[int]:
@@ -56,8 +72,7 @@ def record_by_record(columns: list[list[int]], limit: int) -> list[int]:
     st.integers(1, 40),
 )
 def test_equals_the_rule_record_by_record(columns: list[list[int]], limit: int) -> None:
-    found = choose_order(columns, [0] * len(columns), limit)
-    assert found == record_by_record(columns, limit)
+    assert order_of(columns, limit) == record_by_record(columns, limit)
 
 
 @given(
@@ -67,26 +82,53 @@ def test_equals_the_rule_record_by_record(columns: list[list[int]], limit: int) 
 def test_cutting_the_order_into_rounds_changes_nothing(
     columns: list[list[int]], limits: list[int]
 ) -> None:
-    whole = choose_order(columns, [0] * len(columns), 1_000)
+    whole = order_of(columns, 1_000)
     heads = [0] * len(columns)
     pieces: list[int] = []
     for limit in limits:
         if any(head == len(column) for head, column in zip(heads, columns, strict=True)):
             break
-        piece = choose_order(columns, heads, limit)
+        piece = order_of(columns, limit, heads)
         pieces += piece
         heads = [head + piece.count(source) for source, head in enumerate(heads)]
     assert pieces == whole[: len(pieces)]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [([True, True], ["a1", "b0", "a2", "b1"]), ([False, True], ["b0", "b1"])],
-)
-def test_gather_takes_the_wanted_sources_in_order(wanted: list[bool], expected: list[str]) -> None:
-    columns: list[list[Any]] = [["a0", "a1", "a2"], ["b0", "b1"]]
-    assert gather([0, 1, 0, 1], wanted, columns, [1, 0]) == expected
+@given(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=12), min_size=1, max_size=5))
+def test_a_block_knows_where_every_source_stands_behind_each_of_its_rows(
+    columns: list[list[int]],
+) -> None:
+    heads = [0] * len(columns)
+    block = block_of(columns)
+    assert block.heads(0) == heads
+    for end, source in enumerate(sources_of(block), 1):
+        assert block.row(block.places[end - 1]) == (block.columns[source], heads[source])
+        heads[source] += 1
+        assert block.heads(end) == heads
+
+
+def test_a_column_comes_in_the_order_of_the_block() -> None:
+    runs = [fetched([1, 4, 6], 0), fetched([2, 3, 9], 1)]
+    block = next_block(runs, [1, 0], 100)
+    assert block.column("values") == [b"1-0", b"1-1", b"0-1", b"0-2"]
+    assert block.column("timestamps") == [2, 3, 4, 6]
+    assert block.column("offsets") == [0, 10, 10, 20]
+
+
+def test_headers_are_filled_up_where_only_some_sources_have_any() -> None:
+    runs = [fetched([1, 2], 0), fetched([1, 3], 1)]
+    runs[1].headers = [[("a", b"1")], []]
+    block = next_block(runs, [0, 0], 100)
+    assert block.has_headers
+    assert block.column("headers") == [[], [("a", b"1")], []]
+
+
+def test_a_given_order_is_one_block() -> None:
+    block = block_of_arrivals([fetched([5, 6], 0), fetched([1, 2], 1)], [0, 0], [0, 1, 1, 0])
+    assert sources_of(block) == [0, 1, 1, 0]
+    assert block.column("timestamps") == [5, 1, 2, 6]
+    assert block.heads(len(block)) == [2, 2]
 
 
 def test_every_source_gets_its_tickets() -> None:
-    assert split_tickets([0, 2, 0, 1], 4, 10) == [[10, 12], [13], [11], []]
+    assert split_tickets([0, 2, 1, 3], [0, 0, 1, 3], 4, 10) == [[10, 12], [11], [], [13]]

@@ -5,7 +5,9 @@ The operators and their records are those of tests/streams/operators.py.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -52,11 +54,17 @@ def run(
         for topic, key, value, timestamp in part:
             driver.pipe(topic, value, key=key, timestamp=timestamp)
         driver.commit()
-    found = [
+    return Ran(made, driver, rows_of(driver))
+
+
+def rows_of(driver: TopologyTestDriver) -> list[tuple[Any, ...]]:
+    """What is new in "out"."""
+    if "out" not in driver.topics:
+        return []
+    return [
         (each.partition, each.key, each.value, each.timestamp, each.headers)
-        for each in (driver.records("out") if "out" in driver.topics else [])
+        for each in driver.records("out")
     ]
-    return Ran(made, driver, found)
 
 
 def every(scenarios: Sequence[Scenario] = OPERATORS) -> Any:
@@ -174,3 +182,129 @@ def check_told(
         if not scenario.waits:
             assert said["__streams.errors.offset"] == b"%d" % offset_of(scenario, place)
             assert (letter.key, letter.value) == (scenario.bad_key, BAD)
+
+
+# Rule 9: tickets and marks.
+
+BESIDE = [scenario for scenario in OPERATORS if not scenario.without_beside]
+
+
+def test_every_operator_but_these_has_a_branch_beside_it() -> None:
+    assert {each.name: each.without_beside for each in OPERATORS if each not in BESIDE} == {
+        "pattern": "a pattern and a topic that it matches are one source",
+        "lookups_with_grace": "a table of a stream has no versions",
+    }
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4_096])
+@every(BESIDE)
+def test_rule_9_a_filter_that_drops_everything_stops_nothing_and_moves_no_time(
+    scenario: Scenario, chunk_size: int
+) -> None:
+    """Every stream has another one merged to it, of which nothing comes: records of far away."""
+    rows: list[Piped] = []
+    for topic, key, value, timestamp in scenario.rows:
+        rows += [("N", key, value, timestamp + 3_600_000), (topic, key, value, timestamp)]
+    for partitions in (1, 2):
+        plain = run(scenario, chunk_size=chunk_size, partitions=partitions)
+        found = run(
+            scenario, rows, chunk_size=chunk_size, partitions=partitions, given={"beside": "N"}
+        )
+        assert found.out == plain.out
+
+
+@pytest.mark.parametrize("topic", ["A", "B"])
+@every([each for each in BESIDE if len(each.topics) > 1 and each.name != "global_lookups"])
+def test_rule_9_a_topic_of_which_everything_is_dropped_is_like_an_empty_one(
+    scenario: Scenario, topic: str
+) -> None:
+    def without(rows: list[Piped]) -> list[Piped]:
+        return [row for row in rows if row[0] != topic]
+
+    empty = dataclasses.replace(
+        scenario,
+        setup=without(scenario.setup),
+        rows=without(scenario.rows),
+        tail=without(scenario.tail),
+    )
+    for chunk_size in (1, 4_096):
+        expected = run(empty, chunk_size=chunk_size)
+        found = run(scenario, chunk_size=chunk_size, given={"dropped": frozenset([topic])})
+        assert found.out == expected.out
+
+
+@every()
+def test_rule_9_records_that_come_late_and_together_give_the_same_in_chunks_of_any_size(
+    scenario: Scenario,
+) -> None:
+    """Over two partitions, out of order: what is late for a window is late in any chunk."""
+    rng = Random(scenario.name)
+    rows = [
+        (topic, key, value, max(0, timestamp + 120 * cycle - rng.choice((0, 0, 30, 90))))
+        for cycle in range(20)
+        for topic, key, value, timestamp in scenario.rows + scenario.setup
+    ]
+    expected = run(scenario, rows, chunk_size=1, partitions=2)
+    for chunk_size in (7, 4_096):
+        found = run(scenario, rows, chunk_size=chunk_size, partitions=2)
+        assert found.out == expected.out
+        assert found.driver.late_records() == expected.driver.late_records()
+
+
+# Rule 10: time is state.
+
+
+@every([scenario for scenario in OPERATORS if scenario.late is not None])
+def test_rule_10_a_restart_between_a_result_and_a_late_record_gives_no_second_result(
+    scenario: Scenario,
+) -> None:
+    assert scenario.late is not None
+    topic, key, value, timestamp = scenario.late
+    ran, restarted = run(scenario), run(scenario)
+    restarted.driver.restart()
+    for driver in (ran.driver, restarted.driver):
+        driver.pipe(topic, value, key=key, timestamp=timestamp)
+        driver.commit()
+    late = rows_of(restarted.driver)
+    assert late == rows_of(ran.driver)
+    # One that is later than its own window in a join goes on at once, alone.
+    assert late == ([(0, key, f"{value}+None", timestamp, [])] if scenario.waits else [])
+    if "late" in restarted.driver.topics:
+        assert restarted.driver.items("late") == [(key, value)]
+
+
+NEVER_LATE = {
+    "count_windows": "they go by numbers",
+    "suppresses_for_a_time": "it gives every last update, however late",
+    "expires": "a late record deletes",
+    "self_joins": "a record meets itself however late it is",
+    "stream_joins": "a late record leaves without a match, of which nothing comes",
+    "lookups_with_grace": "a late record looks up the version of its time",
+    "as_of_joins": "a late record looks up what was there at its time",
+    "processes_with_stores": "what is late is its own affair",
+    "processes_values_with_stores": "what is late is its own affair",
+    "built_on_processors": "what is late for them is in tests/unit/processors/test_beyond.py",
+    "foreign_key_joins": "it is no matter of time",
+    "map_async": "it is no matter of time",
+}
+
+
+def test_rule_10_every_operator_with_a_sense_of_time_but_these_has_a_late_record() -> None:
+    timed = {
+        scenario.name
+        for scenario in OPERATORS
+        if any(node.per_task for node in node_types(scenario))
+    }
+    assert timed - {each.name for each in OPERATORS if each.late is not None} == set(NEVER_LATE)
+
+
+@every()
+def test_rule_10_a_restart_behind_every_record_changes_nothing(scenario: Scenario) -> None:
+    expected = run(scenario, chunk_size=1)
+    made = Given(App("a"))
+    scenario.build(made)
+    driver = TopologyTestDriver(made.app, topics=scenario.topics)
+    for topic, key, value, timestamp in scenario.setup + scenario.rows + scenario.tail:
+        driver.pipe(topic, value, key=key, timestamp=timestamp)
+        driver.restart()
+    assert rows_of(driver) == expected.out

@@ -159,9 +159,18 @@ class Life:
     def work(self) -> None:
         """Runs and commits until there is nothing left, in any topic that is read."""
         self._machine.flush()
-        while self.run() or self.tasks.is_pending():
+        while self.run() or self._take_answers() or self.tasks.is_pending():
             self.commit()
             self._machine.log.sync()
+
+    def _take_answers(self) -> bool:
+        """Awaits all calls that are in flight; whether there were any."""
+        engine, waiting = self.tasks.engine, self.tasks.engine.rows_waiting
+        while engine.rows_waiting:
+            self._machine.runner.run(asyncio.sleep(0))
+            if engine.has_answers:
+                engine.take_answers()
+        return waiting > 0
 
     def run(self, rounds: int | None = None) -> int:
         """Runs what waits, at most so many rounds, without a commit; returns the records."""
@@ -180,7 +189,11 @@ class Life:
         self._transactions.begin_commit().result()
         self._transactions.end_commit()
         self.stores.positions.update(self.tasks.stream_positions)
+        self._machine.runner.run(self._checkpoint())
+
+    async def _checkpoint(self) -> None:
         self.stores.checkpoint()
+        await self.stores.settle()
 
     def send(self) -> None:
         """Writes into the open transaction what there is to be written."""
@@ -190,6 +203,7 @@ class Life:
         """What is not committed is aborted; what was kept is gone."""
         if not self._is_dead:
             self._is_dead = True
+            self._machine.runner.run(self.tasks.calls.stop())
             self.tasks.close()
             self._producer.close()
             self._opened.close()

@@ -105,7 +105,7 @@ class Engine:
         self._stores = dict(stores)
         self._next_ticket = 0
         self._outbox = RoundOutbox()
-        self._origins = Origins(self.failures, policies, self._outbox)
+        self._origins = Origins(self.failures, policies, self._outbox, plan.topology.places)
         self._exchanges = _make_exchanges(plan)
         parts = Parts(
             plan=plan,

@@ -83,7 +83,11 @@ class Exchange:
 
 
 class SendOperator(Operator):
-    """The sending end of an exchange, in memory."""
+    """The sending end of an exchange, in memory.
+
+    Args:
+        filters: What runs on the rows as the receiver would see them.
+    """
 
     def __init__(
         self,
@@ -91,11 +95,13 @@ class SendOperator(Operator):
         exchange: Exchange,
         encoder: Encoder,
         partitioner: RowPartitioner | None = None,
+        filters: Operator | None = None,
     ) -> None:
         super().__init__(path)
         self.exchange = exchange
         self.encoder = encoder
         self.partitioner = partitioner
+        self.filters = filters
 
     def process(self, chunk: Chunk) -> Chunk:
         exchange = self.exchange
@@ -108,6 +114,8 @@ class SendOperator(Operator):
                     exchange.put(lane, self._hand_over(rows.take(indexes)))
             return EMPTY
         rows = self._hand_over(rows)
+        if self.filters is not None:
+            rows = self.filters.process(rows)
         if lanes == 1:
             exchange.put(0, rows)
             return EMPTY

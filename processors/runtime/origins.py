@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from processors.operators.chunk import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from processors.operators.operator import FailureKind, Operator, Origin
     from processors.operators.sink import Outbox
@@ -29,16 +29,28 @@ class Origins:
     """Meets `LocatingFailures` for all operators of an engine.
 
     Dead letters go out in the order of their tickets, as everything does: with large rounds, one
-    operator has failed for all its rows before the next one starts.
+    operator has failed for all its rows before the next one starts. Those of one record go in the
+    order in which the operators were written.
+
+    Args:
+        places: The place of each operator in the graph as written, by path.
     """
 
-    def __init__(self, handler: FailureHandler, policies: ErrorPolicies, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        handler: FailureHandler,
+        policies: ErrorPolicies,
+        outbox: Outbox,
+        places: Mapping[str, int],
+    ) -> None:
         self.round: Round | None = None
         self._handler = handler
         self._policies = policies
         self._outbox = outbox
+        self._places = places
         self._given: list[Given] = []
         self._letter_tickets: list[int] = []
+        self._letter_places: list[int] = []
 
     def survives(self, kind: FailureKind) -> bool:
         return self._policies.of(kind) != "fail"
@@ -64,6 +76,7 @@ class Origins:
         self._handler.handle(kind, operator, origin, error, hint)
         if len(self._handler.letters) > before:
             self._letter_tickets.append(ticket)
+            self._letter_places.append(self._places.get(operator, len(self._places)))
 
     def coordinates(self, tickets: Sequence[int]) -> list[tuple[str, int, int]]:
         """Topic, partition and offset of records of this round."""
@@ -82,16 +95,19 @@ class Origins:
         letters = self._handler.take_letters()
         assert self._policies.dead_letters is not None
         tickets = self._letter_tickets
-        order = sorted(range(len(tickets)), key=tickets.__getitem__)
+        ranks = list(zip(tickets, self._letter_places, strict=True))
+        order = sorted(range(len(tickets)), key=ranks.__getitem__)
         rows = Chunk(letters.keys, letters.values, letters.timestamps, tickets, letters.headers)
         self._outbox.add(self._policies.dead_letters, rows.take(order))
         self._letter_tickets = []
+        self._letter_places = []
 
     def clear(self) -> None:
         """An abort: what is not committed has not happened."""
         self.round = None
         self._given.clear()
         self._letter_tickets = []
+        self._letter_places = []
         self._handler.take_letters()
 
     def locate(self, ticket: int) -> Origin:

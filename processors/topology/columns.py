@@ -20,8 +20,13 @@ def choose_columns(
     nodes: Sequence[Node],
     parents: Mapping[Node, Sequence[Node]],
     children: Mapping[Node, Sequence[Node]],
+    pushed: Mapping[Node, Sequence[Node]],
 ) -> dict[Node, Reads]:
-    """What is read of the output of every node; parents come before their children in `nodes`."""
+    """What is read of the output of every node; parents come before their children in `nodes`.
+
+    Args:
+        pushed: The filters that run where an exchange sends.
+    """
     reads: dict[Node, Reads] = {}
     for node in reversed(nodes):
         needed = Reads()
@@ -29,5 +34,7 @@ def choose_columns(
             for place, parent in enumerate(parents[child]):
                 if parent is node:
                     needed |= child.reads_of(place, reads[child])
+        for filtering in reversed(pushed.get(node, ())):
+            needed |= filtering.reads_of(0, needed)
         reads[node] = needed
     return reads

@@ -55,7 +55,8 @@ def _facts(topology: Topology, sub: SubTopology, node: Node, is_entry: bool) -> 
         end = "from" if is_entry else "to"
         value = node.value.name if topology.reads[node].values else "not carried"
         topic = topology.repartition_topic(node)
-        return f"{end} exchange: topic {topic}, key {node.key.name}, value {value}"
+        pushed = "".join(f", {each.path} at its start" for each in topology.pushed.get(node, ()))
+        return f"{end} exchange: topic {topic}, key {node.key.name}, value {value}{pushed}"
     topics = [topology.changelog_topic(store.name) for store in sub.stores.get(node, ())]
     return ", ".join([node.facts(), *(f"changelog {topic}" for topic in topics)])
 

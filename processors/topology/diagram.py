@@ -48,6 +48,8 @@ def _node(topology: Topology, sub: SubTopology, node: Node) -> Data:
     }
     if isinstance(node, ExchangeNode):
         data["topics"] = [topology.repartition_topic(node)]
+        if node in topology.pushed:
+            data["filters"] = [each.path for each in topology.pushed[node]]
     elif isinstance(node, SourceNode):
         data["topics"] = [node.topic]
     elif isinstance(node, SinkNode):

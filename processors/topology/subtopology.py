@@ -13,7 +13,7 @@ sub-topologies: one may receive from itself, where a result is grouped again and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from processors.topology.columns import choose_columns
@@ -81,15 +81,18 @@ class Topology:
     """A compiled graph.
 
     Attributes:
+        places: The place of each node in the graph as written, by path.
         subtopologies: By their lowest level, then as they were written.
         levels: The number of exchanges before each node; of an exchange, at its receiving end.
         parents, children: The edges, with groupings that need no exchange left out.
         reads: What is read of each node's rows; for an exchange, what it must carry.
         reusing: Tables whose topic may stand in for their changelog.
         single: Joins of a stream with itself that have one store.
+        pushed: The filters that run where an exchange sends, or where its topic is received.
     """
 
     application: str
+    places: Mapping[str, int]
     subtopologies: tuple[SubTopology, ...]
     parents: Mapping[Node, tuple[Node, ...]]
     children: Mapping[Node, tuple[Node, ...]]
@@ -97,6 +100,9 @@ class Topology:
     levels: Mapping[Node, int]
     reusing: frozenset[Node] = frozenset()
     single: frozenset[Node] = frozenset()
+    pushed: Mapping[Node, tuple[Node, ...]] = field(
+        default_factory=dict["Node", "tuple[Node, ...]"]
+    )
 
     @property
     def reusable(self) -> dict[str, str]:
@@ -149,6 +155,7 @@ def compile_graph(
         TopologyError: none of the topics matches.
     """
     shape = find_topics(shape_of(graph), topics)
+    places = {node.path: place for place, node in enumerate(shape.nodes)}
     for name in RULES:
         if name in rules:
             shape = RULES[name](shape)
@@ -158,7 +165,7 @@ def compile_graph(
     for node in nodes:
         above = max((levels[parent] for parent in parents[node]), default=0)
         levels[node] = above + isinstance(node, ExchangeNode)
-    reads = choose_columns(nodes, parents, children)
+    reads = choose_columns(nodes, parents, children, shape.pushed)
     stores = {
         node: single_stores(node) if node in shape.single else node.stores(reads[node])
         for node in nodes
@@ -166,6 +173,7 @@ def compile_graph(
     subtopologies = _cut(nodes, parents, levels, stores)
     return Topology(
         application=application,
+        places=places,
         subtopologies=subtopologies,
         parents=parents,
         children=children,
@@ -173,6 +181,7 @@ def compile_graph(
         levels=levels,
         reusing=shape.reusing,
         single=shape.single,
+        pushed=shape.pushed,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.chain import Chain
 from processors.operators.routing import RoutedSinkOperator, RowPartitioner
 from processors.operators.sink import Encoder, SinkOperator
 from processors.operators.source import SourceOperator
 from processors.operators.stateless import MergeOperator
+from processors.runtime.build.stateless import filter_of
 from processors.runtime.exchange import SendOperator, SendThroughTopicOperator
 from processors.topology.nodes.endpoint import PatternNode, SinkNode, SourceNode
 from processors.topology.nodes.exchange import ExchangeNode, RepartitionNode
@@ -21,8 +23,22 @@ if TYPE_CHECKING:
     from processors.topology.subtopology import Entry
 
 
-def build_source(entry: Entry, parts: Parts) -> SourceOperator:
+def build_source(entry: Entry, parts: Parts) -> Operator:
     """What reads a topic for an entry; for an exchange, its repartition topic."""
+    source = _read(entry, parts)
+    filters = _filters(entry, parts)
+    return source if filters is None else Chain(entry.path, [source, *filters.operators])
+
+
+def _filters(node: Node, parts: Parts) -> Chain | None:
+    """The filters that stand behind an exchange."""
+    pushed = parts.plan.topology.pushed.get(node)
+    if not pushed:
+        return None
+    return Chain(node.path, [filter_of(each, parts.failures) for each in pushed])
+
+
+def _read(entry: Entry, parts: Parts) -> SourceOperator:
     reads = parts.plan.topology.reads[entry]
     decoded = reads.values or isinstance(entry, SourceNode)
     return SourceOperator(
@@ -70,7 +86,7 @@ def _send(node: ExchangeNode, place: Place) -> Operator:
         partitioner = RowPartitioner(node.path, node.partitioner, parts.failures)
     if parts.through_topic:
         return SendThroughTopicOperator(node.path, exchange, encoder, parts.outbox, partitioner)
-    return SendOperator(node.path, exchange, encoder, partitioner)
+    return SendOperator(node.path, exchange, encoder, partitioner, _filters(node, parts))
 
 
 BUILDERS: dict[type[Node], Callable[[Any, Place], Operator]] = {

@@ -27,7 +27,7 @@ from processors.topology.nodes import stateless as nodes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processors.operators.operator import Operator
+    from processors.operators.operator import Failures, Operator
     from processors.runtime.build.place import Place
     from processors.topology.nodes.node import FunctionNode, Node
 
@@ -48,6 +48,12 @@ _OF_FUNCTIONS: dict[type[Node], Any] = {
 
 def _of_function(node: FunctionNode, place: Place) -> Operator:
     return _OF_FUNCTIONS[type(node)](node.path, node.function, place.failures)
+
+
+def filter_of(node: Node, failures: Failures) -> Operator:
+    """A filter that runs at an exchange."""
+    assert isinstance(node, nodes.FilterNode | nodes.FilterNotNode)
+    return _OF_FUNCTIONS[type(node)](node.path, node.function, failures)
 
 
 def _items(node: nodes.ItemsNode, place: Place) -> Operator:

@@ -5,6 +5,7 @@
 | `drop_groupings` | a grouping by the key that rows are partitioned by moves nothing |
 | `merge_repartitions` | what moves the same rows by the same key moves them once |
 | `single_store_self_joins` | a stream that is joined with itself keeps its rows once |
+| `push_filters` | rows that a filter drops are dropped before they change tasks |
 | `reuse_sources` | a table's topic stands in for its changelog, where it is compacted |
 
 `App(..., optimize=...)` switches them.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from processors.errors import TopologyError
 from processors.topology.rules.drop_groupings import drop_groupings
 from processors.topology.rules.merge_repartitions import merge_repartitions
+from processors.topology.rules.push_filters import push_filters
 from processors.topology.rules.reuse_sources import reuse_sources
 from processors.topology.rules.single_store_self_joins import single_store_self_joins
 
@@ -30,6 +32,7 @@ RULES: Final[dict[str, Callable[[Shape], Shape]]] = {
     "drop_groupings": drop_groupings,
     "merge_repartitions": merge_repartitions,
     "single_store_self_joins": single_store_self_joins,
+    "push_filters": push_filters,
     "reuse_sources": reuse_sources,
 }
 """In the order in which they are applied."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,12 +21,16 @@ class Shape:
         parents: Those that a node reads from now.
         reusing: Tables whose topic may stand in for their changelog.
         single: Joins of a stream with itself that have one store.
+        pushed: The filters that run where an exchange sends.
     """
 
     nodes: tuple[Node, ...]
     parents: Mapping[Node, tuple[Node, ...]]
     reusing: frozenset[Node] = frozenset()
     single: frozenset[Node] = frozenset()
+    pushed: Mapping[Node, tuple[Node, ...]] = field(
+        default_factory=dict["Node", "tuple[Node, ...]"]
+    )
 
     def without(self, replaced: Mapping[Node, Node]) -> Shape:
         """Some nodes gone; who stood on one stands on its replacement, which may be gone too."""

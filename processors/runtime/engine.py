@@ -16,7 +16,7 @@ A commit is `flush` (what stores held back runs down the graph in one pass), `po
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from processors.operators.chunk import Chunk, merge_chunks
 from processors.operators.map_async import MapAsyncOperator
@@ -30,11 +30,9 @@ from processors.runtime.intake import Intake
 from processors.runtime.origins import Origins
 from processors.runtime.outbox import Address, Output, RoundOutbox
 from processors.runtime.policies import ErrorPolicies, FailureHandler
-from processors.runtime.timestamps import TimestampReader
-from processors.state.cached import KeyValueState
+from processors.runtime.source_states import SourceStates
 from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
-from processors.topology.nodes.local import IterableNode
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -51,9 +49,6 @@ if TYPE_CHECKING:
     from streamlog.client.contract import FetchedColumns
 
 ExchangeMode = Literal["memory", "topic"]
-
-POSITION: Final = "position"
-"""The key under which the position in an iterable is kept."""
 
 
 class Engine:
@@ -131,17 +126,7 @@ class Engine:
             if isinstance(step.operator, MapAsyncOperator)
         ]
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
-        self._timestamp_readers = {
-            entry.topic: TimestampReader(entry, now_ms)
-            for entry in plan.partitions
-            if isinstance(entry, SourceNode)
-            and (entry.timestamp or entry.invalid_timestamp in ("partition_time", "wall_clock"))
-        }
-        self._kept_positions = {
-            TopicPartition(entry.topic, 0): self._kept(entry.position_store)
-            for entry in plan.partitions
-            if isinstance(entry, IterableNode)
-        }
+        self._source_states = SourceStates(plan, self._stores, now_ms)
         self._local = {source.topic for source in plan.topology.sources if not source.in_log}
         self._source_numbers: dict[tuple[Entry, int], int] = {}
         # Through the topic, its rows never end, and there is nothing to be read before them.
@@ -164,11 +149,11 @@ class Engine:
 
     def kept_position(self, topic: str) -> int:
         """How many rows of an iterable are committed."""
-        return self._kept_positions[TopicPartition(topic, 0)].get(POSITION) or 0
+        return self._source_states.position(topic)
 
     def feed(self, columns: FetchedColumns) -> None:
         """Takes the next fetched run of a source partition."""
-        reader = self._timestamp_readers.get(columns.topic)
+        reader = self._source_states.readers.get(columns.topic)
         if reader is not None:
             reader.read(columns)
         self._intake.feed(columns)
@@ -269,7 +254,7 @@ class Engine:
         """
         self._ask(lambda operator, next_ticket: operator.flush(next_ticket))
         self._flushed_positions = self._intake.positions()
-        self._keep_positions()
+        self._source_states.keep(self._flushed_positions)
         assert not self._has_dirty()
         for (store, _), state in self._stores.items():
             if state.changelog is not None and store not in self._plan.reused:
@@ -330,8 +315,7 @@ class Engine:
     def abort(self) -> None:
         """Forgets everything since the last commit, what was fed included: seek back and feed."""
         self._intake.clear()
-        for reader in self._timestamp_readers.values():
-            reader.clear()
+        self._source_states.clear()
         self._outbox.clear()
         self._origins.clear()
         for exchange in self._exchanges.values():
@@ -340,19 +324,6 @@ class Engine:
             task.end_round()
         for state in self._stores.values():
             state.on_aborted()
-
-    def _kept(self, store: str) -> KeyValueState:
-        state = self._stores[store, 0]
-        assert isinstance(state, KeyValueState)
-        return state
-
-    def _keep_positions(self) -> None:
-        """What no consumer group commits is state, in the same transaction."""
-        for source, state in self._kept_positions.items():
-            position = self._flushed_positions.get(source)
-            if position is not None and position != state.get(POSITION):
-                state.put(POSITION, position, 0)
-                state.flush()
 
     def _has_dirty(self) -> bool:
         return any(state.has_dirty() for state in self._stores.values())

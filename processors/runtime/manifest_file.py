@@ -22,6 +22,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from processors.errors import IncompatibleTopologyError, StateError
+from processors.topology.nodes.endpoint import OF_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
 
     Without stores on either side nothing can go wrong, and sources may come and go.
     """
-    if not old["stores"] and not new["stores"]:
+    if not _binding(old["stores"]) and not _binding(new["stores"]):
         return []
     lines = [
         line
@@ -81,6 +82,7 @@ def _join_differences(old: Facts, new: Facts) -> list[str]:
 
 
 def _section_differences(noun: str, old: Facts, new: Facts) -> list[str]:
+    old, new = _binding(old), _binding(new)
     lines = [f"- {noun} {name!r} ({_show(old[name])})" for name in old if name not in new]
     lines += [f"+ {noun} {name!r} ({_show(new[name])})" for name in new if name not in old]
     for name in old:
@@ -89,6 +91,11 @@ def _section_differences(noun: str, old: Facts, new: Facts) -> list[str]:
             if before != after:
                 lines.append(f"~ {noun} {name!r}: {fact} was {before}, is {after}")
     return lines
+
+
+def _binding(facts: Facts) -> Facts:
+    """Without the stores that may come and go, which are those of sources."""
+    return {name: each for name, each in facts.items() if each.get("kind") not in OF_SOURCES}
 
 
 def _show(facts: Mapping[str, Any]) -> str:

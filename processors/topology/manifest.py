@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.partners import roots
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def sources_of_state(plan: PartitionedTopology) -> Facts:
     return {
         source.pattern or source.topic: {"partitions": plan.partitions[source]}
         for sub in plan.topology.subtopologies
-        if sub.stores or sub.sends
+        if sub.sends or any(not isinstance(node, SourceNode) for node in sub.stores)
         for source in sub.sources
         if source.in_log
     }

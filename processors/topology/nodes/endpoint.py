@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from processors.topology.nodes.node import Node
+from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import ALL
+from streamlog.serdes import LONG, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 
 InvalidTimestamp = Literal["fail", "skip", "partition_time", "wall_clock"]
+
+PARTITION_TIME: Final = "time of a partition"
+POSITION: Final = "position in an iterable"
+OF_SOURCES: Final = (PARTITION_TIME, POSITION)
+"""The kinds of stores that sources have, which are of use to nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,17 @@ class SourceNode(Node):
 
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return () if self.timestamp is None else (self.timestamp,)
+
+    @property
+    def time_store(self) -> str:
+        return f"{self.path}.partition-time"
+
+    def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
+        if self.invalid_timestamp != "partition_time":
+            return ()
+        return (
+            StoreDeclaration(name=self.time_store, kind=PARTITION_TIME, key=STRING, value=LONG),
+        )
 
     def facts(self) -> str:
         return f"source: topic {self.topic}, key {self.key.name}, value {self.value.name}"

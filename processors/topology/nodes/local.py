@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processors.topology.nodes.endpoint import SourceNode
+from processors.topology.nodes.endpoint import POSITION, SourceNode
 from processors.topology.nodes.node import StoreDeclaration
-from streamlog.serdes import serde_for
+from streamlog.serdes import LONG, STRING
 
 if TYPE_CHECKING:
     from processors.topology.reads import Reads
@@ -43,11 +43,5 @@ class IterableNode(LocalSourceNode):
         return f"{self.path}.position"
 
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
-        return (
-            StoreDeclaration(
-                name=self.position_store,
-                kind="position in an iterable",
-                key=serde_for(str),
-                value=serde_for(int),
-            ),
-        )
+        declared = StoreDeclaration(name=self.position_store, kind=POSITION, key=STRING, value=LONG)
+        return (*super().stores(output), declared)

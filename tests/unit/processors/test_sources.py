@@ -11,8 +11,9 @@ import pytest
 from processors import App
 from processors.errors import DeserializationError, TopologyError
 from processors.runtime.offsets import choose_offsets
+from processors.runtime.timestamps import TimestampReader
 from processors.testing import TopologyTestDriver
-from streamlog.client.contract import TopicPartition
+from streamlog.client.contract import FetchedColumns, TopicPartition
 from streamlog.errors import UnknownTopicError
 
 
@@ -186,3 +187,43 @@ def test_all_topics_that_match_are_one_stream() -> None:
     assert TopologyTestDriver(app, partitions={"orders-eu": 2, "orders-us": 2})
     with pytest.raises(TopologyError, match=r"no topic matches 'orders-\\\\w\+'; make one"):
         app.plan(["other"])
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 100])
+def test_the_time_of_a_partition_outlives_a_restart(chunk_size: int) -> None:
+    app = App("a")
+    app.stream("in", timestamp=at, invalid_timestamp="partition_time").to("out")
+    driver = TopologyTestDriver(app, partitions=2, commit_every=4, chunk_size=chunk_size)
+    for partition, time in ((0, 10), (0, 7), (1, 3), (1, None), (0, 99)):
+        driver.pipe("in", {"at": time}, partition=partition)
+    assert times(driver) == [10, 7, 3, 3]
+    driver.restart()  # what was not committed, the 99, is processed by the new one
+    for partition in (0, 1):
+        driver.pipe("in", {"at": None}, partition=partition)
+    driver.commit()
+    assert times(driver) == [99, 99, 3]
+    assert driver.store("in.partition-time").get("time") in (99, 3)
+    driver.restart()
+    driver.pipe("in", {}, partition=0)
+    driver.commit()
+    assert times(driver) == [99]
+
+
+def test_the_time_that_is_committed_is_that_of_what_was_processed() -> None:
+    node = App("a").stream("in", timestamp=at, invalid_timestamp="partition_time")
+    source: Any = node._node  # pyright: ignore[reportPrivateUsage] # what the reader is made for
+    reader = TimestampReader(source, lambda: 0, lambda topic, partition: 4)
+
+    def run(first: int, *made: int | None) -> FetchedColumns:
+        values = [None if time is None else b'{"at": %d}' % time for time in made]
+        offsets = list(range(first, first + 2 * len(made), 2))
+        return FetchedColumns(
+            "in", 0, [None] * len(made), values, [0] * len(made), offsets, None, offsets[-1] + 1
+        )
+
+    runs = [run(0, None, 7, 5), run(10, 9, None), run(20, 1)]
+    for each in runs:
+        reader.read(each)
+    assert [each.timestamps for each in runs] == [[4, 7, 5], [9, 9], [1]]
+    at_offsets = {0: 4, 1: 4, 2: 4, 3: 7, 5: 7, 10: 7, 11: 9, 13: 9, 21: 9}
+    assert {offset: reader.time_before(0, offset) for offset in at_offsets} == at_offsets

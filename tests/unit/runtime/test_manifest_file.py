@@ -54,6 +54,17 @@ def test_without_stores_sources_may_come_and_go() -> None:
     assert differences(stateless, other) == []
 
 
+def test_what_sources_keep_comes_and_goes() -> None:
+    x, y = {"x": {"partitions": 1}}, {"y": {"partitions": 2}}
+    kept = {"x.partition-time": {"kind": "time of a partition"}}
+    stateless = make_manifest("a", sources=x, exchanges={}, stores=kept, agents={}, reads=[])
+    other = make_manifest("a", sources=y, exchanges={}, stores={}, agents={}, reads=[])
+    assert differences(stateless, other) == []
+    new = deepcopy(MANIFEST)
+    new["stores"] |= kept
+    assert differences(MANIFEST, new) == differences(new, MANIFEST) == []
+
+
 def test_what_is_written_is_read_and_no_temporary_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "new" / "manifest.json"
     assert read_manifest(path) is None

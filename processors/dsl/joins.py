@@ -135,6 +135,7 @@ def join_asof(
         key=right.key,
         value=other_value,
         history_ms=grace,
+        deletes=False,  # it is a stream, whose null values are left out
     )
     graph.add(latest)
     return AsOfNode(

@@ -29,10 +29,14 @@ class VersionedTableOperator(Operator):
 
     Args:
         history_ms: What is older than stream time less this cannot be told apart any more.
+        deletes: Whether a null value deletes its key; else it is left out.
     """
 
-    def __init__(self, path: str, state: SegmentedState, history_ms: int, reads: Reads) -> None:
+    def __init__(
+        self, path: str, state: SegmentedState, history_ms: int, reads: Reads, *, deletes: bool
+    ) -> None:
         super().__init__(path)
+        self._deletes = deletes
         self._state = state
         self._history = history_ms
         self._reads = reads
@@ -51,7 +55,7 @@ class VersionedTableOperator(Operator):
         olds: list[Any] = []
         rows = zip(names, chunk.values, chunk.timestamps, chunk.tickets, strict=True)
         for index, (name, value, timestamp, ticket) in enumerate(rows):
-            if name is None:
+            if name is None or (value is None and not self._deletes):
                 continue
             if timestamp > stream_time:
                 stream_time = timestamp

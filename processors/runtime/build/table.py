@@ -81,7 +81,9 @@ def _join(node: nodes.TableJoinNode, place: Place) -> Operator:
 def _versioned(node: nodes.VersionedTableNode, place: Place) -> Operator:
     (state,) = place.states(node.path)
     assert isinstance(state, SegmentedState)
-    return VersionedTableOperator(node.path, state, node.history_ms, place.reads(node))
+    return VersionedTableOperator(
+        node.path, state, node.history_ms, place.reads(node), deletes=node.deletes
+    )
 
 
 def _expire(node: nodes.ExpiryNode, place: Place) -> Operator:

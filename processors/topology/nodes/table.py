@@ -70,12 +70,14 @@ class VersionedTableNode(TableNode):
 
     Attributes:
         history_ms: So long, behind the highest timestamp that it has seen.
+        deletes: Whether a null value deletes its key; else it is left out.
     """
 
     kind = "versioned"
     meets = True
     per_task = True
     history_ms: int
+    deletes: bool = True
 
     @property
     def history(self) -> int | None:

@@ -76,6 +76,15 @@ def test_left_keeps_rows_that_nothing_came_before() -> None:
     assert pipe(TopologyTestDriver(as_of()), rows) == [("k", "y-a", 8)]
 
 
+@pytest.mark.parametrize("optimize", [True, False])
+def test_null_values_of_the_other_stream_are_left_out_and_delete_nothing(optimize: bool) -> None:
+    app = App("a", optimize=optimize)
+    left, right = app.stream("L", value=str), app.stream("R", value=str)
+    left.join_asof(right, both).to("out", value=str)
+    rows: list[Row] = [("R", "k", "a", 1), ("R", "k", None, 3), ("L", "k", "x", 5)]
+    assert pipe(TopologyTestDriver(app), rows) == [("k", "x-a", 5)]
+
+
 def test_the_value_found_is_as_its_serde_reads_it() -> None:
     app = App("a")
     right = app.stream("R", value=str).map(lambda value: (value, 1))

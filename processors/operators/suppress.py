@@ -1,16 +1,25 @@
 """suppress: updates of a table are held back, and only the last one of a key goes on.
 
 An update waits by a time: that of the end of its window, or of the first update of its key since
-the last that went on. What is due leaves with the row that makes it so, by time and key. The values
-are in the store; which keys wait since when is an index in memory, made from the store at start.
+the last that went on. What is due leaves with the row that makes it so, by time and key.
 
-Stream time is the highest timestamp of the updates that come here.
+    segment 0                  held for a time: the update of each key
+    segment 1 + time // unit   until the window closes: the update of each key of such windows;
+                               held for a time: the keys that wait since then
+
+So what waits is in the store, in the order in which it is due, and memory is bounded by its cache.
+Of one segment at a time the keys are in memory, in exact order: of the first, from where something
+of it may be due.
+
+Stream time is the highest timestamp of the updates that come here. It is a number of the store, as
+is how many updates wait and how many bytes they have.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import SuppressFullError
 from processors.operators.chunk import Chunk
@@ -24,7 +33,9 @@ if TYPE_CHECKING:
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.suppress import SuppressNode
 
-KEY_OVERHEAD_BYTES = 8
+KEY_OVERHEAD_BYTES: Final = 8
+TIME_BYTES: Final = 8
+"""So much stands in front of a key's bytes in a segment."""
 
 
 class SuppressOperator(Operator):
@@ -37,17 +48,21 @@ class SuppressOperator(Operator):
         self.failures = failures
         self._copy = Copier(node.value).copy
         self._serialize = node.value.serialize
+        self._unit = node.unit
         self._stream_time = -1
-        self._waiting: list[tuple[int, bytes, Any]] = []
         self._records = 0
         self._bytes = 0
         self._forgotten = -1
+        self._low = 0
+        self._first: int | None = None
+        self._emptied: set[int] = set()
+        self._waiting: list[tuple[int, bytes, Any]] = []
 
     def process(self, chunk: Chunk) -> Chunk:
         assert chunk.keys is not None
         assert chunk.values is not None
         self._refresh()
-        self._segment.prefetch([key for key in chunk.keys if key is not None])
+        self._prefetch(chunk)
         emitted = Chunk([], [], [], [])
         rows = zip(chunk.keys, chunk.values, chunk.timestamps, chunk.tickets, strict=True)
         for key, value, timestamp, ticket in rows:
@@ -59,64 +74,134 @@ class SuppressOperator(Operator):
             except SerializationError as error:
                 self.failures.report("production", self.path, ticket, error)
             self._emit_due(emitted, ticket)
-        self.state.set_scalar("stream_time", self._stream_time)
         return emitted
 
     def flush(self, next_ticket: int) -> Chunk | None:
+        self._refresh()
+        if self._stream_time >= 0:
+            self.state.set_scalar("stream_time", self._stream_time)
+            self.state.set_scalar("records", self._records)
+            self.state.set_scalar("bytes", self._bytes)
+        for start in self._emptied:
+            self.state.drop(start)
+        self._emptied.clear()
+        if not self._waiting:
+            self._unload()
         self.state.flush()
         return None
 
-    @property
-    def _segment(self) -> Any:
-        return self.state.segment(0)
-
     def _refresh(self) -> None:
-        """Makes the index and the sums from the store, at the start and after an abort."""
+        """Takes the numbers from the store, at the start and after an abort."""
         if self.state.scalars.forgotten == self._forgotten:
             return
         self._forgotten = self.state.scalars.forgotten
         self._stream_time = self.state.scalar("stream_time")
-        self._waiting = []
-        self._records = self._bytes = 0
-        for key, held, _ in self._segment.rows():
-            key_bytes = self.node.key.serialize(key)
-            self._waiting.append((held.time, key_bytes, key))
-            self._records += 1
-            self._bytes += held.size + len(key_bytes) + KEY_OVERHEAD_BYTES
-        heapify(self._waiting)
+        self._records = self.state.scalar("records", 0)
+        self._bytes = self.state.scalar("bytes", 0)
+        self._low = 0
+        self._emptied.clear()
+        self._unload()
+
+    def _prefetch(self, chunk: Chunk) -> None:
+        """Loads the updates that wait for the keys of a chunk, in one read a segment."""
+        assert chunk.keys is not None
+        wanted: dict[int, list[Any]] = {}
+        for key in chunk.keys:
+            if key is not None:
+                wanted.setdefault(self._home(key), []).append(key)
+        for start, keys in wanted.items():
+            if self.state.has(start):
+                self.state.segment(start).prefetch(keys)
+
+    # What waits.
+
+    def _segment_of(self, time: int) -> int:
+        return 1 + time // self._unit
+
+    def _home(self, key: Any) -> int:
+        """The segment that has the update of a key."""
+        return self._segment_of(key.end) if self.node.windowed else 0
 
     def _hold(self, key: Any, value: Any, timestamp: int) -> None:
         size = 9 if value is None else 9 + len(self._serialize(value))
         if value is not None:
             value = self._copy(value)
-        entry = self._segment.entry(key)
-        held: Held | None = entry.value
         windowed = self.node.windowed
+        home = self._home(key)
+        if windowed and value is None and not self.state.has(home):
+            return
+        segment = self.state.segment(home)
+        entry = segment.entry(key)
+        held: Held | None = entry.value
         if held is None:
             if windowed and value is None:
                 return
             time = key.end if windowed else timestamp
-            key_bytes = entry.key_bytes[8:]
-            heappush(self._waiting, (time, key_bytes, key))
+            self._wait(key, entry.key_bytes[TIME_BYTES:], time)
             self._records += 1
-            self._bytes += size + len(key_bytes) + KEY_OVERHEAD_BYTES
+            self._bytes += size + len(entry.key_bytes) - TIME_BYTES + KEY_OVERHEAD_BYTES
             entry.value = Held(time, value, size)
         else:
             self._bytes += size - held.size
             entry.value = Held(held.time, value, size)
         entry.timestamp = timestamp
-        self._segment.mark(entry)
+        segment.mark(entry)
+
+    def _wait(self, key: Any, key_bytes: bytes, time: int) -> None:
+        """Notes since when a key waits; what comes first may be another segment then."""
+        start = self._segment_of(time)
+        if not self.node.windowed:
+            self.state.segment(start).put(key, Held(time, None, 0), time)
+        self._low = min(self._low, time)
+        self._emptied.discard(start)
+        if self._first is not None and start < self._first:
+            self._unload()
+        elif start == self._first:
+            heappush(self._waiting, (time, key_bytes, key))
+
+    def _unload(self) -> None:
+        self._first = None
+        self._waiting = []
+
+    def _next(self) -> tuple[int, bytes, Any] | None:
+        """What is due first, of all that wait; None where nothing does."""
+        while not self._waiting:
+            if self._first is not None:
+                self._emptied.add(self._first)  # it goes at the flush, behind which it is new
+            starts = [each for each in self.state.starts() if each not in self._emptied]
+            later = bisect_left(starts, 1)
+            if later == len(starts):
+                self._unload()
+                return None
+            self._load(starts[later])
+        self._low = self._waiting[0][0]
+        return self._waiting[0]
+
+    def _load(self, start: int) -> None:
+        serialize = self.node.key.serialize
+        rows = self.state.segment(start).rows()
+        self._waiting = [(held.time, serialize(key), key) for key, held, _ in rows]
+        heapify(self._waiting)
+        self._first = start
+
+    # What goes on.
 
     def _emit_due(self, emitted: Chunk, ticket: int) -> None:
-        node, waiting = self.node, self._waiting
+        node = self.node
         due = self._stream_time - node.wait_ms
-        while waiting and waiting[0][0] <= due:
-            self._emit_first(emitted, ticket)
-        while waiting and self._is_over():
+        while self._low <= due:
+            first = self._next()
+            if first is None:
+                self._low = due + 1  # nothing waits, so that whatever comes is noted
+                break
+            if first[0] <= due:
+                self._emit_first(emitted, ticket)
+        while self._is_over():
             if node.full == "fail":
                 raise SuppressFullError(
                     self.path, self._records, self._bytes, node.max_records, node.max_bytes
                 )
+            self._next()
             self._emit_first(emitted, ticket)
 
     def _is_over(self) -> bool:
@@ -126,8 +211,9 @@ class SuppressOperator(Operator):
         )
 
     def _emit_first(self, emitted: Chunk, ticket: int) -> None:
-        _, key_bytes, key = heappop(self._waiting)
-        entry = self._segment.entry(key)
+        time, key_bytes, key = heappop(self._waiting)
+        segment = self.state.segment(self._home(key))
+        entry = segment.entry(key)
         held: Held = entry.value
         self._records -= 1
         self._bytes -= held.size + len(key_bytes) + KEY_OVERHEAD_BYTES
@@ -140,4 +226,6 @@ class SuppressOperator(Operator):
             emitted.timestamps.append(entry.timestamp)
             emitted.tickets.append(ticket)
         entry.value = None
-        self._segment.mark(entry)
+        segment.mark(entry)
+        if not self.node.windowed:
+            self.state.segment(self._segment_of(time)).delete(key, time)

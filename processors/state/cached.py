@@ -225,8 +225,14 @@ class KeyValueState:
                 entry.key_bytes for entry in self.entries.values() if entry.generation > 0
             ]
         else:
-            self._cleared = [key_bytes for key_bytes, _, _ in self.encoded_rows()]
-            self._cleared += [entry.key_bytes for entry in self.dirty if entry.value is None]
+            # What an earlier call since the last flush has cleared is no row any more, and it is in
+            # the layers below all the same.
+            cleared = dict.fromkeys(self._cleared)
+            cleared.update(dict.fromkeys([row[0] for row in self.encoded_rows()]))
+            for entry in self.dirty:
+                if entry.value is None:
+                    cleared[entry.key_bytes] = None
+            self._cleared = list(cleared)
         self.entries = {}
         self.dirty = []
         self.complete = True

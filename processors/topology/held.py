@@ -1,7 +1,8 @@
 """An update that is held back, and how it is stored.
 
 {time, 8 bytes, big endian}{1}{value}    until then it waits
-{time, 8 bytes, big endian}{0}           a deletion
+{time, 8 bytes, big endian}{0}           a deletion; in a segment of those that are held for a
+                                         time, a key that waits since then (operators/suppress.py)
 """
 
 from __future__ import annotations

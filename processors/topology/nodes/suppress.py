@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from processors.topology.held import HeldSerde
 from processors.topology.nodes.aggregate import TableNode
@@ -12,6 +12,10 @@ from processors.topology.reads import Reads
 
 if TYPE_CHECKING:
     from streamlog.serdes import Serde
+
+
+LEAST_UNIT_MS: Final = 1_000
+MOST_SEGMENTS: Final = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,12 +37,17 @@ class SuppressNode(TableNode):
     max_bytes: int | None = None
     full: Literal["emit", "fail"] = "emit"
 
+    @property
+    def unit(self) -> int:
+        """The time that a segment of what waits has."""
+        return max(self.wait_ms // MOST_SEGMENTS, LEAST_UNIT_MS)
+
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads(keys=True, values=True)
 
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
         serde: Serde[Any] = HeldSerde(self.value)
-        kind = "suppress until the window closes" if self.windowed else "suppress for a time"
+        kind = "held until the window closes" if self.windowed else "held for a time"
         return (
             StoreDeclaration(
                 name=self.path, kind=kind, key=self.key, value=serde, layout="segmented"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from processors import App, Session, Sliding, Tumbling, Unlimited
 from processors.errors import SuppressFullError, TopologyError
+from processors.state.cached import DEFAULT_CACHE_BYTES
 from processors.testing import TopologyTestDriver
 
 Piped = tuple[str, Any, int]
@@ -19,10 +20,16 @@ def table(app: App) -> Any:
     return app.table("in", value=str, emit="every")
 
 
-def drive(*rows: Piped, until: Any = 2, commit_every: int = 1, **limits: Any) -> Any:
+def drive(
+    *rows: Piped,
+    until: Any = 2,
+    commit_every: int = 1,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    **limits: Any,
+) -> Any:
     app = App("a")
     table(app).suppress(until, name="s", **limits).to_stream().to("out")
-    driver = TopologyTestDriver(app, commit_every=commit_every)
+    driver = TopologyTestDriver(app, commit_every=commit_every, cache_bytes=cache_bytes)
     pipe(driver, *rows)
     return driver
 
@@ -107,6 +114,60 @@ def test_chunks_and_restarts_change_nothing(
 
     expected = run(1, 0)
     assert run(7, 0) == run(1, 3) == run(100, 0) == expected
+
+
+wide = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.sampled_from(["x", "yy", None]), st.integers(0, 30)).map(
+        lambda row: (row[0], row[1], row[2] * 300)
+    ),
+    max_size=40,
+)
+
+
+@given(wide, st.sampled_from([0, 900, 2_000, 5_000]), st.sampled_from([None, 2]))
+def test_what_is_due_goes_on_by_time_and_key(
+    records: list[Piped], until: int, most: int | None
+) -> None:
+    """Over segments of a second, whatever leaves the cache."""
+    waiting: dict[str, tuple[int, str | None, int]] = {}
+    expected: list[Any] = []
+    now = 0
+    for key, value, timestamp in records:
+        now = max(now, timestamp)
+        since = waiting[key][0] if key in waiting else timestamp
+        waiting[key] = (since, value, timestamp)
+        order = sorted(waiting, key=lambda each: (waiting[each][0], each))
+        over = 0 if most is None else len(order) - most
+        for place, each in enumerate(order):
+            if waiting[each][0] + until <= now or place < over:
+                expected.append((each, *waiting.pop(each)[1:]))
+    for cache_bytes, commit_every in ((DEFAULT_CACHE_BYTES, 100), (0, 3), (0, 1)):
+        driver = drive(
+            *records,
+            until=until,
+            max_records=most,
+            commit_every=commit_every,
+            cache_bytes=cache_bytes,
+        )
+        driver.commit()
+        assert out(driver) == expected
+
+
+def test_nothing_of_what_waits_must_stay_in_memory() -> None:
+    driver = drive(until="1h", cache_bytes=0)
+    pipe(driver, *((f"k{number}", "v" * 10, number * 700) for number in range(300)))
+    state = driver._stores.named("s")[0]  # pyright: ignore[reportPrivateUsage] # no view tells it
+    assert sum(len(segment.entries) for segment in state.segments.values()) == 0
+    pipe(driver, ("last", "v", 3_600_000 + 300 * 700))
+    assert [row[0] for row in out(driver)] == [f"k{number}" for number in range(300)]
+
+
+def test_segments_that_are_over_leave_nothing_behind() -> None:
+    driver = drive(until=1_000)
+    pipe(driver, *(("k", "v", second * 5_000) for second in range(20)))
+    driver.restart()
+    state = driver._stores.named("s")[0]  # pyright: ignore[reportPrivateUsage] # no view tells it
+    assert len(state.starts()) <= 3
 
 
 @given(rows, st.sampled_from([Tumbling(7, grace=3), Session(4, grace=1), Sliding(5, grace=2)]))

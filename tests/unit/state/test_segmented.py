@@ -100,6 +100,23 @@ def test_a_dropped_segment_is_empty_at_once_and_after_the_commit() -> None:
     assert content(make_state(store)) == [(0, "b", 1)]
 
 
+def test_what_is_dropped_twice_between_two_commits_is_gone() -> None:
+    store = MemoryStore()
+    state = make_state(store)
+    add(state, 0, "a")
+    commit(state)
+    state.checkpoint(None)
+    for key in ("b", "a"):
+        state.drop(0)
+        add(state, 0, key)
+    state.drop(0)
+    add(state, 0, "c")
+    assert content(state) == [(0, "c", 1)]
+    commit(state)
+    state.checkpoint(None)
+    assert content(make_state(store)) == [(0, "c", 1)]
+
+
 def test_an_abort_brings_back_what_was_dropped() -> None:
     state = make_state()
     add(state, 0, "a")

@@ -137,6 +137,7 @@ class App:
         timestamp: Callable[[Any], int] | Literal["wall_clock"] | None = None,
         invalid_timestamp: InvalidTimestamp = "fail",
         start: datetime | timedelta | str | None = None,
+        idle_timeout: Duration | None = None,
         name: str | None = None,
     ) -> Stream[Any, Any]:
         """The records of a topic, or of several.
@@ -156,6 +157,11 @@ class App:
                 of its partition before it (`partition_time`) or the `wall_clock`.
             start: Where the first run of the application begins: `earliest`, `latest`, a datetime,
                 or a duration before that start ("2h"). Where it has been is committed then.
+            idle_timeout: After so long without a record a partition that has been read to its end
+                is idle, and time goes on behind it: with the partitions that are not idle, or with
+                the wall clock where all are. So windows close, `suppress` lets go and joins give
+                what found no match, though nothing arrives. Where inputs come together, all need
+                one.
             name: Of what is made of several topics.
 
             >>> app = App("doc")
@@ -170,6 +176,7 @@ class App:
             "timestamp": timestamp,
             "invalid_timestamp": invalid_timestamp,
             "start": start,
+            "idle_timeout": idle_timeout,
         }
         if isinstance(topic, str):
             return source(self._graph, topic, key, value, **options)
@@ -277,6 +284,7 @@ class App:
         versioned: Duration | None = None,
         name: str | None = None,
         emit: Emit = "latest",
+        idle_timeout: Duration | None = None,
     ) -> Table[Any, Any]:
         """A topic as a table: the last value of each key, in the order of its offsets.
 
@@ -291,6 +299,7 @@ class App:
             name: The store's name, for queries from outside too.
             emit: `latest` gives the last value of a key once a commit, `every` one per record. A
                 table without a store passes every record on, and a versioned one every newest.
+            idle_timeout: As for `stream`: for entries that expire, and joins that wait for it.
 
             >>> app = App("doc")
             >>> app.table("prices", value=int, name="prices-now").to_stream().to("changes")
@@ -303,7 +312,16 @@ class App:
         Raises:
             TopologyError: the topic is read already, with other serdes or as another kind of table.
         """
-        return read_table(self._graph, topic, key, value, versioned=versioned, name=name, emit=emit)
+        return read_table(
+            self._graph,
+            topic,
+            key,
+            value,
+            versioned=versioned,
+            name=name,
+            emit=emit,
+            idle_timeout=idle_timeout,
+        )
 
     def global_table(
         self, topic: str, *, key: Any = str, value: Any = "json", name: str | None = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from processors.dsl.aggregators import Aggregator
     from processors.topology.nodes.node import Node
-    from processors.topology.nodes.windows import WindowedNode, WindowEmit
+    from processors.topology.nodes.windows import WindowAdvance, WindowedNode, WindowEmit
     from processors.topology.windows import Windows
     from streamlog.serdes import Serde
 
@@ -73,6 +73,7 @@ def windowed(
     emit: WindowEmit,
     *,
     late: bool,
+    advance: WindowAdvance = "stream_time",
 ) -> WindowedNode:
     """An aggregate over the records of a key and window."""
     at = f"{fold.kind} at {path!r}"
@@ -105,6 +106,7 @@ def windowed(
         value=value,
         emit=emit,
         late=late,
+        advance=advance,
     )
 
 

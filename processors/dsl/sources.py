@@ -14,6 +14,7 @@ from processors.topology.nodes.stateless import MergeNode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from processors.dsl.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.endpoint import SourceNode
     from streamlog.serdes import Serde
@@ -24,6 +25,7 @@ def source_options(
     timestamp: Callable[[Any], int] | Literal["wall_clock"] | None,
     invalid_timestamp: InvalidTimestamp,
     start: datetime | timedelta | str | None,
+    idle_timeout: Duration | None = None,
 ) -> dict[str, Any]:
     """The options of a source node."""
     if invalid_timestamp not in get_args(InvalidTimestamp):
@@ -31,27 +33,37 @@ def source_options(
         raise ValueError(
             f"stream({topic!r}): invalid_timestamp={invalid_timestamp!r}: choose one of {known}"
         )
+    idle_ms = None
+    if idle_timeout is not None:
+        idle_ms = milliseconds(idle_timeout, f"stream({topic!r}): idle_timeout")
+        if idle_ms == 0:
+            raise ValueError(
+                f"stream({topic!r}): idle_timeout={idle_timeout!r}: must be longer than zero; a "
+                "partition is quiet for a moment behind each record"
+            )
     if timestamp == "wall_clock":
-        return {
-            "timestamp": _no_time,
-            "invalid_timestamp": "wall_clock",
-            "start": _start(topic, start),
-        }
+        timestamp, invalid_timestamp = _no_time, "wall_clock"
     return {
         "timestamp": timestamp,
         "invalid_timestamp": invalid_timestamp,
         "start": _start(topic, start),
+        "idle_timeout_ms": idle_ms,
     }
 
 
 def check_alike(found: SourceNode, options: dict[str, Any]) -> None:
     """A topic that is read again is read alike; what is not said again stays."""
-    before = (found.timestamp, found.invalid_timestamp, found.start)
-    now = (options["timestamp"], options["invalid_timestamp"], options["start"])
-    if now not in ((None, "fail", None), before):
+    before = {name: getattr(found, name) for name in options}
+    unsaid = {
+        "timestamp": None,
+        "invalid_timestamp": "fail",
+        "start": None,
+        "idle_timeout_ms": None,
+    }
+    if options not in (unsaid, before):
         raise TopologyError(
-            f"topic {found.topic!r} is read already, with another timestamp=, invalid_timestamp= "
-            "or start=: give them where it is first read"
+            f"topic {found.topic!r} is read already, with another timestamp=, invalid_timestamp=, "
+            "start= or idle_timeout=: give them where it is first read"
         )
 
 
@@ -77,7 +89,11 @@ def pattern_node(
     """All topics that match; its path is the pattern without what no name may have."""
     legible = re.sub(r"[^A-Za-z0-9_-]+", "-", pattern.pattern).strip("-") or "all"
     chosen = source_options(
-        pattern.pattern, options["timestamp"], options["invalid_timestamp"], options["start"]
+        pattern.pattern,
+        options["timestamp"],
+        options["invalid_timestamp"],
+        options["start"],
+        options["idle_timeout"],
     )
     return PatternNode(
         path=graph.stable_path("topics", legible, name),

@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from processors.topology.nodes.processor import StateStore
     from processors.topology.nodes.stateless import Column
     from processors.topology.nodes.table import How
-    from processors.topology.nodes.windows import WindowEmit
+    from processors.topology.nodes.windows import WindowAdvance, WindowEmit
     from processors.topology.row import Row
     from processors.topology.windows import Windows
     from streamlog.client.contract import Record
@@ -1276,7 +1276,11 @@ class Grouped(Aggregates[K, V]):
     """Records by key, for an aggregate to be made of them."""
 
     def windowed_by(
-        self, window: Windows, *, late_to: str | Callable[[Stream[K, V]], Any] | None = None
+        self,
+        window: Windows,
+        *,
+        late_to: str | Callable[[Stream[K, V]], Any] | None = None,
+        advance: WindowAdvance = "stream_time",
     ) -> WindowedGroup[V]:
         """Puts the records of each key into windows by their timestamps: one result a window.
 
@@ -1284,11 +1288,16 @@ class Grouped(Aggregates[K, V]):
         end by the window's grace. A record that is late for all of its windows is in no result; it
         is counted, and can be had.
 
+        Without records stream time stands still, unless sources have an `idle_timeout`.
+
         Args:
             window: `Tumbling`, `Hopping`, `Sliding`, `Session`, `CountWindow`, `Unlimited` or
                 `Calendar`.
             late_to: A topic for late records, as they came; or a function that is given their
                 stream.
+            advance: `wall_clock` closes a window also when the clock on the wall is past its end by
+                the grace, once all topics above have been read to their ends. Records whose
+                timestamps are further behind the clock than the grace are late then.
 
             >>> from processors import Tumbling
             >>> app = App("doc")
@@ -1303,7 +1312,7 @@ class Grouped(Aggregates[K, V]):
             >>> driver.items("late")
             [('ann', '/')]
         """
-        return WindowedGroup(self._graph, self._node, window, late_to)
+        return WindowedGroup(self._graph, self._node, window, late_to, advance)
 
     def cogroup(
         self,
@@ -1370,10 +1379,12 @@ class WindowedGroup(Aggregates[Windowed, V]):
         node: ExchangeNode,
         window: Windows,
         late_to: str | Callable[[Stream[Any, Any]], Any] | None,
+        advance: WindowAdvance = "stream_time",
     ) -> None:
         super().__init__(graph, node)
-        self._window = check_window(f"{node.path}.windowed_by", window, late_to)
+        self._window = check_window(f"{node.path}.windowed_by", window, late_to, advance)
         self._late_to = late_to
+        self._advance: WindowAdvance = advance
 
     def _fold(
         self, fold: Fold, value: Serde[Any], name: str | None, emit: WindowEmit
@@ -1382,7 +1393,10 @@ class WindowedGroup(Aggregates[Windowed, V]):
         late_to = self._late_to
         late = late_to is not None
         key = self._node.key
-        node = windowed(path, self._node, key, self._window, fold, value, emit, late=late)
+        chosen, advance = self._window, self._advance
+        node = windowed(
+            path, self._node, key, chosen, fold, value, emit, late=late, advance=advance
+        )
         self._graph.add(node)
         if late_to is not None:
             side = SideNode(path=f"{path}.late", parents=(node,), side="late")
@@ -1402,14 +1416,18 @@ class CoGrouped(Generic[K]):
         key: Serde[Any],
         function: Callable[[Any, Any], Any],
         window: Windows | None = None,
+        advance: WindowAdvance = "stream_time",
     ) -> None:
         self._graph = graph
         self._node = node
         self._key = key
         self._function = function
         self._window = window
+        self._advance: WindowAdvance = advance
 
-    def windowed_by(self, window: Windows) -> CoGrouped[Windowed]:
+    def windowed_by(
+        self, window: Windows, *, advance: WindowAdvance = "stream_time"
+    ) -> CoGrouped[Windowed]:
         """Puts the records of all groups into windows; see `Grouped.windowed_by`.
 
         >>> from processors import Tumbling
@@ -1421,8 +1439,8 @@ class CoGrouped(Generic[K]):
         >>> TopologyTestDriver(app).run("one", [("k", "a")]).run("two", [("k", "b")]).values("out")
         [['a'], ['a', 'bb']]
         """
-        chosen = check_window(f"{self._node.path}.windowed_by", window, None)
-        return CoGrouped(self._graph, self._node, self._key, self._function, chosen)
+        chosen = check_window(f"{self._node.path}.windowed_by", window, None, advance)
+        return CoGrouped(self._graph, self._node, self._key, self._function, chosen, advance)
 
     def aggregate(
         self,
@@ -1452,7 +1470,17 @@ class CoGrouped(Generic[K]):
             node: TableNode = unwindowed(path, above, key, fold, serde, emit)
         else:
             path = graph.stable_path(f"{above.path}.windowed_by", fold.kind, name)
-            node = windowed(path, above, key, self._window, fold, serde, emit, late=False)
+            node = windowed(
+                path,
+                above,
+                key,
+                self._window,
+                fold,
+                serde,
+                emit,
+                late=False,
+                advance=self._advance,
+            )
         graph.add(node)
         return Table(graph, node)
 
@@ -1943,6 +1971,7 @@ def source(graph: Graph, topic: str, key: Any, value: Any, **options: Any) -> St
         options.get("timestamp"),
         options.get("invalid_timestamp", "fail"),
         options.get("start"),
+        options.get("idle_timeout"),
     )
     found = graph.source(topic)
     if found is None:
@@ -1978,9 +2007,10 @@ def read_table(
     versioned: Duration | None,
     name: str | None,
     emit: Emit,
+    idle_timeout: Duration | None = None,
 ) -> Table[Any, Any]:
     """The table of a topic's records."""
-    read = source(graph, topic, key, value)
+    read = source(graph, topic, key, value, idle_timeout=idle_timeout)
     node = graph.source(topic)
     assert node is not None, read
     return Table(graph, tables.read_table(graph, node, versioned=versioned, name=name, emit=emit))

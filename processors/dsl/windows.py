@@ -187,8 +187,13 @@ def window_keys(key: Any, window: Windows) -> Serde[Any]:
     return window.keys(serde_for(key))
 
 
-def check_window(path: str, window: object, late_to: object) -> Windows:
-    """Raises `TypeError` for what is no window, and for what can take no late records."""
+def check_window(
+    path: str, window: object, late_to: object, advance: object = "stream_time"
+) -> Windows:
+    """Raises `TypeError` for what is no window, and for what can take no late records.
+
+    And `ValueError` for an advance that is none, or that closes nothing.
+    """
     if not isinstance(window, (FixedWindows, SessionWindows, SlidingWindows, CountWindows)):
         raise TypeError(
             f"windowed_by at {path!r}: {window!r} is no window; give Tumbling, Hopping, Sliding, "
@@ -198,6 +203,16 @@ def check_window(path: str, window: object, late_to: object) -> Windows:
         raise TypeError(
             f"windowed_by at {path!r}: late_to={late_to!r}: give a topic, or a function of the "
             "stream of late records"
+        )
+    if advance not in ("stream_time", "wall_clock"):
+        raise ValueError(
+            f"windowed_by at {path!r}: advance={advance!r}: choose 'stream_time' or 'wall_clock' "
+            "(how far apart windows begin is Hopping(..., advance=...))"
+        )
+    if advance == "wall_clock" and isinstance(window, (CountWindows, UnlimitedWindows)):
+        raise ValueError(
+            f"windowed_by at {path!r}: advance='wall_clock': {window.shape()}: no time closes such "
+            "windows; leave it out"
         )
     return window
 

@@ -34,6 +34,18 @@ class GraceBuffer:
             self.stream_time = stream_time
             self.waiting.reset()
 
+    def next_due_time(self) -> i64:
+        """The stream time from which a row may go on."""
+        first = self.waiting.first
+        return NEVER if first >= NEVER - self.grace else first + self.grace
+
+    def advance(self, time: i64, ticket: int, joined: Joined) -> None:
+        """Stream time is `time` at least, though no row says it."""
+        if time > self.stream_time:
+            self.stream_time = time
+            self._let_go(ticket, joined)
+            self.waiting.drop_closed()
+
     def run(self, given: JoinInput, joined: Joined) -> None:
         """Takes rows; those that go on are in `joined`, as the left side."""
         for index in range(len(given.tickets)):

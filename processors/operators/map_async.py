@@ -26,6 +26,7 @@ from processors.topology.waiting_row import StoredRow, pack_row, unpack_row
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from processors.operators.mark import Mark
     from processors.operators.operator import LocatingFailures
     from processors.state.segmented import SegmentedState
     from streamlog.serdes import Serde
@@ -205,6 +206,13 @@ class MapAsyncOperator(Operator):
         self._gone = []
         self.state.flush()
         return None
+
+    def pass_on(self, mark: Mark) -> Mark:
+        """Time behind it has not passed the rows that wait."""
+        self._refresh()
+        if not self._rows:
+            return mark
+        return mark.held(min(waiting.row.timestamp for waiting in self._rows.values()))
 
     # What the caller tells.
 

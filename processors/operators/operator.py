@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from processors.operators.chunk import merge_chunks
+from processors.operators.mark import NEVER, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +114,25 @@ class Operator:
     def tick(self, now_ms: int, next_ticket: int) -> Chunk | None:
         """What the wall clock brings about, with tickets from `next_ticket`."""
         return None
+
+    def told(self, mark: Mark) -> int:
+        """The stream time that a mark is to it; -1 where that says nothing."""
+        return mark.told
+
+    def next_due(self) -> int:
+        """The stream time from which `advance` gives rows; `NEVER` where it has none to give."""
+        return NEVER
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        """Stream time is `time` at least: what follows, with tickets from `next_ticket`.
+
+        At a commit, behind the rows that came and before the flush.
+        """
+        return None
+
+    def pass_on(self, mark: Mark) -> Mark:
+        """What is known of time behind it."""
+        return mark
 
     def end_round(self) -> None:
         """All of this task has seen the round."""

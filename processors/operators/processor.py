@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from processors.errors import ProcessorError
 from processors.operators.chunk import EMPTY, Chunk
-from processors.operators.operator import Failures, Operator, Origin, reporter
+from processors.operators.mark import NEVER
+from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.processor_kernel import Context, Schedule, run_rows
 from processors.operators.stateless import checked_headers
 
@@ -42,7 +43,7 @@ class ProcessOperator(Operator):
         function: Callable[..., Any],
         states: Sequence[State],
         time: KeyValueState | None,
-        failures: Failures,
+        failures: LocatingFailures,
         *,
         values_only: bool,
     ) -> None:
@@ -107,11 +108,42 @@ class ProcessOperator(Operator):
                 schedule.due_ms = next_due(schedule, now_ms)
                 context.no_record(context.stream_time if context.stream_time >= 0 else now_ms)
                 self._call(schedule, now_ms, self._fail)
+        return self._of_timers(next_ticket)
+
+    def _of_timers(self, next_ticket: int) -> Chunk | None:
+        """What timers have sent that run behind no record."""
         sent = self._sent()
         if not len(sent):
             return None
         tickets = range(next_ticket, next_ticket + len(sent))
         return Chunk(sent.keys, sent.values, sent.timestamps, tickets, sent.headers)
+
+    def next_due(self) -> int:
+        if not self.context.schedules:
+            return NEVER
+        self._load_time()
+        due: int = self.context.due
+        return NEVER if due < 0 else due
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        """Timers in stream time run; behind no record, so that what they raise has no origin."""
+        context = self.context
+        if not context.schedules:
+            return None
+        context.begin(())
+        self._load_time()
+        if time <= context.stream_time:
+            return None
+        context.stream_time = time
+        if 0 <= context.due <= time:
+            origin = Origin(self.path, 0, None, time, None, None, [])
+            self._punctuate(
+                lambda error: self.failures.report_from(
+                    "processing", self.path, origin, next_ticket, error
+                )
+            )
+        self._save_time()
+        return self._of_timers(next_ticket)
 
     def flush(self, next_ticket: int) -> Chunk | None:
         for state in self._states:

@@ -224,6 +224,24 @@ class SessionStates:
             rows.append(index, key, item.start, place[0], item.value, item.end, None)
         self._choose_next_due()
 
+    def next_due_time(self) -> int:
+        """The stream time at which a session with a final result closes."""
+        self.refresh()
+        if not self.final or self.next_due >= NEVER - self.lateness - 1:
+            return NEVER
+        return self.next_due + self.lateness + 1
+
+    def advance(self, time: i64, rows: WindowRows) -> None:
+        """Stream time is `time` at least, though no record says it; final results go to `rows`."""
+        self.refresh()
+        if time <= self.stream_time:
+            return
+        if time - self.lateness > self.closed:
+            self.closed = time - self.lateness
+        if self.final and self.closed > self.next_due:
+            self.close(0, rows)
+        self.end(time)
+
     def drop_closed(self) -> None:
         """Cleans up where results are not final: no record can enter what goes."""
         self._swept = self.closed

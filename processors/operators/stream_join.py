@@ -9,7 +9,7 @@ from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
 from processors.operators.join_waiting import NEVER
-from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.stream_join_kernel import Joined, JoinInput, JoinSide, StreamJoin
 from processors.topology.timed_rows import pack_rows
 from streamlog.errors import SerializationError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from processors.operators.guard import OnFailure
+    from processors.operators.mark import Mark
     from processors.state.segmented import SegmentedState
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
@@ -88,7 +89,7 @@ class StreamJoinOperator(Operator):
         left: JoinValues,
         right: JoinValues,
         joiner: Callable[[Any, Any], Any],
-        failures: Failures,
+        failures: LocatingFailures,
         *,
         with_headers: bool,
     ) -> None:
@@ -100,24 +101,84 @@ class StreamJoinOperator(Operator):
         self.joiner = joiner
         self.failures = failures
         self.with_headers = with_headers
+        self._given: list[Origin] = []
 
     def process_inputs(self, inputs: Sequence[Chunk]) -> Chunk:
         try:
             return self._process(inputs[0], inputs[1])
         except SerializationError as error:
             # Keys and values were read or checked before they went into a store.
-            raise StateError(
-                f"store {self.path!r}: what it holds cannot be read: {error}"
-            ) from error
+            raise self._unreadable(error) from error
+
+    def next_due(self) -> int:
+        self._begin()
+        return self.join.next_due_time()
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        """Rows without a match leave with time as they do with a row of that time."""
+        join, times = self.join, self.states[0]
+        self._begin()
+        joined = Joined()
+        try:
+            join.advance(time, next_ticket, joined)
+            join.end()
+            times.set_scalar(STREAM_TIME, join.stream_time)
+            if not joined.keys:
+                return None
+            made = len(joined.keys)
+            joined.tickets = list(range(next_ticket, next_ticket + made))
+            self.left.read_back(joined.lefts, joined.stored_lefts)
+            self.right.read_back(joined.rights, joined.stored_rights)
+        except SerializationError as error:
+            raise self._unreadable(error) from error
+        rows = Chunk(joined.keys, None, joined.timestamps, joined.tickets)
+
+        def report(index: int, error: Exception) -> None:
+            origin = self._origin(joined, index)
+            self.failures.report_from("processing", self.path, origin, joined.tickets[index], error)
+
+        values, failed = apply(self.joiner, joined.lefts, report, joined.rights)
+        kept = (rows.without(failed) if failed else rows).with_values(values)
+        kept.tickets = range(next_ticket, next_ticket + len(kept))
+        gone = set(failed)
+        self._given = [self._origin(joined, at) for at in range(made) if at not in gone]
+        return kept
+
+    def pass_on(self, mark: Mark) -> Mark:
+        sides = (self.join.left, self.join.right)
+        waits = [side.delay for side in sides if side.waiting is not None]
+        return mark.later(max(0, *waits)) if waits else mark
+
+    def locate(self, rows: Chunk, index: int) -> Origin:
+        return self._given[index]
 
     def flush(self, next_ticket: int) -> Chunk | None:
         for state in self.states:
             state.flush()
         return None
 
+    def _begin(self) -> None:
+        times = self.states[0]
+        self.join.begin(
+            times.scalar(STREAM_TIME), times.scalar(LEFT_TIME), times.scalar(RIGHT_TIME)
+        )
+
+    def _origin(self, joined: Joined, index: int) -> Origin:
+        """A row that has waited: where it came from is not kept, so it is said where it waited."""
+        key_serde, at = self.states[-1].key_serde, self.states[-1].changelog
+        left, right = joined.lefts[index], joined.rights[index]
+        value = (
+            self.right.serde.serialize(right) if left is None else self.left.serde.serialize(left)
+        )
+        key = key_serde.serialize(joined.keys[index])
+        return Origin(at.topic, at.partition, None, joined.timestamps[index], key, value, [])
+
+    def _unreadable(self, error: SerializationError) -> StateError:
+        return StateError(f"store {self.path!r}: what it holds cannot be read: {error}")
+
     def _process(self, left: Chunk, right: Chunk) -> Chunk:
         join, times = self.join, self.states[0]
-        join.begin(times.scalar(STREAM_TIME), times.scalar(LEFT_TIME), times.scalar(RIGHT_TIME))
+        self._begin()
         joined = Joined()
         left, left_input = self._input(left, join.left, self.left)
         if join.is_self:

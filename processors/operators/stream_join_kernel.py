@@ -190,6 +190,20 @@ class StreamJoin:
             self._row(self.left, self.right, rows, index, joined)
             self._row(self.right, self.left, rows, index, joined)
 
+    def next_due_time(self) -> i64:
+        """The stream time from which a row may leave without a match."""
+        due: i64 = NEVER
+        for side in (self.left, self.right):
+            if side.waiting is not None and side.waiting.first < NEVER - side.delay - 1:
+                due = min(due, side.waiting.first + side.delay + 1)
+        return due
+
+    def advance(self, time: i64, ticket: int, joined: Joined) -> None:
+        """Stream time is `time` at least, though no row says it."""
+        if time > self.stream_time:
+            self.stream_time = time
+            self._emit_closed(ticket, joined)
+
     def end(self) -> None:
         """After a chunk: drops what no row can meet any more."""
         left, right = self.left, self.right

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 from processors.errors import SuppressFullError
 from processors.operators.chunk import Chunk
 from processors.operators.copier import Copier
-from processors.operators.operator import Operator
+from processors.operators.mark import NEVER, Mark
+from processors.operators.operator import Operator, Origin
 from processors.topology.held import Held
 from streamlog.errors import SerializationError
 
@@ -75,6 +76,43 @@ class SuppressOperator(Operator):
                 self.failures.report("production", self.path, ticket, error)
             self._emit_due(emitted, ticket)
         return emitted
+
+    def told(self, mark: Mark) -> int:
+        # Windows close by the time that their aggregate is told, however old their results are.
+        return mark.time if self.node.windowed else mark.told
+
+    def next_due(self) -> int:
+        self._refresh()
+        first = self._next() if self._records else None
+        return NEVER if first is None else first[0] + self.node.wait_ms
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        self._refresh()
+        if time <= self._stream_time:
+            return None
+        self._stream_time = time
+        emitted = Chunk([], [], [], [])
+        self._emit_due(emitted, next_ticket)
+        tickets = range(next_ticket, next_ticket + len(emitted))
+        return Chunk(emitted.keys, emitted.values, emitted.timestamps, tickets)
+
+    def pass_on(self, mark: Mark) -> Mark:
+        return mark if self.node.windowed else mark.later(self.node.wait_ms)
+
+    def locate(self, rows: Chunk, index: int) -> Origin:
+        """A row that time let go; where it will lie in the changelog is not known yet."""
+        assert rows.keys is not None
+        assert rows.values is not None
+        key, value, at = rows.keys[index], rows.values[index], self.state.changelog
+        return Origin(
+            at.topic,
+            at.partition,
+            None,
+            rows.timestamps[index],
+            self.node.key.serialize(key),
+            None if value is None else self._serialize(value),
+            [],
+        )
 
     def flush(self, next_ticket: int) -> Chunk | None:
         self._refresh()

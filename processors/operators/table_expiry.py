@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import Chunk
 from processors.operators.keyed_table import KeyedTableOperator
+from processors.operators.mark import NEVER
 from processors.operators.table_kernel import put
 
 if TYPE_CHECKING:
@@ -48,6 +49,24 @@ class ExpiryOperator(KeyedTableOperator):
         assert chunk.keys is not None
         assert chunk.values is not None
         put(self.states, chunk.keys, chunk.values, chunk.timestamps, updates)
+
+    def next_due(self) -> int:
+        starts = self._due.starts()
+        return starts[0] if starts else NEVER
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        """Entries that are due are deleted with time as they are with a row of that time."""
+        if time <= self._due.scalar(STREAM_TIME):
+            return None
+        made = Chunk([], [], [], [])
+        self._delete_due(time, {}, made, next_ticket)
+        self._due.set_scalar(STREAM_TIME, time)
+        if not len(made):
+            return None
+        made.tickets = range(next_ticket, next_ticket + len(made))
+        rows = super().process(made)
+        rows.tickets = range(next_ticket, next_ticket + len(rows))
+        return rows
 
     def flush(self, next_ticket: int) -> Chunk | None:
         self._due.flush()

@@ -13,7 +13,7 @@ from processors.operators.guard import apply
 from processors.operators.handover import is_sound, serialize_rows
 from processors.operators.join_waiting import NEVER
 from processors.operators.kernel import has_null
-from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.stream_join_kernel import Joined, JoinInput
 from streamlog.errors import SerializationError
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from processors.operators.grace_kernel import GraceBuffer
+    from processors.operators.guard import OnFailure
+    from processors.operators.mark import Mark
     from processors.operators.stream_join import JoinValues
     from processors.operators.table_view import TableView, VersionedView
     from processors.state.segmented import SegmentedState
@@ -46,7 +48,7 @@ class TableLookupOperator(Operator):
         path: str,
         find_table: Callable[[], TableView],
         joiner: Callable[[Any, Any], Any],
-        failures: Failures,
+        failures: LocatingFailures,
         *,
         keep: bool,
         versioned: bool,
@@ -72,8 +74,17 @@ class TableLookupOperator(Operator):
         assert rows.keys is not None
         return self.join(rows, rows.keys)
 
-    def join(self, rows: Chunk, keys: list[Any], as_of: Sequence[int] | None = None) -> Chunk:
-        """Joins rows with what the table has for these keys; as of other tickets, where given."""
+    def join(
+        self,
+        rows: Chunk,
+        keys: list[Any],
+        as_of: Sequence[int] | None = None,
+        report_to: Callable[[Chunk], OnFailure] | None = None,
+    ) -> Chunk:
+        """Joins rows with what the table has for these keys; as of other tickets, where given.
+
+        `report_to` makes what is told of failures, where the rows are of no round.
+        """
         table = self.find_table()
         tickets = rows.tickets if as_of is None else as_of
         if self.versioned:
@@ -87,7 +98,10 @@ class TableLookupOperator(Operator):
         if not len(rows):
             return EMPTY
         assert rows.values is not None
-        report = reporter(self.failures, "processing", self.path, rows.tickets)
+        if report_to is not None:
+            report = report_to(rows)
+        else:
+            report = reporter(self.failures, "processing", self.path, rows.tickets)
         values, failed = apply(self.joiner, rows.values, report, found)
         return (rows.without(failed) if failed else rows).with_values(values)
 
@@ -105,7 +119,7 @@ class KeyedLookupOperator(TableLookupOperator):
         path: str,
         find_table: Callable[[], TableView],
         joiner: Callable[[Any, Any], Any],
-        failures: Failures,
+        failures: LocatingFailures,
         *,
         keep: bool,
         mapper: Callable[[Any], Any] | None,
@@ -142,7 +156,7 @@ class GraceLookupOperator(TableLookupOperator):
         path: str,
         find_table: Callable[[], TableView],
         joiner: Callable[[Any, Any], Any],
-        failures: Failures,
+        failures: LocatingFailures,
         *,
         keep: bool,
         buffer: GraceBuffer,
@@ -164,9 +178,51 @@ class GraceLookupOperator(TableLookupOperator):
         try:
             return self._process(inputs[0], inputs[1])
         except SerializationError as error:
-            raise StateError(
-                f"store {self.states.name!r}: what it holds cannot be read: {error}"
-            ) from error
+            raise self._unreadable(error) from error
+
+    def next_due(self) -> int:
+        self.buffer.begin(self.states.scalar(STREAM_TIME))
+        return self.buffer.next_due_time()
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        """Rows go on with time as they do with a row of that time; they see the table as it is."""
+        buffer, states = self.buffer, self.states
+        buffer.begin(states.scalar(STREAM_TIME))
+        joined = Joined()
+        try:
+            buffer.advance(time, next_ticket, joined)
+            states.set_scalar(STREAM_TIME, buffer.stream_time)
+            self.values.read_back(joined.lefts, joined.stored_lefts)
+        except SerializationError as error:
+            raise self._unreadable(error) from error
+        if not joined.keys:
+            return None
+        tickets = range(next_ticket, next_ticket + len(joined.keys))
+        rows = Chunk(joined.keys, joined.lefts, joined.timestamps, tickets)
+        # A table changes with rows, which have lower tickets.
+        rows = self.join(rows, joined.keys, None, self._report_of)
+        rows.tickets = range(next_ticket, next_ticket + len(rows))
+        return rows
+
+    def pass_on(self, mark: Mark) -> Mark:
+        return mark.later(self.buffer.grace)
+
+    def locate(self, rows: Chunk, index: int) -> Origin:
+        """A row that has waited: where it came from is not kept, so it is said where it waited."""
+        assert rows.keys is not None
+        at, key = self.states.changelog, self.states.key_serde.serialize(rows.keys[index])
+        return Origin(at.topic, at.partition, None, rows.timestamps[index], key, None, [])
+
+    def _report_of(self, rows: Chunk) -> OnFailure:
+        def report(index: int, error: Exception) -> None:
+            origin = self.locate(rows, index)
+            ticket = rows.tickets[index]
+            self.failures.report_from("processing", self.path, origin, ticket, error)
+
+        return report
+
+    def _unreadable(self, error: SerializationError) -> StateError:
+        return StateError(f"store {self.states.name!r}: what it holds cannot be read: {error}")
 
     def flush(self, next_ticket: int) -> Chunk | None:
         self.states.flush()

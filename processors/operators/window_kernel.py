@@ -225,6 +225,27 @@ class WindowStates:
             self.state.drop(start)
         self._choose_next_close()
 
+    def next_due_time(self) -> int:
+        """The stream time at which a window with a final result closes."""
+        self.refresh()
+        if not self.final:
+            return NEVER
+        self._choose_next_close()
+        if self.next_close > NEVER - self.grace:
+            return NEVER
+        return self.next_close + self.grace
+
+    def advance(self, time: i64, rows: WindowRows) -> None:
+        """Stream time is `time` at least, though no record says it; final results go to `rows`."""
+        self.refresh()
+        if time <= self.stream_time:
+            return
+        if time - self.grace > self.closed:
+            self.closed = time - self.grace
+        if self.final:
+            self.close(0, rows)
+        self.end(time)
+
     def drop_closed(self) -> None:
         """Cleans up: no record can enter these windows, and no result is made of them again."""
         while True:

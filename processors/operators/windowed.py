@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
+from processors.operators.mark import UNKNOWN, Mark
 from processors.operators.operator import Operator, Origin
 from processors.operators.window_kernel import (
     WindowRows,
@@ -76,15 +77,18 @@ class WindowedTableOperator(Operator):
             rows, late = self.update(chunk)
         except SerializationError as error:
             # No row is at fault: keys were read or checked on the way here, results in the fold.
-            raise StateError(
-                f"store {self.path!r}: what it holds cannot be read as {self.value_serde.name} "
-                f"under {self.state.key_serde.name} keys: {error}"
-            ) from error
+            raise self._unreadable(error) from error
         if late:
             self.late_records += len(late)
             if LATE in self.sides:
                 self.sides[LATE].append(chunk.take(late))
         return self._results(chunk, rows) if rows.indexes else EMPTY
+
+    def _unreadable(self, error: SerializationError) -> StateError:
+        return StateError(
+            f"store {self.path!r}: what it holds cannot be read as {self.value_serde.name} "
+            f"under {self.state.key_serde.name} keys: {error}"
+        )
 
     def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
         """Takes the rows into the state; returns results, and the indexes of late rows."""
@@ -137,9 +141,40 @@ class ClosingOperator(WindowedTableOperator, Generic[S]):
 
     Attributes:
         states: What the loops keep.
+        lag_ms: How far behind stream time the timestamps of results may be.
+        by_clock: Whether the wall clock moves stream time as well.
     """
 
     states: S
+    lag_ms = 0
+    by_clock = False
+
+    def told(self, mark: Mark) -> int:
+        return max(mark.told, mark.behind(mark.clock)) if self.by_clock else mark.told
+
+    def next_due(self) -> int:
+        return self.states.next_due_time()
+
+    def advance(self, time: int, next_ticket: int) -> Chunk | None:
+        closing = WindowRows()
+        try:
+            self.states.advance(time, closing)
+        except SerializationError as error:
+            raise self._unreadable(error) from error
+        if not closing.keys:
+            return None
+        return Chunk(
+            windowed_keys(closing.keys, closing.starts, closing.ends),
+            closing.values,
+            closing.timestamps,
+            range(next_ticket, next_ticket + len(closing.keys)),
+            olds=closing.olds if self.reads.olds else None,
+        )
+
+    def pass_on(self, mark: Mark) -> Mark:
+        if self.by_clock:
+            mark = Mark(max(mark.time, mark.clock), UNKNOWN, mark.clock, mark.lag)
+        return mark.later(self.lag_ms)
 
     def fold(self, chunk: Chunk, updates: WindowRows | None, closing: WindowRows) -> None:
         """Takes the rows in; `updates` gets what each made, `closing` what stream time closed."""

@@ -16,9 +16,10 @@ A commit is `flush` (what stores held back runs down the graph in one pass), `po
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from processors.operators.chunk import Chunk, merge_chunks
+from processors.operators.chunk import Chunk, join_chunks, merge_chunks
 from processors.operators.map_async import MapAsyncOperator
 from processors.operators.operator import Operator
 from processors.operators.sink import MAX_MESSAGE_BYTES
@@ -31,16 +32,17 @@ from processors.runtime.origins import Origins
 from processors.runtime.outbox import Address, Output, RoundOutbox
 from processors.runtime.policies import ErrorPolicies, FailureHandler
 from processors.runtime.source_states import SourceStates
+from processors.runtime.timekeeper import Timekeeper
 from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from processors.operators.map_async import Caller
     from processors.runtime.round import Round
-    from processors.runtime.task import Stage, Task
+    from processors.runtime.task import Stage, Step, Task
     from processors.state.state import State
     from processors.topology.nodes.map_async import MapAsyncNode
     from processors.topology.nodes.node import Node
@@ -125,6 +127,7 @@ class Engine:
             for step in stage.steps
             if isinstance(step.operator, MapAsyncOperator)
         ]
+        self._time = Timekeeper(plan, self._stores, self._stages, through_topic=exchange == "topic")
         self._entries = {entry: build_source(entry, parts) for entry in plan.partitions}
         self._source_states = SourceStates(plan, self._stores, now_ms)
         self._local = {source.topic for source in plan.topology.sources if not source.in_log}
@@ -211,9 +214,28 @@ class Engine:
     def tick(self, now_ms: int) -> None:
         """Runs what is due by the wall clock, in a round of its own."""
         before = self._next_ticket
-        self._ask(lambda operator, next_ticket: operator.tick(now_ms, next_ticket))
+        self._ask(lambda _, step, next_ticket: step.operator.tick(now_ms, next_ticket))
         if self._next_ticket > before or self._has_dirty():
             self.effects_of_time += 1
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether time goes on without records somewhere."""
+        return self._time.is_needed
+
+    def look_at_sources(self, now_ms: int, at_end: Collection[TopicPartition]) -> None:
+        """Sees which sources are quiet.
+
+        Args:
+            at_end: Those that have been read to their ends since the start, with nothing waiting.
+        """
+        self._time.look(now_ms, at_end, self._intake.positions())
+
+    def find_due(self, now_ms: int) -> bool:
+        """Whether something becomes of the time that has passed; then a commit is due."""
+        is_due = self._time.find_due(now_ms)
+        self.effects_of_time += is_due
+        return is_due
 
     # What waits for something outside.
 
@@ -234,7 +256,8 @@ class Engine:
     def take_answers(self) -> None:
         """Runs what has been answered down the graph, in a round of its own."""
 
-        def answers(operator: Operator, next_ticket: int) -> Chunk | None:
+        def answers(_: Task, step: Step, next_ticket: int) -> Chunk | None:
+            operator = step.operator
             is_asking = isinstance(operator, MapAsyncOperator)
             return operator.answers(next_ticket) if is_asking else None
 
@@ -252,7 +275,9 @@ class Engine:
 
         Once a commit: what is flushed stays `committing` until `on_committed` or `abort`.
         """
-        self._ask(lambda operator, next_ticket: operator.flush(next_ticket))
+        self._time.begin_flush()
+        self._ask(self._time.advance, lambda _, step, next_ticket: step.operator.flush(next_ticket))
+        self._time.end_flush()
         self._flushed_positions = self._intake.positions()
         self._source_states.keep(self._flushed_positions)
         assert not self._has_dirty()
@@ -309,6 +334,7 @@ class Engine:
     def on_committed(self) -> None:
         """The transaction of the last `flush` is durable."""
         self._intake.committed = self._flushed_positions
+        self._time.on_committed()
         for state in self._stores.values():
             state.on_committed()
 
@@ -324,6 +350,7 @@ class Engine:
             task.end_round()
         for state in self._stores.values():
             state.on_aborted()
+        self._time.clear()
 
     def _has_dirty(self) -> bool:
         return any(state.has_dirty() for state in self._stores.values())
@@ -378,20 +405,26 @@ class Engine:
         operator = self._entries[entry]
         reads = self._plan.topology.reads[entry]
         rows = current.chunk(places, keys=reads.keys, headers=reads.headers)
-        return operator.process(rows) if len(rows) else rows
+        made = operator.process(rows) if len(rows) else rows
+        if isinstance(entry, SourceNode) and entry.idle_timeout_ms is not None:
+            self._time.note(entry, task.partitions[0], made.timestamps)
+        return made
 
-    def _ask(self, question: Callable[[Operator, int], Chunk | None]) -> None:
-        """Asks every operator for rows of its own and runs them down the graph, in one pass."""
+    def _ask(self, *questions: Callable[[Task, Step, int], Chunk | None]) -> None:
+        """Asks every step for rows of its own and runs them down the graph, in one pass."""
 
-        def ask(operator: Operator) -> Chunk | None:
-            rows = question(operator, self._next_ticket)
-            if rows is not None and len(rows):
-                self._next_ticket += len(rows)
-                self._origins.add_given(operator, rows)
-            return rows
+        def ask(task: Task, step: Step) -> Chunk | None:
+            given: list[Chunk] = []
+            for question in questions:
+                rows = question(task, step, self._next_ticket)
+                if rows is not None and len(rows):
+                    self._next_ticket += len(rows)
+                    self._origins.add_given(step.operator, rows)
+                    given.append(rows)
+            return join_chunks(given) if len(given) > 1 else next(iter(given), None)
 
         for task, stage in self._stages:
-            task.ask(stage, self._inputs(task, stage, None, {}), ask)
+            task.ask(stage, self._inputs(task, stage, None, {}), partial(ask, task))
         self._end_round()
 
     def _end_round(self) -> None:

@@ -55,9 +55,9 @@ class Task:
             self._run(stage, None)
 
     def ask(
-        self, stage: Stage, inputs: Mapping[Node, Chunk], ask: Callable[[Operator], Chunk | None]
+        self, stage: Stage, inputs: Mapping[Node, Chunk], ask: Callable[[Step], Chunk | None]
     ) -> None:
-        """As `run`; each operator is asked for rows of its own, which the later ones still see."""
+        """As `run`; each step is asked for rows of its own, which the later ones still see."""
         self._rows.update(inputs)
         self._run(stage, ask)
 
@@ -67,7 +67,7 @@ class Task:
             for step in stage.steps:
                 step.operator.end_round()
 
-    def _run(self, stage: Stage, ask: Callable[[Operator], Chunk | None] | None) -> None:
+    def _run(self, stage: Stage, ask: Callable[[Step], Chunk | None] | None) -> None:
         rows = self._rows
         for step in stage.steps:
             operator = step.operator
@@ -76,7 +76,7 @@ class Task:
             if operator.is_source or any(map(len, given)):
                 made = operator.process_inputs(given)
             if ask is not None:
-                own = ask(operator)
+                own = ask(step)
                 if own is not None and len(own):
                     made = join_chunks([made, own]) if len(made) else own
             rows[step.node] = made

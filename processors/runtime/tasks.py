@@ -95,6 +95,19 @@ class Tasks:
         behind += sum(feed.backlog() for feed in self._feeds.values())
         return behind < backlog
 
+    def at_end(self) -> set[TopicPartition]:
+        """The sources that have been read to their ends, with nothing that waits to run."""
+        engine = self.engine
+        if engine.is_draining:
+            return set()
+        quiet = engine.wants()
+        topics = [at for at in quiet if at.topic not in self._feeds]
+        ends = self._log.end_offsets(topics, isolation="read_uncommitted")
+        found = {at for at in topics if self._consumer.position(at) >= ends[at]}
+        return found | {
+            at for at in quiet if at.topic in self._feeds and not self._feeds[at.topic].backlog()
+        }
+
     def work_done(self) -> int:
         """Records and events that have been processed since the start."""
         return self.engine.records_in + self.crew.finished()

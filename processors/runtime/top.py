@@ -9,6 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.state.cached import KeyValueState, stored_row
+from processors.topology.nodes.endpoint import OF_SOURCES
+from processors.topology.nodes.processor import PROCESSOR_TIME
 from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
@@ -33,7 +35,13 @@ Rank = tuple[float, str, int, Any]
 def find_last_table(application: Application, stores: Stores) -> list[KeyValueState]:
     """The partitions of the last store that counts or sums; empty where there is none."""
     subs = application.topology.subtopologies
-    names = [store.name for sub in subs for stores in sub.stores.values() for store in stores]
+    names = [
+        store.name
+        for sub in subs
+        for stores in sub.stores.values()
+        for store in stores
+        if store.kind not in UNRANKED
+    ]
     names += [store.name for store in application.stores]
     for name in reversed(names):
         named = [state for (store, _), state in stores.states.items() if store == name]
@@ -41,6 +49,10 @@ def find_last_table(application: Application, stores: Stores) -> list[KeyValueSt
         if states and states[0].value_serde.name in NUMBERS:
             return states
     return []
+
+
+UNRANKED: Final = (*OF_SOURCES, PROCESSOR_TIME)
+"""Stores of numbers that nobody ranks."""
 
 
 class TopTable:

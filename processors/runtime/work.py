@@ -60,7 +60,7 @@ class Work:
         self._wake = wake
         self._is_stopping = is_stopping
         self._wall_clock_ms = wall_clock_ms
-        self._goes_by_clock = tasks.engine.goes_by_clock
+        self._goes_by_clock = tasks.engine.goes_by_clock or tasks.engine.keeps_time
         self._ticked_ms = -float("inf")
         self._loop = asyncio.get_running_loop()
         self._pending_since_ms: int | None = None
@@ -104,7 +104,12 @@ class Work:
         """Tells the operators the time, where they want to know it."""
         if self._goes_by_clock and self._next_tick_ms() <= self._now_ms() and self._may_run():
             self._ticked_ms = self._now_ms()
-            self._tasks.engine.tick(self._wall_clock_ms())
+            engine, now_ms = self._tasks.engine, self._wall_clock_ms()
+            if engine.goes_by_clock:
+                engine.tick(now_ms)
+            if engine.keeps_time:
+                engine.look_at_sources(now_ms, self._tasks.at_end())
+                engine.find_due(now_ms)
 
     def _next_tick_ms(self) -> float:
         return self._ticked_ms + TICK_MS if self._goes_by_clock else float("inf")

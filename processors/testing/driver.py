@@ -188,6 +188,8 @@ class TopologyTestDriver:
     def advance_wall_clock(self, milliseconds: int) -> None:
         """Moves the wall clock, runs what is due by then, and commits.
 
+        Time goes on here without records, where sources and windows are to go by the clock.
+
         What is due several times in between runs once, as after a stall.
         """
         if milliseconds < 0:
@@ -336,6 +338,7 @@ class TopologyTestDriver:
             caller=self._make_calls().of,
         )
         self._read = set(engine.all_sources)
+        engine.look_at_sources(self.wall_clock_ms, self._read)
         return engine
 
     def _make_calls(self) -> AllCalls:
@@ -385,6 +388,7 @@ class TopologyTestDriver:
             self._run(arrivals)
             self._take_answers()
             self._commit()
+        self._look_at_sources()
 
     def _has_answers(self) -> bool:
         """Whether calls that began with the last commit, or the start, have ended."""
@@ -397,6 +401,17 @@ class TopologyTestDriver:
         self._engine.tick(self.wall_clock_ms)
         self._commit()
         self._process()
+        levels = max(self.plan.topology.levels.values(), default=0)
+        for _ in range(2 * levels + 2):  # through topics, time takes a commit an exchange
+            self._look_at_sources()
+            if not self._engine.find_due(self.wall_clock_ms):
+                break
+            self._commit()
+            self._process()
+
+    def _look_at_sources(self) -> None:
+        """All that was piped has been processed."""
+        self._engine.look_at_sources(self.wall_clock_ms, self._read)
 
     def _run(self, arrivals: Sequence[TopicPartition]) -> None:
         """What was piped in its order; what the application wrote itself, in that of the times."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FOREVER: Final = (1 << 63) - 1
 
 CalendarUnit = Literal["hour", "day", "week", "month", "quarter", "year"]
+_LONGEST_DAYS: Final = {"hour": 1, "day": 2, "week": 8, "month": 32, "quarter": 94, "year": 367}
+"""In each, a change of the clocks has room."""
+
 CALENDAR_UNITS: Final = ("hour", "day", "week", "month", "quarter", "year")
 
 
@@ -53,6 +56,16 @@ class FixedWindows:
         """The end of the window that begins there."""
         raise NotImplementedError
 
+    @property
+    def longest_ms(self) -> int:
+        """How long a window may be; 0 where no time closes it."""
+        raise NotImplementedError
+
+    @property
+    def lag_ms(self) -> int:
+        """How far behind stream time the timestamps of results may be."""
+        return self.longest_ms + self.grace_ms
+
     def shape(self) -> str:
         """What the windows are, for drawings and for what a restart compares."""
         raise NotImplementedError
@@ -83,6 +96,10 @@ class TimeWindows(FixedWindows):
     def end(self, start: int) -> int:
         return start + self.size_ms
 
+    @property
+    def longest_ms(self) -> int:
+        return self.size_ms
+
     def shape(self) -> str:
         if self.advance_ms == self.size_ms:
             return f"tumbling {self.size_ms} ms"
@@ -103,6 +120,10 @@ class UnlimitedWindows(FixedWindows):
 
     def end(self, start: int) -> int:
         return FOREVER
+
+    @property
+    def longest_ms(self) -> int:
+        return 0
 
     def shape(self) -> str:
         return f"unlimited from {self.start_ms} ms"
@@ -126,6 +147,10 @@ class CalendarWindows(FixedWindows):
     def end(self, start: int) -> int:
         return _calendar(self.unit, self.timezone, start)[1]
 
+    @property
+    def longest_ms(self) -> int:
+        return _LONGEST_DAYS[self.unit] * 86_400_000
+
     def shape(self) -> str:
         return f"calendar {self.unit} {self.timezone}"
 
@@ -140,6 +165,11 @@ class SessionWindows:
     kind: ClassVar[str] = "session"
     gap_ms: int
     grace_ms: int = 0
+
+    @property
+    def lag_ms(self) -> int:
+        """How far behind stream time the timestamps of results may be: they are the ends."""
+        return self.gap_ms + self.grace_ms
 
     def shape(self) -> str:
         return f"session {self.gap_ms} ms"
@@ -159,6 +189,11 @@ class SlidingWindows:
     kind: ClassVar[str] = "sliding"
     difference_ms: int
     grace_ms: int = 0
+
+    @property
+    def lag_ms(self) -> int:
+        """How far behind stream time the timestamps of results may be."""
+        return self.difference_ms + self.grace_ms
 
     def end(self, start: int) -> int:
         return start + self.difference_ms

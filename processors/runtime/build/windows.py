@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from processors.operators.count_window import CountWindowOperator
 from processors.operators.folding import Folding
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from processors.operators.operator import Operator
+    from processors.operators.windowed import ClosingOperator
     from processors.runtime.build.place import Place
     from processors.topology.nodes.node import Node
 
@@ -37,7 +38,7 @@ _OPERATORS: dict[type[WindowedNode], Any] = {
 
 
 def _windowed(node: WindowedNode, place: Place) -> Operator:
-    return _OPERATORS[type(node)](
+    made: Operator = _OPERATORS[type(node)](
         node.path,
         node.key,
         node.value,
@@ -47,6 +48,11 @@ def _windowed(node: WindowedNode, place: Place) -> Operator:
         _folding(node, place),
         place.reads(node),
     )
+    if not isinstance(node, CountWindowedNode):
+        closing = cast("ClosingOperator[Any]", made)  # as all but those of so many records are
+        closing.lag_ms = getattr(node.window, "lag_ms", 0)
+        closing.by_clock = node.advance == "wall_clock"
+    return made
 
 
 def _suppress(node: SuppressNode, place: Place) -> Operator:

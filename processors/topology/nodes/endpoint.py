@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 InvalidTimestamp = Literal["fail", "skip", "partition_time", "wall_clock"]
 
 PARTITION_TIME: Final = "time of a partition"
+IDLE_TIME: Final = "time of an idle partition"
 POSITION: Final = "position in an iterable"
-OF_SOURCES: Final = (PARTITION_TIME, POSITION)
+OF_SOURCES: Final = (PARTITION_TIME, IDLE_TIME, POSITION)
 """The kinds of stores that sources have, which are of use to nobody else."""
 
 
@@ -42,6 +43,8 @@ class SourceNode(Node):
         invalid_timestamp: What happens where there is none.
         start: Where to begin where nothing is committed.
         pattern: What its name matches, where it was found by that.
+        idle_timeout_ms: After so long without a record a partition is idle, and time goes on
+            without it; None: never.
         in_log: Whether the topic is one of the log; otherwise it is the name of what is in this
             process (nodes/local.py).
     """
@@ -56,6 +59,7 @@ class SourceNode(Node):
     invalid_timestamp: InvalidTimestamp = "fail"
     start: Start | None = None
     pattern: str | None = None
+    idle_timeout_ms: int | None = None
 
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return () if self.timestamp is None else (self.timestamp,)
@@ -64,15 +68,23 @@ class SourceNode(Node):
     def time_store(self) -> str:
         return f"{self.path}.partition-time"
 
+    @property
+    def idle_store(self) -> str:
+        return f"{self.path}.idle-time"
+
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
-        if self.invalid_timestamp != "partition_time":
-            return ()
-        return (
-            StoreDeclaration(name=self.time_store, kind=PARTITION_TIME, key=STRING, value=LONG),
+        wanted: list[tuple[str, str]] = []
+        if self.invalid_timestamp == "partition_time":
+            wanted.append((self.time_store, PARTITION_TIME))
+        if self.idle_timeout_ms is not None:
+            wanted.append((self.idle_store, IDLE_TIME))
+        return tuple(
+            StoreDeclaration(name=name, kind=kind, key=STRING, value=LONG) for name, kind in wanted
         )
 
     def facts(self) -> str:
-        return f"source: topic {self.topic}, key {self.key.name}, value {self.value.name}"
+        idle = "" if self.idle_timeout_ms is None else f", idle after {self.idle_timeout_ms} ms"
+        return f"source: topic {self.topic}, key {self.key.name}, value {self.value.name}{idle}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

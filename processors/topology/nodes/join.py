@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import Node, StoreDeclaration
@@ -141,6 +141,7 @@ class TableLookupNode(Node):
     kind = "join"
     meets = True
     partner = 1
+    time_parents: ClassVar[tuple[int, ...] | None] = (0,)
     joiner: Callable[[Any, Any], Any]
     keep: bool
 
@@ -173,6 +174,7 @@ class GraceLookupNode(TableLookupNode):
     """
 
     per_task = True
+    time_parents: ClassVar[tuple[int, ...] | None] = None
     grace: int
     key: Serde[Any]
     value: Serde[Any]

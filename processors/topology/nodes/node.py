@@ -47,6 +47,8 @@ class Node:
         meets: Whether rows of one key must come together in it, from all of its parents.
         per_task: Whether its results depend on what else its task sees, as stream time does.
         partner: The number of the parent that is the other side of a join; its manifest has it.
+        time_parents: The numbers of the parents by whose time it goes; None for all.
+        keeps_time: Whether what is known of time above it holds for its rows.
         everywhere: Whether one instance takes all partitions, into stores of one partition, and is
             looked up from all tasks.
     """
@@ -55,6 +57,8 @@ class Node:
     placement: ClassVar[Literal["kept", "changed", "placed"]] = "kept"
     meets: ClassVar[bool] = False
     per_task: ClassVar[bool] = False
+    time_parents: ClassVar[tuple[int, ...] | None] = None
+    keeps_time: ClassVar[bool] = True
     everywhere: ClassVar[bool] = False
     partner: ClassVar[int | None] = None
     path: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import ALL
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from processors.topology.nodes.node import Layout
     from processors.topology.reads import Reads
     from streamlog.serdes import Serde
+
+PROCESSOR_TIME: Final = "processor time"
 
 StoreKind = Literal["key_value", "timestamped", "window", "session", "versioned"]
 
@@ -84,7 +86,7 @@ class StatefulProcessNode(ProcessNode):
     per_task = True
 
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
-        time = StoreDeclaration(name=self.time_store, kind="processor time", key=STRING, value=LONG)
+        time = StoreDeclaration(name=self.time_store, kind=PROCESSOR_TIME, key=STRING, value=LONG)
         return (time, *(store.declaration() for store in self.attached))
 
     @property

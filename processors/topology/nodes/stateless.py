@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from processors.topology.nodes.node import FunctionNode, Node
 from processors.topology.reads import ALL, Reads
@@ -50,6 +50,7 @@ class PrintNode(FunctionNode):
 
 class TimestampNode(ValueFunctionNode):
     kind = "with_timestamp"
+    keeps_time = False
 
 
 class HeadersNode(FunctionNode):
@@ -123,6 +124,7 @@ class SideNode(Node):
     """
 
     kind = "side"
+    keeps_time: ClassVar[bool] = False
     side: str
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
@@ -154,6 +156,7 @@ class BranchSideNode(SideNode):
     """One branch: its rows are those of the parent's input."""
 
     kind = "branch side"
+    keeps_time = True
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return output

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 WindowEmit = Literal["latest", "every", "final"]
+WindowAdvance = Literal["stream_time", "wall_clock"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,6 +34,7 @@ class WindowedNode(TableNode):
     Attributes:
         group_key: The serde of the keys that rows come with; `key` is that of windowed keys.
         late: Whether somebody takes late records from its side `late`.
+        advance: Whether the wall clock closes windows as well.
     """
 
     placement = "placed"
@@ -43,6 +45,7 @@ class WindowedNode(TableNode):
     group_key: Serde[Any]
     emit: WindowEmit = "latest"
     late: bool = False
+    advance: WindowAdvance = "stream_time"
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         if self.late:
@@ -69,8 +72,9 @@ class WindowedNode(TableNode):
         return self.value
 
     def facts(self) -> str:
+        clock = ", advances by the wall clock" if self.advance == "wall_clock" else ""
         return (
-            f"{self.fold.kind}: {self.window.shape()}, emits {self.emit}, "
+            f"{self.fold.kind}: {self.window.shape()}, emits {self.emit}{clock}, "
             f"key {self.key.name}, value {self.value.name}"
         )
 

@@ -136,6 +136,7 @@ class Engine:
         drained = dict(drain or {}) if exchange == "memory" else {}
         sources = self._choose_sources(exchange, drained)
         self._intake = Intake(sources, drained, dict(preload or {}))
+        self._read = [source for source in sources if source.topic not in self._local]
         self._flushed_positions: dict[TopicPartition, int] = {}
 
     # Input.
@@ -143,7 +144,7 @@ class Engine:
     @property
     def sources(self) -> list[TopicPartition]:
         """The partitions to read from topics."""
-        return [source for source in self.all_sources if source.topic not in self._local]
+        return self._read
 
     @property
     def all_sources(self) -> list[TopicPartition]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import streamlog
 from processors import App
 from processors.errors import IterableError, ProcessingError
+from streamlog.cli.main import main
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -132,6 +134,16 @@ def test_an_iterable_that_fails_goes_on_where_it_was_committed(bench) -> None:
     bench.run(counting(rows))
     assert bench.table("sums") == {"k": sum(range(5_000))}
     assert len(bench.records("sums")) == 5_000
+
+
+def test_a_reset_begins_an_iterable_anew(bench) -> None:
+    rows = [("k", 1), ("k", 2)]
+    bench.run(counting(rows))
+    bench.log.close()
+    assert main(["reset", "counting", "--yes", "--log", str(bench.path / "log")]) == 0
+    bench.log = streamlog.open(bench.path / "log")
+    bench.run(counting(rows))
+    assert [record.value for record in bench.records("sums")] == [1, 3, 1, 3]
 
 
 def test_an_iterable_that_became_shorter_is_refused(bench) -> None:

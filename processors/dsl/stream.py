@@ -487,8 +487,9 @@ class Stream(Generic[K, V]):
             joiner: Makes the result: `joiner(value, value of the other)`, None for a missing one;
                 it gets one value more for each other.
             how: `left`, `right`, `outer`: records of that side, or of both, for which there was
-                none to meet go on alone, behind the end of their window and grace; those with a
-                null key at once. With a table, `inner` or `left`.
+                none to meet go on alone, behind the end of their window and grace (without further
+                records where the sources have an `idle_timeout`); those with a null key at once.
+                With a table, `inner` or `left`.
             within: `before` and `after` in one; either of those may be negative, not their sum.
             grace: How late records may be; with a versioned table, how long they wait for it.
             key: For a global table, a function that makes the key to look up of the value; the
@@ -1655,7 +1656,8 @@ class Table(Generic[K, V]):
     ) -> Table[K, V]:
         """Holds updates back, and gives only the last one of a key.
 
-        Time is stream time: the highest timestamp of the updates that come here.
+        Time is stream time: the highest timestamp of the updates that come here. It goes on without
+        them where sources have an `idle_timeout`, or the windows advance by the wall clock.
 
         Args:
             until: `"window_close"`: a window's last result, once, when it is closed. Or a duration:

@@ -9,11 +9,10 @@ import pytest
 
 from processors import App
 from processors.errors import ProcessingError
+from processors.runtime.worker import Worker
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
-    from processors.runtime.worker import Worker
-
     from .conftest import Bench
 
 IN = TopicPartition("in", 0)
@@ -105,6 +104,26 @@ def test_rows_that_waited_come_back_when_the_state_on_the_disk_is_lost(bench: Be
     assert outputs(bench) == ["A", "B"]
     bench.run(make(Remote()))
     assert outputs(bench) == ["A", "B"]
+
+
+def test_a_stop_at_once_ends_calls_and_what_they_were_for_is_asked_again(bench: Bench) -> None:
+    slow = Remote(is_open=False)
+    bench.send("in", "a", "b", "c")
+    worker = Worker(make(slow).plan())
+
+    async def kill() -> None:
+        running = asyncio.create_task(worker.run(bench.context()))
+        await bench.wait(worker, lambda: len(slow.asked) == 3)
+        worker.request_stop()
+        worker.request_stop(at_once=True)
+        await running
+
+    asyncio.run(kill())
+    assert (slow.at_once, slow.ended) == (0, 3)
+    remote = Remote()
+    bench.run(make(remote))
+    assert outputs(bench) == ["A", "B", "C"]
+    assert remote.asked == ["a", "b", "c"]
 
 
 def test_while_too_much_waits_no_more_is_read(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -217,6 +218,17 @@ def test_behind_with_timestamp_time_is_that_of_records() -> None:
     driver.pipe("in", 1, key="k", timestamp=0)
     driver.advance_wall_clock(10 * MINUTE)
     assert driver.values("out") == []
+
+
+@pytest.mark.parametrize("topics", [["one", "two"], re.compile("one|two")])
+def test_all_topics_of_a_stream_of_several_have_its_timeout(topics: Any) -> None:
+    app = App("a")
+    grouped = app.stream(topics, value=str, idle_timeout=IDLE).group_by_key()
+    grouped.windowed_by(Tumbling("1s")).count(name="c", emit="final").to_stream().to("out")
+    driver = TopologyTestDriver(app, topics=["one", "two"])
+    driver.pipe("one", "x", key="k")
+    driver.advance_wall_clock(MINUTE)
+    assert driver.values("out") == [1]
 
 
 # What goes by time.

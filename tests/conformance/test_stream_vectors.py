@@ -8,68 +8,17 @@ records, chosen by hash, or before every one (`--all-restarts`).
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from one_family import OneFamily
 from vectors import BUILD, SCENARIOS, build, choose_restarts, every
 
-from processors.state.cached import range_end
 from processors.state.rocksdb import RocksDB
 from processors.testing import TopologyTestDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from processors.state.byte_store import ByteStore
-
-
-class OneFamily:
-    """The stores of all scenarios in one column family, told apart by a prefix each.
-
-    To open a database, or a family of it, takes longer than a scenario.
-    """
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self._made = count()
-
-    def store(self, name: str) -> ByteStore:
-        return Prefixed(self._store, next(self._made).to_bytes(4, "big"))
-
-    def drop(self, name: str) -> None:
-        """A dropped store's prefix is not used again."""
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Prefixed:
-    def __init__(self, store: Any, prefix: bytes) -> None:
-        self._store = store
-        self._prefix = prefix
-
-    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return self._store.get_many([self._prefix + key for key in keys])
-
-    def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Any) -> None:
-        self._store.write([(self._prefix + key, value) for key, value in items], position)
-
-    def range(
-        self, start: bytes | None = None, end: bytes | None = None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        first = self._prefix + (start or b"")
-        last = range_end(self._prefix) if end is None else self._prefix + end
-        for key, value in self._store.range(first, last):
-            yield key[len(self._prefix) :], value
-
-    def position(self) -> Any:
-        return self._store.position()
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")

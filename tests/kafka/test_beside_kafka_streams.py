@@ -35,7 +35,7 @@ def answers(scenarios: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def run(scenario: dict[str, Any]) -> list[list[list[Any]]]:
     """What ours gives after every input."""
-    driver = TopologyTestDriver(build(scenario))
+    driver = TopologyTestDriver(build(scenario["program"]))
     found: list[list[list[Any]]] = []
     for topic, key, value, timestamp in scenario["inputs"]:
         driver.pipe(topic, value, key=key, timestamp=timestamp)

@@ -37,7 +37,9 @@ class GraceBuffer:
     def next_due_time(self) -> i64:
         """The stream time from which a row may go on."""
         first = self.waiting.first
-        return NEVER if first >= NEVER - self.grace else first + self.grace
+        if first >= NEVER - self.grace:
+            return NEVER
+        return max(first + self.grace, self.stream_time + 1)
 
     def advance(self, time: i64, ticket: int, joined: Joined) -> None:
         """Stream time is `time` at least, though no row says it."""

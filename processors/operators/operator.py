@@ -120,7 +120,10 @@ class Operator:
         return mark.told
 
     def next_due(self) -> int:
-        """The stream time from which `advance` gives rows; `NEVER` where it has none to give."""
+        """The stream time, later than its own, from which `advance` has something to do.
+
+        `NEVER` where there is nothing to wait for.
+        """
         return NEVER
 
     def advance(self, time: int, next_ticket: int) -> Chunk | None:

@@ -123,7 +123,7 @@ class ProcessOperator(Operator):
             return NEVER
         self._load_time()
         due: int = self.context.due
-        return NEVER if due < 0 else due
+        return NEVER if due < 0 else max(due, self.context.stream_time + 1)
 
     def advance(self, time: int, next_ticket: int) -> Chunk | None:
         """Timers in stream time run; behind no record, so that what they raise has no origin."""

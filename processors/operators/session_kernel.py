@@ -229,7 +229,7 @@ class SessionStates:
         self.refresh()
         if not self.final or self.next_due >= NEVER - self.lateness - 1:
             return NEVER
-        return self.next_due + self.lateness + 1
+        return max(self.next_due + self.lateness, self.stream_time) + 1
 
     def advance(self, time: i64, rows: WindowRows) -> None:
         """Stream time is `time` at least, though no record says it; final results go to `rows`."""

@@ -195,7 +195,7 @@ class StreamJoin:
         due: i64 = NEVER
         for side in (self.left, self.right):
             if side.waiting is not None and side.waiting.first < NEVER - side.delay - 1:
-                due = min(due, side.waiting.first + side.delay + 1)
+                due = min(due, max(side.waiting.first + side.delay, self.stream_time) + 1)
         return due
 
     def advance(self, time: i64, ticket: int, joined: Joined) -> None:

@@ -84,7 +84,9 @@ class SuppressOperator(Operator):
     def next_due(self) -> int:
         self._refresh()
         first = self._next() if self._records else None
-        return NEVER if first is None else first[0] + self.node.wait_ms
+        if first is None:
+            return NEVER
+        return max(first[0] + self.node.wait_ms, self._stream_time + 1)
 
     def advance(self, time: int, next_ticket: int) -> Chunk | None:
         self._refresh()

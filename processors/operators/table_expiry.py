@@ -52,7 +52,7 @@ class ExpiryOperator(KeyedTableOperator):
 
     def next_due(self) -> int:
         starts = self._due.starts()
-        return starts[0] if starts else NEVER
+        return max(starts[0], self._due.scalar(STREAM_TIME) + 1) if starts else NEVER
 
     def advance(self, time: int, next_ticket: int) -> Chunk | None:
         """Entries that are due are deleted with time as they are with a row of that time."""

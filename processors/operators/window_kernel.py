@@ -233,7 +233,7 @@ class WindowStates:
         self._choose_next_close()
         if self.next_close > NEVER - self.grace:
             return NEVER
-        return self.next_close + self.grace
+        return max(self.next_close + self.grace, self.stream_time + 1)
 
     def advance(self, time: i64, rows: WindowRows) -> None:
         """Stream time is `time` at least, though no record says it; final results go to `rows`."""

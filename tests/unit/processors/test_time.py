@@ -496,6 +496,29 @@ def test_cogrouped_windows_close_by_the_wall_clock() -> None:
     assert driver.values("out") == [3]
 
 
+def test_no_tick_leaves_a_trace_where_time_has_closed_everything() -> None:
+    app = App("a")
+    one, two = (app.stream(topic, value=str, idle_timeout="1s") for topic in ("one", "two"))
+    grouped = one.group_by_key()
+    grouped.windowed_by(Session("5s", grace="10s")).count(emit="final").to_stream().to("sessions")
+    counts = grouped.windowed_by(Tumbling("5s"), advance="wall_clock").count(name="counts")
+    counts.suppress(until="window_close").to_stream().to("counted")
+    one.join(two, lambda a, b: f"{a} {b}", within="5s", how="outer").to("joined", value=str)
+    one.take(5, within="10s").to("taken")
+    driver = TopologyTestDriver(app)
+    for timestamp in (1_000, 30_000, 14_000, 18_000, 23_000, 2_000):
+        driver.pipe("one", "x", key="k", timestamp=timestamp)
+    for _ in range(100):
+        driver.advance_wall_clock(1_000)
+    for topic in list(driver.topics):
+        driver.records(topic, key=bytes, value=bytes)
+    for _ in range(19):
+        driver.advance_wall_clock(300)
+    found = {topic: driver.records(topic, key=bytes, value=bytes) for topic in driver.topics}
+    beats = "a-one.take.time-changelog", "a-one.idle-time-changelog"  # a timer every 10 s
+    assert {topic for topic, records in found.items() if records} <= set(beats)
+
+
 # Misuse, and what is drawn.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from processors.errors import StateError
@@ -132,11 +133,7 @@ class StreamJoinOperator(Operator):
         except SerializationError as error:
             raise self._unreadable(error) from error
         rows = Chunk(joined.keys, None, joined.timestamps, joined.tickets)
-
-        def report(index: int, error: Exception) -> None:
-            origin = self._origin(joined, index)
-            self.failures.report_from("processing", self.path, origin, joined.tickets[index], error)
-
+        report = partial(self._report_waited, joined)
         values, failed = apply(self.joiner, joined.lefts, report, joined.rights)
         kept = (rows.without(failed) if failed else rows).with_values(values)
         kept.tickets = range(next_ticket, next_ticket + len(kept))
@@ -173,6 +170,10 @@ class StreamJoinOperator(Operator):
         key = key_serde.serialize(joined.keys[index])
         return Origin(at.topic, at.partition, None, joined.timestamps[index], key, value, [])
 
+    def _report_waited(self, joined: Joined, index: int, error: Exception) -> None:
+        origin = self._origin(joined, index)
+        self.failures.report_from("processing", self.path, origin, joined.tickets[index], error)
+
     def _unreadable(self, error: SerializationError) -> StateError:
         return StateError(f"store {self.path!r}: what it holds cannot be read: {error}")
 
@@ -204,7 +205,12 @@ class StreamJoinOperator(Operator):
         self.right.read_back(joined.rights, joined.stored_rights)
         headers = self._headers(joined, left, right) if self.with_headers else None
         rows = Chunk(joined.keys, None, joined.timestamps, joined.tickets, headers)
-        report = reporter(self.failures, "processing", self.path, joined.tickets)
+        report_row = reporter(self.failures, "processing", self.path, joined.tickets)
+
+        def report(index: int, error: Exception) -> None:
+            has_waited = joined.origins[index] == NEVER
+            self._report_waited(joined, index, error) if has_waited else report_row(index, error)
+
         values, failed = apply(self.joiner, joined.lefts, report, joined.rights)
         return (rows.without(failed) if failed else rows).with_values(values)
 

@@ -214,9 +214,16 @@ class GraceLookupOperator(TableLookupOperator):
         return Origin(at.topic, at.partition, None, rows.timestamps[index], key, None, [])
 
     def _report_of(self, rows: Chunk) -> OnFailure:
+        """Tells of rows that have waited; where there are `olds`, they say which have not."""
+
         def report(index: int, error: Exception) -> None:
-            origin = self.locate(rows, index)
             ticket = rows.tickets[index]
+            if rows.olds is not None and not rows.olds[index]:
+                self.failures.report("processing", self.path, ticket, error)
+                return
+            assert rows.values is not None
+            value = self.values.serde.serialize(rows.values[index])
+            origin = self.locate(rows, index)._replace(value=value)
             self.failures.report_from("processing", self.path, origin, ticket, error)
 
         return report
@@ -250,7 +257,9 @@ class GraceLookupOperator(TableLookupOperator):
         self.values.read_back(joined.lefts, joined.stored_lefts)
         headers = self._headers(joined, rows)
         rows = Chunk(joined.keys, joined.lefts, joined.timestamps, joined.tickets, headers)
-        return self.join(rows, joined.keys, as_of)
+        waited = [origin == NEVER for origin in joined.origins]
+        rows = self.join(rows.with_olds(waited), joined.keys, as_of, self._report_of)
+        return rows.with_olds(None)
 
     def _headers(self, joined: Joined, rows: Chunk) -> list[Headers] | None:
         headers = rows.headers

@@ -106,7 +106,7 @@ class Scenario:
         asks_again: Whether the functions are asked more than once by design: for columns, and for
             what a table had before.
         deletes: Whether a key of which a value cannot be had has nothing then, as tables do it.
-        waits: Whether a record waits, and another one is there when the function is asked.
+        waits: Whether a record waits, and is in a store when the function is asked.
         late: A record that comes too late for all results, behind the tail.
         without_beside: Why nothing can be merged into its sources, where that is so.
     """

@@ -406,7 +406,9 @@ class Engine:
         operator = self._entries[entry]
         reads = self._plan.topology.reads[entry]
         rows = current.chunk(places, keys=reads.keys, headers=reads.headers)
-        made = operator.process(rows) if len(rows) else rows
+        if not len(rows):
+            return rows
+        made = operator.process(rows)
         if isinstance(entry, SourceNode) and entry.idle_timeout_ms is not None:
             self._time.note(entry, task.partitions[0], made.timestamps)
         return made

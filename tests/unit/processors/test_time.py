@@ -231,6 +231,19 @@ def test_all_topics_of_a_stream_of_several_have_its_timeout(topics: Any) -> None
     assert driver.values("out") == [1]
 
 
+def test_topics_that_come_together_may_have_different_numbers_of_partitions() -> None:
+    app = App("a")
+    one, two = (app.stream(topic, value=str, idle_timeout=IDLE) for topic in ("one", "two"))
+    grouped = one.merge(two).group_by(lambda value: value)
+    grouped.windowed_by(Tumbling("1s")).count(name="c", emit="final").to_stream().to("out")
+    driver = TopologyTestDriver(app, partitions={"one": 2, "two": 4})
+    for partition in range(4):
+        driver.pipe("two", "x", partition=partition)
+    driver.pipe("one", "x", partition=1)
+    driver.advance_wall_clock(MINUTE)
+    assert driver.values("out") == [5]
+
+
 # What goes by time.
 
 

@@ -7,9 +7,8 @@ the last that went on. What is due leaves with the row that makes it so, by time
     segment 1 + time // unit   until the window closes: the update of each key of such windows;
                                held for a time: the keys that wait since then
 
-So what waits is in the store, in the order in which it is due, and memory is bounded by its cache.
-Of one segment at a time the keys are in memory, in exact order: of the first, from where something
-of it may be due.
+So what waits is in the store, in the order in which it is due, and memory is bounded by its cache
+(operators/due_keys.py).
 
 Stream time is the highest timestamp of the updates that come here. It is a number of the store, as
 is how many updates wait and how many bytes they have.
@@ -17,13 +16,12 @@ is how many updates wait and how many bytes they have.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import SuppressFullError
 from processors.operators.chunk import Chunk
 from processors.operators.copier import Copier
+from processors.operators.due_keys import DueKeys
 from processors.operators.mark import NEVER, Mark
 from processors.operators.operator import Operator, Origin
 from processors.topology.held import Held
@@ -49,15 +47,11 @@ class SuppressOperator(Operator):
         self.failures = failures
         self._copy = Copier(node.value).copy
         self._serialize = node.value.serialize
-        self._unit = node.unit
+        self._due = DueKeys(state, node.key, node.unit, own_entries=not node.windowed)
         self._stream_time = -1
         self._records = 0
         self._bytes = 0
         self._forgotten = -1
-        self._low = 0
-        self._first: int | None = None
-        self._emptied: set[int] = set()
-        self._waiting: list[tuple[int, bytes, Any]] = []
 
     def process(self, chunk: Chunk) -> Chunk:
         assert chunk.keys is not None
@@ -83,7 +77,7 @@ class SuppressOperator(Operator):
 
     def next_due(self) -> int:
         self._refresh()
-        first = self._next() if self._records else None
+        first = self._due.first() if self._records else None
         if first is None:
             return NEVER
         return max(first[0] + self.node.wait_ms, self._stream_time + 1)
@@ -122,11 +116,7 @@ class SuppressOperator(Operator):
             self.state.set_scalar("stream_time", self._stream_time)
             self.state.set_scalar("records", self._records)
             self.state.set_scalar("bytes", self._bytes)
-        for start in self._emptied:
-            self.state.drop(start)
-        self._emptied.clear()
-        if not self._waiting:
-            self._unload()
+        self._due.flush()
         self.state.flush()
         return None
 
@@ -138,9 +128,7 @@ class SuppressOperator(Operator):
         self._stream_time = self.state.scalar("stream_time")
         self._records = self.state.scalar("records", 0)
         self._bytes = self.state.scalar("bytes", 0)
-        self._low = 0
-        self._emptied.clear()
-        self._unload()
+        self._due.reset()
 
     def _prefetch(self, chunk: Chunk) -> None:
         """Loads the updates that wait for the keys of a chunk, in one read a segment."""
@@ -155,12 +143,9 @@ class SuppressOperator(Operator):
 
     # What waits.
 
-    def _segment_of(self, time: int) -> int:
-        return 1 + time // self._unit
-
     def _home(self, key: Any) -> int:
         """The segment that has the update of a key."""
-        return self._segment_of(key.end) if self.node.windowed else 0
+        return self._due.segment_of(key.end) if self.node.windowed else 0
 
     def _hold(self, key: Any, value: Any, timestamp: int) -> None:
         size = 9 if value is None else 9 + len(self._serialize(value))
@@ -177,7 +162,7 @@ class SuppressOperator(Operator):
             if windowed and value is None:
                 return
             time = key.end if windowed else timestamp
-            self._wait(key, entry.key_bytes[TIME_BYTES:], time)
+            self._due.add(time, entry.key_bytes[TIME_BYTES:], key)
             self._records += 1
             self._bytes += size + len(entry.key_bytes) - TIME_BYTES + KEY_OVERHEAD_BYTES
             entry.value = Held(time, value, size)
@@ -187,61 +172,23 @@ class SuppressOperator(Operator):
         entry.timestamp = timestamp
         segment.mark(entry)
 
-    def _wait(self, key: Any, key_bytes: bytes, time: int) -> None:
-        """Notes since when a key waits; what comes first may be another segment then."""
-        start = self._segment_of(time)
-        if not self.node.windowed:
-            self.state.segment(start).put(key, Held(time, None, 0), time)
-        self._low = min(self._low, time)
-        self._emptied.discard(start)
-        if self._first is not None and start < self._first:
-            self._unload()
-        elif start == self._first:
-            heappush(self._waiting, (time, key_bytes, key))
-
-    def _unload(self) -> None:
-        self._first = None
-        self._waiting = []
-
-    def _next(self) -> tuple[int, bytes, Any] | None:
-        """What is due first, of all that wait; None where nothing does."""
-        while not self._waiting:
-            if self._first is not None:
-                self._emptied.add(self._first)  # it goes at the flush, behind which it is new
-            starts = [each for each in self.state.starts() if each not in self._emptied]
-            later = bisect_left(starts, 1)
-            if later == len(starts):
-                self._unload()
-                return None
-            self._load(starts[later])
-        self._low = self._waiting[0][0]
-        return self._waiting[0]
-
-    def _load(self, start: int) -> None:
-        serialize = self.node.key.serialize
-        rows = self.state.segment(start).rows()
-        self._waiting = [(held.time, serialize(key), key) for key, held, _ in rows]
-        heapify(self._waiting)
-        self._first = start
-
     # What goes on.
 
     def _emit_due(self, emitted: Chunk, ticket: int) -> None:
         node = self.node
         due = self._stream_time - node.wait_ms
-        while self._low <= due:
-            first = self._next()
+        while self._due.low <= due:
+            first = self._due.first()
             if first is None:
-                self._low = due + 1  # nothing waits, so that whatever comes is noted
-                break
-            if first[0] <= due:
+                self._due.low = due + 1  # nothing waits, and whatever comes lowers it
+            elif first[0] <= due:
                 self._emit_first(emitted, ticket)
         while self._is_over():
             if node.full == "fail":
                 raise SuppressFullError(
                     self.path, self._records, self._bytes, node.max_records, node.max_bytes
                 )
-            self._next()
+            self._due.first()
             self._emit_first(emitted, ticket)
 
     def _is_over(self) -> bool:
@@ -251,7 +198,7 @@ class SuppressOperator(Operator):
         )
 
     def _emit_first(self, emitted: Chunk, ticket: int) -> None:
-        time, key_bytes, key = heappop(self._waiting)
+        _, key_bytes, key = self._due.pop()
         segment = self.state.segment(self._home(key))
         entry = segment.entry(key)
         held: Held = entry.value
@@ -267,5 +214,3 @@ class SuppressOperator(Operator):
             emitted.tickets.append(ticket)
         entry.value = None
         segment.mark(entry)
-        if not self.node.windowed:
-            self.state.segment(self._segment_of(time)).delete(key, time)

@@ -78,18 +78,19 @@ class Channel:
 
         Args:
             timestamp: Milliseconds; without it, the time of this call.
-            timeout_ms: Waits no longer.
+            timeout_ms: Waits so long, also for an application that is still to start.
 
         Raises:
             SerializationError: the key or the value is none that its serde writes.
-            ChannelFullError: it stays full: after `timeout_ms`, where no application takes from it,
-                or in a thread that runs an asyncio loop, which must not wait: `await send_async`.
+            ChannelFullError: it is full after `timeout_ms`; without one, where no application takes
+                from it; or in a thread that runs an asyncio loop, which must not wait: there
+                `await send_async(...)`.
         """
         row = self._encode(value, key, timestamp, headers)
         until_s = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         with self._changed:
             while not self._put(row):
-                self._refuse_to_wait()
+                self._refuse_to_wait(for_ever=until_s is None)
                 left_s = None if until_s is None else until_s - time.monotonic()
                 if left_s is not None and left_s <= 0:
                     raise ChannelFullError(self.name, self.max_records, "it stayed full")
@@ -141,9 +142,9 @@ class Channel:
         self._rows.append(row)
         return True
 
-    def _refuse_to_wait(self) -> None:
+    def _refuse_to_wait(self, *, for_ever: bool) -> None:
         """Raises where nobody would ever make room."""
-        if self._wake is None:
+        if self._wake is None and for_ever:
             raise self._nobody_reads()
         try:
             asyncio.get_running_loop()
@@ -198,7 +199,8 @@ class Channel:
         return len(self._rows) - self._taken
 
     def is_full(self) -> bool:
-        return len(self._rows) >= self.max_records
+        """Whether it is, and all of it has been taken: then only a commit makes room."""
+        return len(self._rows) >= self.max_records and self._taken == len(self._rows)
 
     def rewind(self) -> None:
         """What was taken and not committed is to be taken again."""

@@ -50,4 +50,6 @@ def _exchanges(shape: Shape, children: dict[Node, list[Node]], above: Node) -> l
     if not isinstance(above, MergeNode):
         return []
     found = [_exchanges(shape, children, parent) for parent in shape.parents[above]]
-    return [each for exchanges in found for each in exchanges] if all(found) else []
+    exchanges = [each for group in found for each in group]
+    once = len(set(exchanges)) == len(exchanges)  # merged with itself, a row is asked for twice
+    return exchanges if all(found) and once else []

@@ -71,6 +71,8 @@ def test_a_full_channel_refuses_where_nobody_would_make_room() -> None:
     channel.send(2)
     with pytest.raises(ChannelFullError, match="no application takes from it now"):
         channel.send(3)
+    with pytest.raises(ChannelFullError, match="it stayed full"):
+        channel.send(3, timeout_ms=1)
     with pytest.raises(ChannelFullError, match="no application takes from it now"):
         asyncio.run(channel.send_async(3))
     channel.attach(lambda: None)

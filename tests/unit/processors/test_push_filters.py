@@ -37,7 +37,9 @@ def test_filters_behind_an_exchange_and_a_merge_of_exchanges_are_pushed() -> Non
     assert pushed(App("b")) == {}
 
 
-@pytest.mark.parametrize("why", ["other child", "a topic is merged", "partitioner", "switched off"])
+@pytest.mark.parametrize(
+    "why", ["other child", "a topic is merged", "merged with itself", "partitioner", "switched off"]
+)
 def test_what_other_rows_or_readers_need_stays(why: str) -> None:
     app = App("a", optimize={"push_filters": why != "switched off"})
     options: dict[str, Any] = {}
@@ -46,6 +48,8 @@ def test_what_other_rows_or_readers_need_stays(why: str) -> None:
     rows = moved(app, "x", **options)
     if why == "other child":
         rows.to("all")
+    if why == "merged with itself":
+        rows = rows.merge(rows)
     if why == "a topic is merged":
         rows = rows.merge(app.stream("y", value=str))
     rows.filter(bool).to("out")

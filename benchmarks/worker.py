@@ -50,7 +50,7 @@ async def _work(worker: Worker, context: RunContext) -> dict[str, float]:
     restore_began = restored_s = 0.0
     restored = 0
     while True:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)
         if running.done():
             running.result()
         status = worker.status()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from processors.operators.kernel import repeat_rows
+from processors.operators.columns import repeat_rows
 from processors.topology.row import Row
 
 if TYPE_CHECKING:
@@ -35,6 +35,30 @@ class Encoded:
         self.keys = keys
         self.values = values
 
+    def read_keys(self) -> Deferred:
+        """Keys that are shared with nobody."""
+        return Deferred(lambda: self.key_serde.deserialize_column(self.keys))
+
+    def read_values(self) -> Deferred:
+        """Values that are shared with nobody."""
+        return Deferred(lambda: self.value_serde.deserialize_column(self.values))
+
+
+class Deferred:
+    """A column that is made when somebody looks at it: a sink may have its bytes already."""
+
+    __slots__ = ("_column", "_make")
+
+    def __init__(self, make: Callable[[], list[Any]]) -> None:
+        self._make: Callable[[], list[Any]] | None = make
+        self._column: list[Any] = []
+
+    def get(self) -> list[Any]:
+        if self._make is not None:
+            self._column = self._make()
+            self._make = None
+        return self._column
+
 
 class Chunk:
     """Records as columns, in the order of their tickets.
@@ -48,20 +72,20 @@ class Chunk:
     Columns are shared between chunks and never changed in place.
     """
 
-    __slots__ = ("encoded", "headers", "keys", "olds", "tickets", "timestamps", "values")
+    __slots__ = ("_keys", "_values", "encoded", "headers", "olds", "tickets", "timestamps")
 
     def __init__(
         self,
-        keys: list[Any] | None,
-        values: list[Any] | None,
+        keys: list[Any] | Deferred | None,
+        values: list[Any] | Deferred | None,
         timestamps: list[int],
         tickets: Sequence[int],
         headers: list[Headers] | None = None,
         encoded: Encoded | None = None,
         olds: list[Any] | None = None,
     ) -> None:
-        self.keys = keys
-        self.values = values
+        self._keys = keys
+        self._values = values
         self.timestamps = timestamps
         self.tickets = tickets
         self.headers = headers
@@ -71,21 +95,35 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    @property
+    def keys(self) -> list[Any] | None:
+        keys = self._keys
+        return keys.get() if isinstance(keys, Deferred) else keys
+
+    @property
+    def values(self) -> list[Any] | None:
+        values = self._values
+        return values.get() if isinstance(values, Deferred) else values
+
     def with_values(self, values: list[Any] | None) -> Chunk:
         """The rows with other values; what they were before is left out."""
-        return Chunk(self.keys, values, self.timestamps, self.tickets, self.headers)
+        return Chunk(self._keys, values, self.timestamps, self.tickets, self.headers)
 
     def with_keys(self, keys: list[Any] | None) -> Chunk:
-        return Chunk(keys, self.values, self.timestamps, self.tickets, self.headers, olds=self.olds)
+        columns = self.timestamps, self.tickets, self.headers
+        return Chunk(keys, self._values, *columns, olds=self.olds)
 
     def with_headers(self, headers: list[Headers] | None) -> Chunk:
-        return Chunk(self.keys, self.values, self.timestamps, self.tickets, headers, olds=self.olds)
+        columns = self._keys, self._values, self.timestamps, self.tickets
+        return Chunk(*columns, headers, olds=self.olds)
 
     def with_timestamps(self, timestamps: list[int]) -> Chunk:
-        return Chunk(self.keys, self.values, timestamps, self.tickets, self.headers, olds=self.olds)
+        columns = timestamps, self.tickets, self.headers
+        return Chunk(self._keys, self._values, *columns, olds=self.olds)
 
     def with_olds(self, olds: list[Any] | None) -> Chunk:
-        return Chunk(self.keys, self.values, self.timestamps, self.tickets, self.headers, olds=olds)
+        columns = self._keys, self._values, self.timestamps, self.tickets, self.headers
+        return Chunk(*columns, olds=olds)
 
     def select(self, truth: list[Any]) -> Chunk:
         """The rows whose entry in `truth` is true."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from processors.operators.plain import UNKNOWN, copy_plain
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
-from streamlog.serdes.json import JsonSerde
-from streamlog.serdes.plain import UNKNOWN, copy_plain
 
 if TYPE_CHECKING:
     from streamlog.serdes import Serde
@@ -25,7 +24,7 @@ class Copier:
         self._serialize: Any = serde.serialize
         self._deserialize: Any = serde.deserialize
         self._immutable: bool = serde.immutable
-        self._plain: bool = isinstance(serde, JsonSerde) and serde.is_plain
+        self._plain: bool = is_plain(serde)
         self._long: bool = serde is LONG
         self._double: bool = serde is DOUBLE
         self._text: bool = serde is STRING
@@ -59,3 +58,9 @@ class Copier:
         if self._immutable and type(read) is kind:
             return value
         return read
+
+
+def is_plain(serde: Serde[Any]) -> bool:
+    """Whether it writes values as JSON and reads what any JSON text holds."""
+    plain: bool = getattr(serde, "is_plain", False)
+    return plain

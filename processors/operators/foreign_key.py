@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import EMPTY, Chunk, merge_chunks
+from processors.operators.columns import has_null
 from processors.operators.foreign_key_kernel import answer_rows, resolve, subscribe
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
-from processors.operators.kernel import has_null
 from processors.operators.operator import Failures, Operator, reporter
 from processors.operators.table_kernel import of_pairs
 from processors.topology.nodes.foreign_key import AT_ONCE

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.copier import Copier
-from processors.operators.kernel import are_exactly, has_null
+from processors.operators.columns import are_exactly, has_null
+from processors.operators.copier import Copier, is_plain
 from streamlog.errors import SerializationError
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
-from streamlog.serdes.json import JsonSerde
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +54,7 @@ def copy_parts(serde: Serde[Any], column: list[Any]) -> list[Any] | None:
     try:
         if hand_over is not None:
             return hand_over(column)
-        if isinstance(serde, JsonSerde) and serde.is_plain:
+        if is_plain(serde):
             return list(map(Copier(serde).copy, column))
     except SerializationError:
         pass

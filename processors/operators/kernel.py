@@ -1,4 +1,4 @@
-"""The loops that run once a row (compiled).
+"""Stores with one entry a key: the loops that run once a row (compiled).
 
 Plain typed Python that gives the same results uncompiled.
 """
@@ -17,53 +17,6 @@ if TYPE_CHECKING:
 
 SINGLE_LOADS = 16
 """So many missing keys of a chunk are read one by one; the rest then at once."""
-
-
-def spread(partitions: list[int], count: i64) -> list[list[int]]:
-    """The indexes of the rows of each partition."""
-    rows: list[list[int]] = [[] for _ in range(count)]
-    index: i64 = 0
-    for partition in partitions:
-        rows[partition].append(index)
-        index += 1  # noqa: SIM113 - this is the loop that mypyc makes fast
-    return rows
-
-
-def repeat_rows(column: list[Any], counts: list[int]) -> list[Any]:
-    """Each item as often as its count says."""
-    repeated: list[Any] = []
-    for item, count in zip(column, counts):  # noqa: B905 - the compiled zip knows no strict
-        repeated += [item] * count
-    return repeated
-
-
-def has_null(column: list[Any]) -> bool:
-    """Whether an item is None.
-
-    Not `None in column`, which asks items whether they equal None: an array or a query expression
-    may answer anything.
-    """
-    for item in column:  # noqa: SIM110 - a generator is not compiled to this loop
-        if item is None:
-            return True
-    return False
-
-
-def has_negative(column: list[Any]) -> bool:
-    """Whether a number below zero is among these, of 64 bits."""
-    for item in column:
-        number: i64 = item
-        if number < 0:
-            return True
-    return False
-
-
-def are_exactly(kind: type, column: list[Any]) -> bool:
-    """Whether every item is of this type; a subclass is not."""
-    for item in column:  # noqa: SIM110 - as above
-        if type(item) is not kind:
-            return False
-    return True
 
 
 class KeyedStates:

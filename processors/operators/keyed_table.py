@@ -101,23 +101,22 @@ class KeyedTableOperator(Operator):
         if not latest or not entries:
             return None
         keys, values, timestamps = columns_of(entries)
-        if not self.states.key_serde.immutable:
-            keys = self.states.key_serde.deserialize_column(encoded_keys)
-        if not self.value_serde.immutable:
-            values = self.value_serde.deserialize_column(encoded_values)
-        tickets = range(next_ticket, next_ticket + len(entries))
-        if reads.emitted:
-            names = keys if self.states.exact_keys else encoded_keys
-            self._flushed.note_rows(names, next_ticket, olds, old_timestamps, values, timestamps)
         encoded = Encoded(self.states.key_serde, self.value_serde, encoded_keys, encoded_values)
-        return Chunk(
-            keys,
-            values,
+        made = Chunk(
+            keys if encoded.key_serde.immutable else encoded.read_keys(),
+            values if encoded.value_serde.immutable else encoded.read_values(),
             timestamps,
-            tickets,
+            range(next_ticket, next_ticket + len(entries)),
             encoded=encoded,
             olds=olds if reads.olds else None,
         )
+        if reads.emitted:
+            assert made.values is not None
+            names = keys if self.states.exact_keys else encoded_keys
+            self._flushed.note_rows(
+                names, next_ticket, olds, old_timestamps, made.values, timestamps
+            )
+        return made
 
     def end_round(self) -> None:
         self._changed.end_round()

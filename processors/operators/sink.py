@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from processors.errors import ResultTooLargeError
 from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.columns import byte_size
 from processors.operators.handover import serialize_rows
 from processors.operators.operator import Failures, Operator, reporter
 
@@ -93,7 +94,7 @@ class SinkOperator(Operator):
         keys: list[bytes | None] = rows.keys
         values: list[bytes | None] = rows.values
         most = self.max_bytes - OVERHEAD_BYTES
-        if sum(map(len, filter(None, values))) + sum(map(len, filter(None, keys))) <= most:
+        if byte_size(values) + byte_size(keys) <= most:
             return rows  # all together would fit into one
         report = reporter(self.encoder.failures, "production", self.path, rows.tickets)
         large: list[int] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.errors import InvalidTimestampError
+from processors.operators.columns import has_negative
 from processors.operators.handover import deserialize_rows
-from processors.operators.kernel import has_negative
 from processors.operators.operator import Failures, Operator, reporter
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from processors.operators.columns import has_null
 from processors.operators.guard import apply, apply_truth
 from processors.operators.handover import is_sound, serialize_rows
-from processors.operators.kernel import has_null
 from processors.operators.keyed_table import KeyedTableOperator
 from processors.operators.operator import Failures, Operator, reporter
 from processors.operators.table_kernel import put

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.columns import has_null
 from processors.operators.guard import apply
 from processors.operators.handover import is_sound, serialize_rows
 from processors.operators.join_waiting import NEVER
-from processors.operators.kernel import has_null
 from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.stream_join_kernel import Joined, JoinInput
 from streamlog.errors import SerializationError

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from processors.errors import StateError
-from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
+from processors.operators.chunk import EMPTY, Chunk, Deferred, Encoded, pick
 from processors.operators.mark import UNKNOWN, Mark
 from processors.operators.operator import Operator, Origin
 from processors.operators.window_kernel import (
@@ -107,17 +107,18 @@ class WindowedTableOperator(Operator):
 
     def changes(self, rows: WindowRows, next_ticket: int) -> Chunk:
         """What a flush gives on: values that the store keeps are copied."""
-        values, keys = rows.values, windowed_keys(rows.keys, rows.starts, rows.ends)
-        encoded_values = serialize_sparse(self.value_serde, values)
-        if not self.value_serde.immutable:
-            values = self.value_serde.deserialize_column(encoded_values)
-        encoded_keys: list[Any] = rows.key_bytes or self.key_serde.serialize_column(keys)
-        if not self.key_serde.immutable:
-            keys = self.key_serde.deserialize_column(encoded_keys)
-        tickets = range(next_ticket, next_ticket + len(keys))
+        keys = Deferred(lambda: windowed_keys(rows.keys, rows.starts, rows.ends))
+        encoded_keys: list[Any] = rows.key_bytes or self.key_serde.serialize_column(keys.get())
+        encoded_values = serialize_sparse(self.value_serde, rows.values)
         encoded = Encoded(self.key_serde, self.value_serde, encoded_keys, encoded_values)
-        olds = rows.olds if self.reads.olds else None
-        return Chunk(keys, values, rows.timestamps, tickets, encoded=encoded, olds=olds)
+        return Chunk(
+            keys if self.key_serde.immutable else encoded.read_keys(),
+            rows.values if self.value_serde.immutable else encoded.read_values(),
+            rows.timestamps,
+            range(next_ticket, next_ticket + len(rows.timestamps)),
+            encoded=encoded,
+            olds=rows.olds if self.reads.olds else None,
+        )
 
     def locate(self, rows: Chunk, index: int) -> Origin:
         """The store's row; its offset in the changelog is not known yet."""

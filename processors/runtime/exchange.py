@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processors.operators.chunk import EMPTY, Chunk, merge_chunks
+from processors.operators.columns import has_null, spread
 from processors.operators.handover import copy_parts, is_sound
-from processors.operators.kernel import has_null, spread
 from processors.operators.operator import Operator
 from streamlog.partitioner import partitions_for
 

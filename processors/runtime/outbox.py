@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from processors.operators.chunk import Chunk, merge_chunks
+from processors.operators.columns import byte_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +73,8 @@ class RoundOutbox:
     def add_columns(
         self,
         address: Address,
-        keys: Sequence[bytes | None],
-        values: Sequence[bytes | None],
+        keys: list[bytes | None],
+        values: list[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
     ) -> None:
@@ -81,8 +82,7 @@ class RoundOutbox:
         if timestamps:
             output = self._outputs.setdefault(address, Output())
             output.extend(keys, values, timestamps, headers)
-            size = sum(map(len, filter(None, values))) + sum(map(len, filter(None, keys)))
-            self.waiting_bytes += size + ROW_BYTES * len(timestamps)
+            self.waiting_bytes += byte_size(values) + byte_size(keys) + ROW_BYTES * len(timestamps)
 
     def end_round(self) -> None:
         for address, chunks in self._chunks.items():

@@ -21,8 +21,15 @@ class ByteStore(Protocol):
         """The values in the order of `keys`, None where a key is absent."""
         ...
 
-    def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Position | None) -> None:
+    def write(
+        self,
+        items: Iterable[tuple[bytes, bytes | None]],
+        position: Position | None,
+        wiped: Sequence[bytes] = (),
+    ) -> None:
         """Puts, or deletes where the value is None, and sets the position: all or nothing.
+
+        Before that, all keys go that begin with one of `wiped`, whose first byte is below 0xff.
 
         It may be lost in a crash until `flush`, but then data and position are lost together.
         """

@@ -17,6 +17,8 @@ import struct
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
+from streamlog.serdes import STRING
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -67,6 +69,7 @@ class KeyValueState:
     `on_leave`, where it is set, is called with the keys of `entries` that are about to leave.
     `complete` says that the cache has every key there is: what it has not, no layer has.
     `prefix` stands in front of every key's bytes, where several share a byte store and a changelog.
+    `wiped` says that all the byte store has under the prefix is deleted, as of the last commit.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class KeyValueState:
         self.cache_bytes: i64 = cache_bytes
         self.prefix: bytes = prefix
         self.complete: bool = False
+        self.wiped: bool = False
         self.exact_keys: bool = key_serde.exact_keys
         self.entries: dict[Any, Entry] = {}
         self.forgotten: i64 = 0
@@ -101,6 +105,8 @@ class KeyValueState:
         self._generation: i64 = 1
         self._entry_bytes: i64 = ENTRY_OVERHEAD_BYTES
         self._cleared: list[bytes] = []
+        self._wiping: bool = False
+        self._is_text: bool = key_serde is STRING
 
     # Reading and writing.
 
@@ -110,11 +116,19 @@ class KeyValueState:
             found = self.entries.get(key)
             if found is not None:
                 return found
-            key_bytes: bytes = self.key_serde.serialize(key)
-            return self._load(key, key, key_bytes)
-        key_bytes = self.key_serde.serialize(key)
+            return self._load(key, key, self._encode(key))
+        key_bytes: bytes = self.key_serde.serialize(key)
         found = self.entries.get(key_bytes)
         return found if found is not None else self._load(key_bytes, key, key_bytes)
+
+    def _encode(self, key: Any) -> bytes:
+        """The key's bytes; most keys are texts, and most texts are ASCII."""
+        if self._is_text and type(key) is str:
+            text: str = key
+            if text.isascii():
+                return text.encode()
+        encoded: bytes = self.key_serde.serialize(key)
+        return encoded
 
     def find(self, key: Any) -> Entry | None:
         """The entry of a key that is present; makes none for one that is absent and known to be."""
@@ -156,7 +170,7 @@ class KeyValueState:
             if row is None:
                 below.append(entry.key_bytes)
             rows.append(row)
-        stored: list[Any] = self.store.get_many(below) if below else []
+        stored = self._stored(below)
         taken = 0
         for index in range(len(rows)):
             if rows[index] is None:
@@ -207,7 +221,9 @@ class KeyValueState:
             for entry in self.dirty:
                 encoded = None if entry.value is None else self.value_serde.serialize(entry.value)
                 overlay[entry.key_bytes] = (encoded, entry.timestamp)
-        stored = self.store.range(self.prefix or None, range_end(self.prefix))
+        stored: Any = iter(())
+        if not self.wiped:
+            stored = self.store.range(self.prefix or None, range_end(self.prefix))
         last: Any = None
         for key_bytes, layer, data in merge(_above(overlay), _stored(stored), key=_row_order):
             if key_bytes == last:
@@ -268,6 +284,7 @@ class KeyValueState:
 
     def _flush_cleared(self) -> None:
         cleared, self._cleared = self._cleared, []
+        self._wiping = bool(self.prefix)
         absent: tuple[Any, int] = (None, NO_TIMESTAMP)
         self.committing.update(dict.fromkeys(cleared, absent))
         self._keys += cleared
@@ -280,15 +297,21 @@ class KeyValueState:
 
     def has_committed(self) -> bool:
         """Whether a checkpoint would write something."""
-        return bool(self.committed)
+        return bool(self.committed) or self.wiped
 
-    def committing_records(self) -> tuple[list[bytes], list[Any], list[int]]:
+    def committing_records(self) -> tuple[list[Any], list[Any], list[int]]:
         """The changelog's columns of this commit: keys, values (None deletes), timestamps."""
         return self._keys, self._values, self._timestamps
 
     def on_committed(self) -> None:
         """The transaction of the last flushes is durable."""
-        if self.committed:
+        if self._wiping:
+            # Everything that was before is deleted: what is left is what came since.
+            self.wiped = True
+            self.committed = {
+                key: row for key, row in self.committing.items() if row[0] is not None
+            }
+        elif self.committed:
             self.committed.update(self.committing)
         else:
             self.committed = self.committing
@@ -305,6 +328,7 @@ class KeyValueState:
 
     def _end_commit(self) -> None:
         self.committing = {}
+        self._wiping = False
         self._keys = []
         self._values = []
         self._timestamps = []
@@ -313,7 +337,7 @@ class KeyValueState:
 
     def checkpoint(self, position: Position | None) -> None:
         """Writes what is committed to the byte store, with the position that it reflects."""
-        self.store.write(self.checkpoint_items(), position)
+        self.store.write(self.checkpoint_items(), position, [self.prefix] if self.wiped else [])
         self.on_checkpoint()
 
     def checkpoint_items(self) -> Iterable[tuple[bytes, bytes | None]]:
@@ -326,6 +350,7 @@ class KeyValueState:
 
     def on_checkpoint(self) -> None:
         """What is committed is in the byte store now."""
+        self.wiped = False
         self.committed = {}
         self.committed_bytes = 0
 
@@ -375,7 +400,9 @@ class KeyValueState:
 
     def is_idle(self) -> bool:
         """Whether nothing of it is in memory."""
-        return not (self.entries or self._cleared or self.committing or self.committed)
+        if self.entries or self._cleared or self.committing:
+            return False
+        return not self.has_committed()
 
     def dirty_bytes(self) -> int:
         """What the dirty entries take, estimated."""
@@ -392,6 +419,13 @@ class KeyValueState:
 
     # Loading.
 
+    def _stored(self, keys: list[bytes]) -> list[Any]:
+        """What the byte store has of the keys."""
+        if self.wiped:
+            return [None] * len(keys)
+        stored: list[Any] = self.store.get_many(keys) if keys else []
+        return stored
+
     def _load(self, cache_key: Any, key: Any, key_bytes: bytes) -> Entry:
         key_bytes = self.prefix + key_bytes
         if self.complete:
@@ -401,7 +435,7 @@ class KeyValueState:
             if row is None:
                 row = self.committed.get(key_bytes)
             if row is None:
-                row = stored_row(self.store.get_many([key_bytes])[0])
+                row = stored_row(self._stored([key_bytes])[0])
             value = None if row[0] is None else self.value_serde.deserialize(row[0])
             entry = Entry(self, key, key_bytes, value, row[1])
         self.entries[cache_key] = entry
@@ -430,7 +464,7 @@ class KeyValueState:
             if row is None:
                 below.append(key_bytes)
             rows.append(row)
-        stored: list[Any] = self.store.get_many(below) if below else []
+        stored = self._stored(below)
         taken = 0
         for index in range(len(rows)):
             if rows[index] is None:

@@ -22,7 +22,16 @@ class MemoryStore:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return list(map(self._data.get, keys))
 
-    def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Position | None) -> None:
+    def write(
+        self,
+        items: Iterable[tuple[bytes, bytes | None]],
+        position: Position | None,
+        wiped: Sequence[bytes] = (),
+    ) -> None:
+        if wiped:
+            prefixes = tuple(wiped)
+            for key in [key for key in self._data if key.startswith(prefixes)]:
+                del self._data[key]
         self._sorted = None
         for key, value in items:
             if value is None:

@@ -34,6 +34,7 @@ from rocksdict import (
 )
 
 from processors.errors import CorruptStoreError, StateError
+from processors.state.cached import range_end
 from processors.state.position import Position, decode_position
 
 if TYPE_CHECKING:
@@ -143,11 +144,16 @@ class RocksStore:
         with reporting(self._path):
             return self._family.get(escaped)  # type: ignore[return-value]  # a list gives a list
 
-    def write(self, items: Iterable[tuple[bytes, bytes | None]], position: Position | None) -> None:
+    def write(
+        self,
+        items: Iterable[tuple[bytes, bytes | None]],
+        position: Position | None,
+        wiped: Sequence[bytes] = (),
+    ) -> None:
         rows = items if isinstance(items, list) else list(items)
         with reporting(self._path):
-            if len(rows) < BULK_ROWS:
-                self._db.write(self._batch(rows, position), self._write_options)
+            if wiped or len(rows) < BULK_ROWS:
+                self._db.write(self._batch(rows, position, wiped), self._write_options)
             else:
                 self._ingest(rows, position)
 
@@ -185,10 +191,17 @@ class RocksStore:
         del self._family, self._handle, self._db
 
     def _batch(
-        self, rows: list[tuple[bytes, bytes | None]], position: Position | None
+        self,
+        rows: list[tuple[bytes, bytes | None]],
+        position: Position | None,
+        wiped: Sequence[bytes],
     ) -> WriteBatch:
         batch = WriteBatch(raw_mode=True)
         batch.set_default_column_family(self._handle)
+        for prefix in wiped:
+            end = range_end(prefix)
+            assert end is not None, "no escaped keys begin with it"
+            batch.delete_range(prefix, end, self._handle)
         put, escape = batch.put, ESCAPE
         for key, value in rows:
             if key >= escape:

@@ -177,7 +177,7 @@ class SegmentedState:
     def committed_bytes(self) -> int:
         return sum([each.committed_bytes for each in self._parts()])
 
-    def committing_records(self) -> tuple[list[bytes], list[Any], list[int]]:
+    def committing_records(self) -> tuple[list[Any], list[Any], list[int]]:
         keys: list[bytes] = []
         values: list[Any] = []
         timestamps: list[int] = []
@@ -202,7 +202,8 @@ class SegmentedState:
         self._starts = None
 
     def checkpoint(self, position: Position | None) -> None:
-        self._store.write(self.checkpoint_items(), position)
+        wiped = [part.prefix for part in self._parts() if part.wiped]
+        self._store.write(self.checkpoint_items(), position, wiped)
         for part in self._parts():
             part.on_checkpoint()
         self._dropped = {start: each for start, each in self._dropped.items() if not each.is_idle()}

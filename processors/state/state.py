@@ -41,7 +41,7 @@ class State(Protocol):
         """Whether a checkpoint would write something."""
         ...
 
-    def committing_records(self) -> tuple[list[bytes], list[Any], list[int]]:
+    def committing_records(self) -> tuple[list[Any], list[Any], list[int]]:
         """The changelog's columns of this commit."""
         ...
 

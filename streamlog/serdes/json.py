@@ -37,7 +37,7 @@ class JsonSerde:
 
     def __init__(self, kind: Any = None) -> None:
         self.name = "json" if kind is None else f"json[{getattr(kind, '__name__', kind)}]"
-        self.is_plain: Final = kind is None
+        self.is_plain: Final = kind is None  # what is read is of no type of its own
         self._accepted = _instances_of(kind)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Any if kind is None else kind).decode

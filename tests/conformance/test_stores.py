@@ -66,6 +66,15 @@ def test_a_range_is_ordered_by_bytes_and_leaves_out_its_end(store: ByteStore) ->
     assert [key for key, _ in store.range(None, b"\xff")] == AWKWARD_KEYS[:6]
 
 
+def test_what_is_wiped_goes_before_what_is_put(store: ByteStore) -> None:
+    keys = [b"a", b"a\x00", b"a\xff", b"b", b"\x00\xff", b"\x00\xff\xff", b"\x01"]
+    store.write([(key, b"old") for key in keys], position(1))
+    store.write([(b"a\x00", b"new"), (b"b", None)], position(2), [b"a", b"\x00\xff"])
+    assert list(store.range()) == [(b"\x01", b"old"), (b"a\x00", b"new")]
+    assert store.get_many([b"a", b"a\xff", b"a\x00"]) == [None, None, b"new"]
+    assert store.position() == position(2)
+
+
 def test_an_empty_write_moves_the_position(store: ByteStore) -> None:
     store.write([], position(9))
     assert store.position() == position(9)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.operators.copier import Copier
+from processors.operators.plain import UNKNOWN, copy_plain
 from streamlog.errors import SerializationError
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING, Serde
 from streamlog.serdes.json import JsonSerde
-from streamlog.serdes.plain import UNKNOWN, copy_plain
 
 JSON = JsonSerde()
 

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from log_machine import Life
 
 HOUR_MS = 3_600_000
+GO_ON_WITH_TIME = {
+    "tumbling_final",
+    "hopping_final",
+    "sessions_final",
+    "sliding_final",
+    "suppresses_until_closed",
+    "suppresses_for_a_time",
+    "expires",
+    "stream_joins_without_match",
+    "lookups_with_grace",
+    "as_of_joins",
+}
+"""Scenarios in which something waits for time behind the last record."""
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +52,15 @@ def every(scenarios: list[Scenario] = OPERATORS) -> Any:
 
 
 def start(
-    log: LogMachine, scenario: Scenario, name: str, *, partitions: int = 2, **options: Any
+    log: LogMachine,
+    scenario: Scenario,
+    name: str,
+    *,
+    partitions: int = 2,
+    idle_timeout: str | None = None,
+    **options: Any,
 ) -> Life:
-    given = Given(App(name))
+    given = Given(App(name), idle_timeout=idle_timeout)
     scenario.build(given)
     for topic in {"out", "late", *scenario.topics}:
         log.log.create_topic(topic, partitions, exist_ok=True)
@@ -134,6 +153,44 @@ def test_rule_10_ticks_before_in_and_behind_a_backlog_move_nothing(
         life.tick()
 
     assert run("ticking", tick) == run("still", lambda life: None)
+
+
+@every()
+def test_rule_10_where_sources_may_be_idle_ticks_in_a_backlog_make_nothing_late(
+    scenario: Scenario, log: LogMachine
+) -> None:
+    """Behind it, time goes on without records: what waits is given, once, over a restart too."""
+    rows = scenario.setup + hour(scenario)
+
+    def run(name: str, tick: Callable[[Life], None]) -> tuple[list[Written], Written]:
+        life = start(log, scenario, name, chunk_size=7, partitions=1, idle_timeout="1s")
+        send(log, rows)
+        tick(life)
+        while life.run(rounds=1):
+            if life.tasks.poll():
+                tick(life)
+        life.work()
+        backlog = written(log)
+        life.tick()  # idleness is counted from here
+        tick_by_an_hour(life)
+        life.work()
+        rest = written(log)
+        life.restart()
+        life.tick()
+        tick_by_an_hour(life)
+        life.work()
+        again = written(log)
+        log.clear()
+        return [backlog, rest], again
+
+    def tick_by_an_hour(life: Life) -> None:
+        log.clock.advance(HOUR_MS)
+        life.tick()
+
+    ticking, nothing = run("ticking", tick_by_an_hour)
+    assert ticking == run("still", lambda life: None)[0]
+    assert nothing == Written([], [])
+    assert bool(ticking[1].out) == (scenario.name in GO_ON_WITH_TIME)
 
 
 @every()

@@ -182,7 +182,10 @@ class Life:
 
     def tick(self) -> None:
         """Tells the operators the clock's time, as a worker does now and then."""
-        self.tasks.engine.tick(self._machine.clock.now_ms())
+        engine, now_ms = self.tasks.engine, self._machine.clock.now_ms()
+        engine.tick(now_ms)
+        engine.look_at_sources(now_ms, self.tasks.at_end())
+        engine.find_due(now_ms)
 
     def commit(self) -> None:
         """As a worker does, with a checkpoint."""

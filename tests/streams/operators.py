@@ -46,6 +46,7 @@ class Given:
         fails: The role that fails for marked records.
         beside: A topic that every stream has beside its own, behind a filter that drops everything.
         dropped: Topics of which nothing passes.
+        idle_timeout: Of every source, where time is to go on without records.
         calls: Role and arguments of all calls of the user's functions.
     """
 
@@ -53,6 +54,7 @@ class Given:
     fails: str | None = None
     beside: str | None = None
     dropped: frozenset[str] = frozenset()
+    idle_timeout: str | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
 
@@ -69,7 +71,7 @@ class Given:
         return watched
 
     def stream(self, topic: str, **options: Any) -> Any:
-        found = self.app.stream(topic, value=str, **options)
+        found = self.app.stream(topic, value=str, idle_timeout=self.idle_timeout, **options)
         if topic in self.dropped:
             found = found.filter(lambda _: False)
         if self.beside is not None:
@@ -80,7 +82,8 @@ class Given:
     def table(self, topic: str, **options: Any) -> Any:
         if topic in self.dropped or self.beside is not None:
             return self.stream(topic).to_table(value=str, emit="every", **options)
-        return self.app.table(topic, value=str, emit="every", **options)
+        timeout = self.idle_timeout
+        return self.app.table(topic, value=str, emit="every", idle_timeout=timeout, **options)
 
 
 def _rows(start: int = 0) -> list[Piped]:
@@ -481,7 +484,7 @@ def lookups(given: Given) -> None:
     without_beside="a table of a stream has no versions",
 )
 def lookups_with_grace(given: Given) -> None:
-    table = given.app.table("B", value=str, versioned=1_000)
+    table = given.app.table("B", value=str, versioned=1_000, idle_timeout=given.idle_timeout)
     out(given.stream("A").join(table, given("join", pair), how="left", grace=25))
 
 

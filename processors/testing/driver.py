@@ -14,25 +14,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from processors.runtime.calls import AllCalls
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.runtime.feeds import begin_feeds
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
 from processors.state.segmented import SegmentedState
 from processors.testing.difference import difference
-from processors.testing.loop import InstantLoop
+from processors.testing.loop import InstantCalls
 from processors.testing.stores import DriverStores, StateKind
 from processors.testing.topics import InputTopic, OutputTopic, Row, Topic
 from processors.testing.views import SegmentedView, StoreView
-from processors.topology.nodes.map_async import MapAsyncNode
 from processors.topology.partitioning import choose_partitions
 from streamlog.client.contract import FetchedColumns, Record, TopicPartition
 from streamlog.errors import UnknownTopicError
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from processors.app import App
@@ -106,7 +103,7 @@ class TopologyTestDriver:
         self._waiting: dict[TopicPartition, list[Row]] = {}
         self.stream_time = -1
         self.wall_clock_ms = wall_clock_ms
-        self._loop: InstantLoop | None = None
+        self._calls = InstantCalls(lambda: self.wall_clock_ms)
         self._stores = DriverStores(self.plan.stores, state, cache_bytes)
         try:
             self._engine = self._start()
@@ -182,7 +179,7 @@ class TopologyTestDriver:
         What waits for answers is looked at again.
         """
         self._take()
-        if self._waiting or self._loop is not None:
+        if self._waiting or self._engine.rows_waiting:
             self._try(self._process)
 
     def advance_wall_clock(self, milliseconds: int) -> None:
@@ -212,7 +209,7 @@ class TopologyTestDriver:
     def close(self) -> None:
         """Removes what lies on the disk; calls that nobody has answered end."""
         self._stores.close()
-        self._end_calls()
+        self._calls.end()
 
     def __enter__(self) -> TopologyTestDriver:
         return self
@@ -329,48 +326,30 @@ class TopologyTestDriver:
     # Inside.
 
     def _start(self) -> Engine:
+        self._calls.end()
+        self._calls = InstantCalls(lambda: self.wall_clock_ms)
         engine = Engine(
             self.plan,
             self._stores.states,
             policies=self._policies,
             exchange=self._exchange,
             now_ms=lambda: self.wall_clock_ms,
-            caller=self._make_calls().of,
+            caller=self._calls.of,
         )
         self._read = set(engine.all_sources)
         engine.look_at_sources(self.wall_clock_ms, self._read)
         return engine
 
-    def _make_calls(self) -> AllCalls:
-        """Calls in a loop of their own, which is there where some operator has any."""
-        self._end_calls()
-        nodes = [node for sub in self.plan.topology.subtopologies for node in sub.nodes]
-        if any(isinstance(node, MapAsyncNode) for node in nodes):
-            self._loop = InstantLoop()
-
-        def spawn(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-            assert self._loop is not None
-            return self._loop.create_task(coroutine)
-
-        self._calls = AllCalls(spawn, lambda: self.wall_clock_ms, lambda: None, lambda: 1.0)
-        return self._calls
-
-    def _end_calls(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.run_until_complete(self._calls.stop())
-            loop.close()
-
     def _take_answers(self) -> None:
         """Lets calls run until nothing moves, and takes their answers, which may cause more."""
-        if self._loop is None:
-            return
-        while True:
-            self._engine.rows_waiting  # noqa: B018 - a new engine asks for what is in its stores
-            self._loop.run()
-            if not self._engine.has_answers:
-                return
+        while self._has_answers():
             self._engine.take_answers()
+
+    def _has_answers(self) -> bool:
+        if not self._engine.rows_waiting:
+            return False
+        self._calls.run()
+        return self._engine.has_answers
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
@@ -389,13 +368,6 @@ class TopologyTestDriver:
             self._take_answers()
             self._commit()
         self._look_at_sources()
-
-    def _has_answers(self) -> bool:
-        """Whether calls that began with the last commit, or the start, have ended."""
-        if self._loop is None or not self._engine.rows_waiting:
-            return False
-        self._loop.run()
-        return self._engine.has_answers
 
     def _tick(self) -> None:
         self._engine.tick(self.wall_clock_ms)

@@ -12,8 +12,13 @@ import asyncio
 import selectors
 from typing import TYPE_CHECKING, Any
 
+from processors.runtime.calls import AllCalls
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+
+    from processors.runtime.calls import Calls
+    from processors.topology.nodes.map_async import MapAsyncNode
 
 
 class _NoWaiting(selectors.DefaultSelector):
@@ -62,3 +67,35 @@ class InstantLoop(asyncio.SelectorEventLoop):
         # A driver need not be closed; calls that nobody answers end with it.
         if not self.is_closed():
             self.close()
+
+
+class InstantCalls:
+    """The calls of a driver, in a loop that is made for the first of them.
+
+    Args:
+        now_ms: The clock by which cached answers grow old.
+    """
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._loop: InstantLoop | None = None
+        self._calls = AllCalls(self._spawn, now_ms, lambda: None, lambda: 1.0)
+
+    def of(self, node: MapAsyncNode) -> Calls:
+        return self._calls.of(node)
+
+    def run(self) -> None:
+        """Runs what there is, until nothing moves any more."""
+        if self._loop is not None:
+            self._loop.run()
+
+    def end(self) -> None:
+        """Ends the calls that nobody has answered. Nothing can be called afterwards."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.run_until_complete(self._calls.stop())
+            loop.close()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        if self._loop is None:
+            self._loop = InstantLoop()
+        return self._loop.create_task(coroutine)

@@ -20,6 +20,7 @@ from log_machine import LogMachine
 from one_family import OneFamily
 from stream_programs import Composer, TableComposer, build, make_input, make_program
 
+from processors.state.cached import KeyValueState
 from processors.state.rocksdb import RocksDB
 from processors.testing import TopologyTestDriver
 from processors.topology.rules import RULES
@@ -183,28 +184,25 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogMachine]:
         yield made
 
 
-@given(
-    cases(),
-    st.sampled_from([1, 7, 4_096]),
-    st.sampled_from([(), tuple(RULES)]),
-    st.sampled_from([TINY, LARGE]),
-    places,
-    places,
-)
+@given(cases(), ways, places)
 @settings(max_examples=40, derandomize=True)
 def test_a_process_that_dies_in_its_transactions_changes_no_record(
-    rocksdb: OneFamily,
-    machine: LogMachine,
-    case: Case,
-    chunk_size: int,
-    rules: tuple[str, ...],
-    cache_bytes: int,
-    commits: frozenset[int],
-    deaths: frozenset[int],
+    rocksdb: OneFamily, machine: LogMachine, case: Case, way: Way, deaths: frozenset[int]
 ) -> None:
     expected = run(case, Way(), rocksdb)
-    app = build(case.program, f"random-{next(numbers)}", optimize=rules)
-    life = machine.start(app, chunk_size=chunk_size, cache_bytes=cache_bytes)
+    try:
+        found = run_over_log(machine, case, way, deaths)
+    finally:
+        machine.clear()
+    assert found.out == expected.out
+    for name in common(expected, found):
+        assert found.tables[name] == expected.tables[name], name
+
+
+def run_over_log(machine: LogMachine, case: Case, way: Way, deaths: frozenset[int]) -> Ran:
+    """The state is in memory, and lost at each death, with what was not committed."""
+    app = build(case.program, f"random-{next(numbers)}", optimize=way.rules)
+    life = machine.start(app, chunk_size=way.chunk_size, cache_bytes=way.cache_bytes)
     pending: set[str] = set()
     for number, (topic, key, value, timestamp) in enumerate(case.rows):
         # Records of several topics come in the order of their times if they come again.
@@ -215,7 +213,7 @@ def test_a_process_that_dies_in_its_transactions_changes_no_record(
         machine.flush()
         pending.add(topic)
         life.run()
-        if number in commits:
+        if number in way.commits:
             life.commit()
             pending.clear()
         if number in deaths:
@@ -223,17 +221,16 @@ def test_a_process_that_dies_in_its_transactions_changes_no_record(
             life.restart()
             life.run()
     life.work()
-    out = [(each.partition, each.key, each.value, each.timestamp) for each in machine.read("out")]
-    known = {store for store, _ in life.stores.states}
-    tables = {
-        name: {key: each for key, each in life.values(name).items() if each != 0}
-        for name in expected.tables
-        if name in known
+    keyed = {
+        name for (name, _), state in life.stores.states.items() if isinstance(state, KeyValueState)
     }
-    machine.clear()
-    assert out == expected.out
-    for name in tables:
-        assert tables[name] == expected.tables[name], name
+    return Ran(
+        [(each.partition, each.key, each.value, each.timestamp) for each in machine.read("out")],
+        {
+            name: {key: each for key, each in life.values(name).items() if each != 0}
+            for name in keyed
+        },
+    )
 
 
 # Compiled or not.

@@ -91,7 +91,7 @@ class App:
         dead_letters: str | None = None,
         commit_interval_ms: int | None = None,
         checkpoint_interval_ms: int | None = None,
-        chunk_size: int = 1_024,
+        chunk_size: int = 2_048,
         memory: int | str | None = None,
         on_offset_gap: OffsetGap | None = None,
         exchange: ExchangeMode | None = None,

@@ -8,6 +8,7 @@ from processors.agents.instance import AgentInstance
 from processors.operators.operator import Origin
 from processors.runtime.outbox import Address, Output
 from processors.runtime.policies import FailureHandler
+from processors.state.budget import CacheBudget
 from streamlog.client.contract import TopicPartition
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Crew:
         self.handler = FailureHandler(application.policies)
         self._dead_letters = application.policies.dead_letters
         self._states = states
+        self._budget = CacheBudget(states.values())
         self._wake = wake
 
     def add(self, agent: Agent, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
@@ -123,7 +125,7 @@ class Crew:
         return sum(instance.finished for instance in self.instances())
 
     def must_commit(self) -> bool:
-        return any(state.is_full() for state in self._states.values())
+        return self._budget.is_full()
 
     def flush(self) -> None:
         for state in self._states.values():
@@ -160,7 +162,7 @@ class Crew:
     def on_committed(self) -> None:
         for state in self._states.values():
             state.on_committed()
-            state.trim()
+        self._budget.trim()
 
     def _take_letters(self, outputs: dict[Address, Output]) -> None:
         letters = self.handler.take_letters()

@@ -33,6 +33,7 @@ from processors.runtime.outbox import Address, Output, RoundOutbox
 from processors.runtime.policies import ErrorPolicies, FailureHandler
 from processors.runtime.source_states import SourceStates
 from processors.runtime.timekeeper import Timekeeper
+from processors.state.budget import CacheBudget
 from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.nodes.exchange import ExchangeNode
 from streamlog.client.contract import TopicPartition
@@ -100,6 +101,7 @@ class Engine:
         self.effects_of_answers = 0
         self._plan = plan
         self._stores = dict(stores)
+        self._budget = CacheBudget(self._stores.values())
         self._next_ticket = 0
         self._outbox = RoundOutbox()
         self._origins = Origins(self.failures, policies, self._outbox, plan.topology.places)
@@ -199,8 +201,7 @@ class Engine:
             task.run(stage, self._inputs(task, stage, current, number_in_round))
         self._end_round()
         self.records_in += len(current)
-        for state in self._stores.values():
-            state.trim()
+        self._budget.trim()
         return len(current)
 
     @property
@@ -269,7 +270,7 @@ class Engine:
 
     def must_commit(self) -> bool:
         """Whether what is not committed fills a store's memory."""
-        return any(state.is_full() for state in self._stores.values())
+        return self._budget.is_full()
 
     def flush(self) -> None:
         """Runs what the stores held back down the graph; afterwards nothing waits anywhere.

@@ -105,19 +105,6 @@ class Stores:
             boot_id=self._boot_id,
         )
 
-    def on_committed(self) -> None:
-        for state in self.states.values():
-            state.on_committed()
-
-    def trim(self) -> None:
-        """Between rounds: caches go back to their bounds."""
-        for state in self.states.values():
-            state.trim()
-
-    def is_full(self) -> bool:
-        """Whether what is dirty must be committed to make room."""
-        return any(state.is_full() for state in self.states.values())
-
     def committed_bytes(self) -> int:
         """What waits for a checkpoint, estimated."""
         return sum(state.committed_bytes for state in self.states.values())

@@ -360,10 +360,6 @@ class KeyValueState:
         """What the cache takes, estimated from the sizes of what was encoded last."""
         return len(self.entries) * self._entry_bytes
 
-    def is_full(self) -> bool:
-        """Whether only a commit can make room: what is dirty fills half of the bound."""
-        return len(self.dirty) * self._entry_bytes * 2 > self.cache_bytes
-
     def trim(self) -> int:
         """Evicts clean entries where the cache is over its bound; returns how many.
 

@@ -225,8 +225,8 @@ class SegmentedState:
     def cached_bytes(self) -> int:
         return sum([each.cached_bytes() for each in self.segments.values()])
 
-    def is_full(self) -> bool:
-        return sum([each.dirty_bytes() for each in self.segments.values()]) * 2 > self.cache_bytes
+    def dirty_bytes(self) -> int:
+        return sum([each.dirty_bytes() for each in self.segments.values()])
 
     def trim(self) -> int:
         """Where the cache is over its bound, down to half: the oldest segments leave first."""

@@ -16,6 +16,7 @@ class State(Protocol):
     Attributes:
         store: The byte store below it.
         changelog: The topic and partition of its changelog, or None.
+        cache_bytes: The bound of its cache, or its part of a common one (`CacheBudget`).
         complete: Whether the byte store is known to have nothing that the cache has not.
     """
 
@@ -23,6 +24,7 @@ class State(Protocol):
     store: Any
     changelog: Any
     complete: bool
+    cache_bytes: Any
 
     @property
     def committed_bytes(self) -> int:
@@ -55,10 +57,14 @@ class State(Protocol):
 
     def checkpoint_items(self) -> Iterable[tuple[bytes, bytes | None]]: ...
 
-    def is_full(self) -> bool:
-        """Whether only a commit can make room."""
+    def cached_bytes(self) -> int:
+        """What the cache takes, estimated."""
+        ...
+
+    def dirty_bytes(self) -> int:
+        """What of it only a commit makes free."""
         ...
 
     def trim(self) -> int:
-        """Between chunks: evicts what is over the bound."""
+        """Between rounds: evicts what is over the bound."""
         ...

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from processors.state.budget import CacheBudget
 from processors.state.cached import KeyValueState
 from processors.state.memory import MemoryStore
 from processors.state.position import Position, decode_position
@@ -117,11 +118,11 @@ def test_an_entry_evicted_while_its_commit_syncs_is_read_from_committing() -> No
 def test_dirty_entries_are_never_evicted_and_say_that_a_commit_must_come() -> None:
     state = make_state(cache_bytes=1)
     add(state, "a")
-    assert state.is_full()
+    assert CacheBudget([state]).is_full()
     assert state.trim() == 0
     assert state.get("a") == 1
     commit(state)
-    assert not state.is_full()
+    assert not CacheBudget([state]).is_full()
 
 
 def test_trim_keeps_what_was_written_last() -> None:

@@ -387,7 +387,10 @@ class KeyValueState:
             self.on_leave(leaving)
         for key in leaving:
             del self.entries[key]
-        self.complete = False
+        if not self._cleared:
+            # Until that is flushed the layers below have what was cleared, and what came since is
+            # dirty: it stays.
+            self.complete = False
         self.forgotten += 1
 
     def evict_clean(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 SPARE: Final = 64
-"""So many more records of a source are looked at than it is likely to give."""
+"""So many more records of a source are looked at first than it is likely to give."""
 
 
 def due_times(columns: list[list[int]], heads: list[int], limit: int) -> list[list[int]]:
@@ -29,16 +29,23 @@ def due_times(columns: list[list[int]], heads: list[int], limit: int) -> list[li
         columns: The timestamps of each source; it has at least one behind its head.
         heads: Where each source stands.
     """
+    guess = limit
     if len(columns) > 1:
-        # The others will give about as many as the one that has least.
+        # The others will give about as many as the one that has least, if that is soon due.
         least = min([len(columns[source]) - heads[source] for source in range(len(columns))])
-        limit = min(limit, 2 * least + SPARE)
-    dues: list[list[int]] = []
-    for source in range(len(columns)):
-        dues.append(_highest_so_far(columns[source][heads[source] : heads[source] + limit]))
-    ends = [due[-1] for due in dues]
-    end = min(ends)
-    ending = ends.index(end)
+        guess = min(limit, 2 * least + SPARE)
+    while True:
+        dues: list[list[int]] = []
+        for source in range(len(columns)):
+            head = heads[source]
+            dues.append(_highest_so_far(columns[source][head : head + guess]))
+        ends = [due[-1] for due in dues]
+        end = min(ends)
+        ending = ends.index(end)
+        if guess == limit or heads[ending] + guess >= len(columns[ending]):
+            break
+        # It has more: one that has few would cut a backlog before it into rounds as small.
+        guess = min(limit, 4 * guess)
     for source in range(len(dues)):
         count = count_due(dues[source], end, source <= ending)
         if count < len(dues[source]):

@@ -54,6 +54,12 @@ def test_it_ends_where_a_source_has_given_the_limit_and_goes_on_from_the_heads()
     assert order_of(columns, heads=[2, 1]) == [1, 0, 1, 0]
 
 
+def test_one_late_record_does_not_cut_the_backlog_before_it_short() -> None:
+    backlog = list(range(1_000))
+    assert order_of([backlog, [5_000]], 1_000) == [0] * 1_000
+    assert order_of([backlog, [100, 5_000]], 600) == [0] * 101 + [1] + [0] * 499
+
+
 def record_by_record(columns: list[list[int]], limit: int) -> list[int]:
     """The rule as it is written down."""
     heads = [0] * len(columns)

@@ -16,6 +16,7 @@ outcome is unknown is treated as a death of the tasks.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,6 +85,21 @@ class Transactions:
         committed.result()
         self.commits += 1
         self._tasks.on_committed(self._positions)
+
+    async def settle(self) -> None:
+        """The end of a life: channels forget what a commit in flight makes durable.
+
+        A round that runs ahead of it may have failed. Stores and positions find the commit at the
+        next start; a channel has nothing but this process, and would give its rows again.
+        """
+        if self._committing is None or not self._tasks.has_feeds:
+            return
+        committed, self._committing = self._committing, None
+        try:
+            await asyncio.wrap_future(committed)
+        except Exception:  # it is not durable, as far as anybody knows
+            return
+        self._tasks.tell_feeds()
 
     def _send_columns(self, address: Address, output: Output) -> None:
         topic, partition = address

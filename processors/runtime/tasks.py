@@ -178,13 +178,21 @@ class Tasks:
     def on_committed(self, positions: list[dict[TopicPartition, int]]) -> None:
         self.engine.on_committed()
         self.crew.on_committed()
-        for topic, position in self.engine.local_positions().items():
-            self._feeds[topic].on_committed(position)
+        self.tell_feeds()
         self._committed_work = self._flushed_work
         for committed in positions:
             for at, offset in committed.items():
                 others = [each[at] for each in positions if at in each]
                 self._committed[at] = min(offset, *others)
+
+    @property
+    def has_feeds(self) -> bool:
+        return bool(self._feeds)
+
+    def tell_feeds(self) -> None:
+        """What the last `flush` covers is durable."""
+        for topic, position in self.engine.local_positions().items():
+            self._feeds[topic].on_committed(position)
 
     def is_internal(self, topic: str) -> bool:
         """Whether a topic is a changelog or repartition topic, which no one outside reads."""

@@ -148,6 +148,7 @@ class Worker:
             stack.push_async_callback(tasks.crew.stop)
             stack.push_async_callback(tasks.calls.stop)
             transactions = Transactions(producer, tasks)
+            stack.push_async_callback(transactions.settle)
             states = find_last_table(self._application, stores)
             table = TopTable(states) if states else None
             life = Life(log=context.log, tasks=tasks, transactions=transactions, table=table)

@@ -84,6 +84,27 @@ def test_a_channel_gives_again_what_was_taken_in_a_run_that_failed(bench) -> Non
     assert [record.value for record in bench.records("out")] == [0, 1, 2, 3, 4]
 
 
+def test_a_channel_forgets_what_a_commit_makes_durable_while_the_run_fails(bench) -> None:
+    app = App("a", chunk_size=256, commit_interval_ms=1)
+    channel = app.channel("clicks", value=int, max_records=10_000)
+    broken = [8_999, 6_000, 3_000]
+
+    def check(value: int) -> int:
+        if broken and value == broken[-1]:
+            raise RuntimeError("in a round that runs ahead of a commit")
+        return value
+
+    channel.stream().map(check).to("out", value=int)
+    for number in range(9_000):
+        channel.send(number)
+    while broken:
+        with pytest.raises(ProcessingError):
+            bench.run(app)
+        broken.pop()
+    bench.run(app)
+    assert [record.value for record in bench.records("out")] == list(range(9_000))
+
+
 def test_an_agent_sends_into_a_channel(bench) -> None:
     bench.log.create_topic("in")
     app = App("a")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import processors
 import streamlog
 
-ROOT = Path(processors.__file__).parents[1]
-KILLS = 6
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import KillAtRandom
+
 RECORDS_PER_LIFE = 300
 
-LIFE = f"""
-import asyncio, random, sys, threading
-import streamlog
-from processors import App
-from processors.runtime import stores
-stores.FLUSH_PERIOD_MS = 0
+PROGRAM = f"""
+import asyncio
+
+TOPIC = "in"
 
 async def look_up(value):
     await asyncio.sleep(random.random() / 100)
@@ -40,10 +35,7 @@ def make():
     asked.to("unordered", value=int)
     return app
 
-log = streamlog.open(sys.argv[1])
-log.create_topic("in", 2, exist_ok=True)
-
-def send():
+def send(log):
     ends = log.end_offsets([streamlog.TopicPartition("in", 0), streamlog.TopicPartition("in", 1)])
     first = max(ends.values())
     with log.producer(key=int, value=int) as producer:
@@ -52,48 +44,14 @@ def send():
                 producer.send("in", partition, number, partition=partition)
             if number % 20 == 0:
                 producer.flush()
-
-sender = threading.Thread(target=send)
-if "--last" not in sys.argv:
-    sender.start()
-print("up", flush=True)
-while True:
-    make().run(log=log, until_idle=True)
-    if not sender.is_alive():
-        break
-log.close()
 """
 
 
-def live(path: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", LIFE, str(path), *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_rows_in_flight_outlive_a_worker_that_is_killed_at_random_moments(tmp_path: Path) -> None:
+def test_rows_in_flight_outlive_a_worker_that_is_killed_at_random_moments(
+    tmp_path: Path, kill_at_random: KillAtRandom
+) -> None:
     path = tmp_path / "log"
-    choice = random.Random(5)
-    for _ in range(KILLS):
-        process = live(path)
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            process.wait(choice.uniform(0.1, 0.8))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        assert process.wait() in (0, -signal.SIGKILL)
-        process.stdout.close()
-    last = live(path, "--last")
-    last.communicate()
-    assert last.returncode == 0
-    check(path)
-
-
-def check(path: Path) -> None:
+    kill_at_random(PROGRAM, path, kills=6, seed=5, shortest_s=0.1)
     with streamlog.open(path, read_only=True) as log:
         sent = read(log, "in")
         assert sum(map(len, sent.values())) > RECORDS_PER_LIFE

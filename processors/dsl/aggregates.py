@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.dsl.aggregators import has
 from processors.errors import TopologyError
-from processors.topology.fold import Fold
+from processors.topology.fold import COUNT, Fold
 from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
 from processors.topology.nodes.windows import (
     CountWindowedNode,
@@ -156,17 +156,8 @@ def untagging(functions: Sequence[Callable[[Any, Any], Any]]) -> Callable[[Any, 
     return add
 
 
-def at_least_one(what: str, number: int | None) -> None:
-    if number is not None and number < 1:
-        raise ValueError(f"{what}={number}: must be at least 1")
-
-
-def check_function(at: str, function: object) -> None:
-    if not callable(function):
-        raise TypeError(f"{at}: {function!r} is no function")
-
-
 def _check_functions(at: str, fold: Fold) -> None:
     for what, function in (("function", fold.add), ("merge", fold.merge)):
-        if function is not None and not callable(function):
+        is_wanted = what == "function" and fold.kind != COUNT.kind
+        if (is_wanted or function is not None) and not callable(function):
             raise TypeError(f"{at}: {what}={function!r} is no function")

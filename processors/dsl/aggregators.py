@@ -82,7 +82,7 @@ def has(aggregator: Aggregator[Any, Any, Any], method: str) -> bool:
     return getattr(type(aggregator), method) is not getattr(Aggregator, method)
 
 
-class _Of(Aggregator[Any, Any, Any]):
+class Of(Aggregator[Any, Any, Any]):
     """An aggregator of what a function makes of the values.
 
     Args:
@@ -90,17 +90,21 @@ class _Of(Aggregator[Any, Any, Any]):
     """
 
     def __init__(self, of: Callable[[Any], Any] | None) -> None:
-        self.of: Callable[[Any], Any] = of or _itself
+        self.of: Callable[[Any], Any] = _itself if of is None else of
 
     def start(self) -> Any:
         return None
+
+    def functions(self) -> tuple[Callable[[Any], Any], ...]:
+        """Those that the user gave."""
+        return (self.of,)
 
 
 def _itself(value: Any) -> Any:
     return value
 
 
-class Sum(_Of):
+class Sum(Of):
     def start(self) -> Any:
         return 0
 
@@ -111,7 +115,7 @@ class Sum(_Of):
         return earlier + later
 
 
-class Min(_Of):
+class Min(Of):
     def add(self, kept: Any, value: Any) -> Any:
         chosen = self.of(value)
         return chosen if kept is None else min(kept, chosen)
@@ -120,7 +124,7 @@ class Min(_Of):
         return min(earlier, later)
 
 
-class Max(_Of):
+class Max(Of):
     def add(self, kept: Any, value: Any) -> Any:
         chosen = self.of(value)
         return chosen if kept is None else max(kept, chosen)
@@ -129,7 +133,7 @@ class Max(_Of):
         return max(earlier, later)
 
 
-class Mean(_Of):
+class Mean(Of):
     result_value = float
 
     def start(self) -> list[Any]:
@@ -145,7 +149,7 @@ class Mean(_Of):
         return kept[0] / kept[1]
 
 
-class First(_Of):
+class First(Of):
     def add(self, kept: Any, value: Any) -> Any:
         return self.of(value) if kept is None else kept
 
@@ -153,7 +157,7 @@ class First(_Of):
         return earlier
 
 
-class Last(_Of):
+class Last(Of):
     def add(self, kept: Any, value: Any) -> Any:
         return self.of(value)
 
@@ -161,7 +165,7 @@ class Last(_Of):
         return later
 
 
-class Collect(_Of):
+class Collect(Of):
     """A list of all, or of the last so many."""
 
     def __init__(self, of: Callable[[Any], Any] | None, limit: int | None) -> None:
@@ -182,7 +186,7 @@ class Collect(_Of):
         return kept if self.limit is None else kept[-self.limit :]
 
 
-class TopN(_Of):
+class TopN(Of):
     """The largest, each as [rank, what was chosen of its value]; the first of equal ones stay."""
 
     def __init__(
@@ -190,10 +194,13 @@ class TopN(_Of):
     ) -> None:
         super().__init__(of)
         self.count = count
-        self.by: Callable[[Any], Any] = by or self.of
+        self.by: Callable[[Any], Any] = self.of if by is None else by
 
     def start(self) -> list[Any]:
         return []
+
+    def functions(self) -> tuple[Callable[[Any], Any], ...]:
+        return (self.of, self.by)
 
     def add(self, kept: list[Any], value: Any) -> list[Any]:
         return self._largest([*kept, [self.by(value), self.of(value)]])
@@ -212,7 +219,7 @@ def _rank(pair: list[Any]) -> Any:
     return pair[0]
 
 
-class CountDistinct(_Of):
+class CountDistinct(Of):
     """Exact: what was seen is kept, as JSON texts."""
 
     result_value = int

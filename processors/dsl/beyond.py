@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.arguments import at_least_one, check_functions
 from processors.dsl.duration import milliseconds
-from processors.errors import TopologyError
 from processors.topology.nodes.processor import StatefulProcessValuesNode, StateStore
 from streamlog.serdes import serde_for
 
@@ -150,8 +150,7 @@ def _node(
     *,
     store: str | None = None,
 ) -> StatefulProcessValuesNode:
-    if function is not None and not callable(function):
-        raise TopologyError(f"{path}: {function!r} cannot be called; give a function")
+    check_functions(path, [] if function is None else [function])
     declared = StateStore(
         name=f"{path}.{store or _STORES[kind]}",
         kind=kind,
@@ -165,6 +164,5 @@ def _node(
 
 
 def _at_least_one(number: int, what: str) -> int:
-    if number < 1:
-        raise ValueError(f"{what}={number}: must be at least 1")
+    at_least_one(what, number)
     return number

@@ -13,6 +13,7 @@ from processors.dsl.duration import Duration, milliseconds
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.tables import check_lookups
 from processors.errors import TopologyError
+from processors.topology.graph import check_plain
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.global_table import GlobalLookupNode
 from processors.topology.nodes.join import (
@@ -114,7 +115,11 @@ def join_asof(
     path = join_path(graph, left.node, (right.node,), "join_asof", arguments.name)
     check_callable(path, "joiner", joiner)
     check_keys(path, left.key, right.key)
-    check_how(path, arguments.how, ("inner", "left"))
+    if arguments.how not in ("inner", "left"):
+        raise ValueError(
+            f"{path}: how={arguments.how!r}: choose 'inner' or 'left': the other stream's records "
+            "cause no results of their own"
+        )
     grace = milliseconds(arguments.grace or 0, f"{path}: grace")
     value, other_value = (
         value_serde(left, arguments.value),
@@ -332,9 +337,10 @@ def check_keys(path: str, mine: Serde[Any], other: Serde[Any]) -> None:
 
 
 def check_callable(path: str, what: str, function: object) -> None:
-    """Raises `TypeError` for what cannot be called."""
+    """Raises `TypeError` for what cannot be called, `TopologyError` for an async function."""
     if not callable(function):
         raise TypeError(f"{path}: {what} must be a function, not {function!r}")
+    check_plain(f"join at {path!r}: {what}", function)
 
 
 def check_how(path: str, how: object, allowed: tuple[str, ...]) -> None:

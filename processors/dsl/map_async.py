@@ -85,7 +85,10 @@ def _positive(value: Duration, what: str) -> int:
 
 
 def _error_types(at: str, given: Any) -> tuple[type[Exception], ...]:
-    types: tuple[Any, ...] = (given,) if isinstance(given, type) else tuple(given)
+    try:
+        types: tuple[Any, ...] = (given,) if isinstance(given, type) else tuple(given)
+    except TypeError:  # neither a class nor several
+        types = (given,)
     for each in types:
         if not (isinstance(each, type) and issubclass(each, Exception)):
             raise TypeError(f"{at}: retry_on={given!r}: give classes of exceptions")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from processors.errors import TopologyError
+from processors.topology.graph import check_name, check_plain
 from processors.topology.nodes.stateless import BranchNode
 from streamlog.serdes import serde_for
 
@@ -48,6 +49,8 @@ def projection(names: Sequence[str], renamed: Mapping[str, Any], path: str) -> C
             raise TopologyError(
                 f"{path}: {name}={source!r}: give the name of a field, or a function of the value"
             )
+        if not isinstance(source, str):
+            check_plain(f"{path}: {name}", source)
 
     def project(value: Any) -> Any:
         return None if value is None else {name: _field(value, at) for name, at in wanted.items()}
@@ -110,4 +113,6 @@ def branch_node(
         if rest in named:
             raise TopologyError(f"{path}: default={rest!r} is the name of a branch already")
         branches.append((rest, None))
+    for side, _ in branches:
+        check_name(f"{path}: branch", side)
     return BranchNode(path=path, parents=(parent,), branches=tuple(branches))

@@ -13,15 +13,7 @@ import operator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from processors.dsl import tables
-from processors.dsl.aggregates import (
-    at_least_one,
-    check_function,
-    fold_of,
-    tag,
-    untagging,
-    unwindowed,
-    windowed,
-)
+from processors.dsl.aggregates import fold_of, tag, untagging, unwindowed, windowed
 from processors.dsl.aggregators import (
     Aggregator,
     Collect,
@@ -31,10 +23,12 @@ from processors.dsl.aggregators import (
     Max,
     Mean,
     Min,
+    Of,
     Sum,
     TopN,
     has,
 )
+from processors.dsl.arguments import at_least_one, check_function, check_functions
 from processors.dsl.beyond import dedupe_node, rate_limit_node, take_node
 from processors.dsl.foreign_key import joined as by_foreign_key
 from processors.dsl.global_table import GlobalTable
@@ -428,8 +422,8 @@ class Stream(Generic[K, V]):
             {'to': 2, 'be': 2, 'or': 1, 'not': 1}
         """
         path = self._graph.stable_path(self._node.path, "group_by", name)
-        if partitions is not None and partitions < 1:
-            raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+        at_least_one(f"{path}: partitions", partitions)
+        check_functions(f"group_by at {path!r}", [function])
         keyed = MapKeyNode(path=f"{path}.key", parents=(self._node,), function=function)
         self._add(keyed)
         node = ExchangeNode(
@@ -619,8 +613,7 @@ class Stream(Generic[K, V]):
             return
         is_known = isinstance(topic, str)
         path = self._path(f"to.{topic}" if is_known else "to", name)
-        if partitions is not None and partitions < 1:
-            raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+        at_least_one(f"{path}: partitions", partitions)
         node = SinkNode(
             path=path,
             parents=(self._node,),
@@ -920,8 +913,7 @@ class Stream(Generic[K, V]):
             ['/']
         """
         path = self._graph.stable_path(self._node.path, "repartition", name)
-        if partitions is not None and partitions < 1:
-            raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+        at_least_one(f"{path}: partitions", partitions)
         node = RepartitionNode(
             path=path,
             parents=(self._node,),
@@ -1241,14 +1233,16 @@ class Aggregates(Generic[K, V]):
     def _built_in(
         self,
         kind: str,
-        aggregator: Aggregator[Any, Any, Any],
+        aggregator: Of,
         value: Any,
         name: str | None,
         emit: WindowEmit,
         *,
         like_values: bool = False,
     ) -> Table[Any, Any]:
-        fold = fold_of(f"{kind} of {self._node.path!r}", aggregator, kind=kind)
+        at = f"{kind} of {self._node.path!r}"
+        check_functions(at, aggregator.functions())
+        fold = fold_of(at, aggregator, kind=kind)
         if value is None and like_values:
             value = self._node.value
         return self._by(aggregator, fold, value, name, emit)
@@ -1343,6 +1337,7 @@ class Grouped(Aggregates[K, V]):
         """
         path = self._graph.stateless_path(self._node.path, "cogroup", name)
         at = f"cogroup at {path!r}"
+        check_groups(at, others)
         groups: list[Grouped[Any, Any]] = [self, *(group for group, _ in others)]
         functions = [function, *(each for _, each in others)]
         tagged: list[Node] = []
@@ -1719,7 +1714,7 @@ class Table(Generic[K, V]):
         function: Callable[[V], R],
         *,
         select: Callable[[V], Any] | None = None,
-        key: Any = str,
+        key: Any = None,
         value: Any = None,
         partitions: int | None = None,
         name: str | None = None,
@@ -1731,8 +1726,8 @@ class Table(Generic[K, V]):
 
         Args:
             select: Makes the value that is aggregated; the entry's value without it.
-            key, value: The serdes of the exchange. Values stay as they are, or are JSON where
-                `select` has made them.
+            key, value: The serdes of the exchange. Keys as with `Stream.map_key`. Values stay as
+                they are, or are JSON where `select` has made them.
             partitions: How many tasks there are behind; those of the input where it is not given.
 
             >>> app = App("doc")
@@ -1830,6 +1825,7 @@ class TableGrouped(Generic[K, V]):
         Raises:
             TopologyError: there is no `remove`.
         """
+        check_function(f"reduce of {self._node.path!r}: add", add)
         return self._aggregate("reduce", None, add, remove, value, name, emit)
 
     def aggregate(
@@ -1916,6 +1912,17 @@ class TableGrouped(Generic[K, V]):
             emit=emit,
         )
         return Table(self._graph, made)
+
+
+def check_groups(at: str, others: Sequence[Any]) -> None:
+    """Raises `TypeError` for what `cogroup` cannot take beside its own group."""
+    for number, other in enumerate(others, 1):
+        pair = cast("tuple[Any, ...]", other) if isinstance(other, tuple) else ()
+        if len(pair) != 2 or not isinstance(pair[0], Grouped):
+            raise TypeError(
+                f"{at}: number {number} is {other!r}: give pairs of a group and its function: "
+                "(stream.group_by_key(), function)"
+            )
 
 
 Other = Stream[Any, Any] | Table[Any, Any] | GlobalTable[Any, Any]

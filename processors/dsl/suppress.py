@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from processors.dsl.arguments import at_least_one
 from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
 from processors.topology.nodes.aggregate import TableNode
@@ -44,8 +45,7 @@ def suppressed(
             "would change these; suppress a table without versioned="
         )
     for what, limit in (("max_records", max_records), ("max_bytes", max_bytes)):
-        if limit is not None and limit < 1:
-            raise ValueError(f"{at}: {what}={limit}: must be at least 1")
+        at_least_one(f"{at}: {what}", limit)
     if full not in (None, "emit", "fail"):
         raise ValueError(f"{at}: full={full!r}: choose 'emit' or 'fail'")
     if windowed and full == "emit":
@@ -53,7 +53,7 @@ def suppressed(
             f"{at}: full='emit' would give results of windows that are still open; choose 'fail', "
             "or give no limit: what waits is on the disk"
         )
-    wait_ms = _wait_of_windows(at, node) if windowed else milliseconds(until, f"{at}: until")
+    wait_ms = _wait_of_windows(at, node) if windowed else _wait_of_time(at, until)
     made = SuppressNode(
         path=path,
         parents=(node,),
@@ -76,6 +76,13 @@ def suppressed(
     )
     graph.add(table)
     return table
+
+
+def _wait_of_time(at: str, until: Duration) -> int:
+    try:
+        return milliseconds(until, f"{at}: until")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error}; or until='window_close'") from None
 
 
 def _wait_of_windows(at: str, node: TableNode) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.arguments import at_least_one, check_functions
 from processors.dsl.duration import milliseconds
+from processors.dsl.stateless import key_serde
 from processors.errors import TopologyError
 from processors.topology.changes import ChangeSerde
 from processors.topology.nodes.exchange import ExchangeNode
@@ -190,12 +192,12 @@ def regrouped(
 ) -> ExchangeNode:
     """The changes of a table by group, in the tasks of the groups."""
     path = graph.stable_path(node.path, "group_by", name)
-    if partitions is not None and partitions < 1:
-        raise ValueError(f"{path}: partitions={partitions}: must be at least 1")
+    at_least_one(f"{path}: partitions", partitions)
+    check_functions(f"group_by at {path!r}", [function, *([] if select is None else [select])])
     serde = serde_for(value) if value is not None else node.value
     if value is None and select is not None:
         serde = serde_for("json")
-    keys = serde_for(key)
+    keys = key_serde(key, function)
     regroup = RegroupNode(
         path=f"{path}.key", parents=(node,), function=function, select=select, key=keys
     )

@@ -38,7 +38,7 @@ class Graph:
         assert node.path not in self._paths
         assert all(parent in self.nodes for parent in node.parents)
         for function in node.functions():
-            _check_plain(node, function)
+            check_plain(f"{node.kind} at {node.path!r}", function)
         self._paths[node.path] = node
         self.nodes.append(node)
 
@@ -87,25 +87,30 @@ class Graph:
     def _path(self, parent: str, kind: str, name: str | None) -> str:
         if name is None:
             return f"{parent}.{kind}"
-        if not _LEGAL.fullmatch(name):
-            raise ValueError(
-                f"operator name {name!r}: names are letters, digits, '.', '_' and '-', as they "
-                "become part of topic names"
-            )
+        check_name("operator name", name)
         if name in self._paths:
             raise TopologyError(f"two operators are named {name!r}: names are unique")
         return name
 
 
-def _check_plain(node: Node, function: object) -> None:
+def check_name(what: str, name: object) -> None:
+    """Raises for what can be no part of a topic's name."""
+    if not isinstance(name, str):
+        raise TypeError(f"{what} {name!r}: give a text")
+    if not _LEGAL.fullmatch(name):
+        raise ValueError(
+            f"{what} {name!r}: names are letters, digits, '.', '_' and '-', as they become part of "
+            "topic names"
+        )
+
+
+def check_plain(at: str, function: object) -> None:
     """Raises `TopologyError` for what cannot be called, or gives coroutines for values."""
     if not callable(function):
-        raise TopologyError(
-            f"{node.kind} at {node.path!r}: {function!r} cannot be called; give a function"
-        )
+        raise TopologyError(f"{at}: {function!r} cannot be called; give a function")
     if iscoroutinefunction(function) or isasyncgenfunction(function):
         name = getattr(function, "__qualname__", repr(function))
         raise TopologyError(
-            f"{node.kind} at {node.path!r}: {name} is an async function, and operators call plain "
-            "ones; what has to await something belongs into stream.map_async() or an @app.agent"
+            f"{at}: {name} is an async function, and operators call plain ones; what has to await "
+            "something belongs into stream.map_async() or an @app.agent"
         )

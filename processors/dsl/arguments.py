@@ -1,0 +1,34 @@
+"""What operators ask of their arguments: functions and numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processors.topology.graph import check_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def check_function(at: str, function: object) -> None:
+    """Raises `TypeError` for what cannot be called, `TopologyError` for an async function."""
+    if not callable(function):
+        raise TypeError(f"{at}: {function!r} is no function")
+    check_plain(at, function)
+
+
+def check_functions(at: str, functions: Iterable[object]) -> None:
+    """Raises `TopologyError` for what cannot be called, and for async functions."""
+    for function in functions:
+        check_plain(at, function)
+
+
+def at_least_one(what: str, number: int | None) -> None:
+    """Raises for what is neither None nor a whole number above zero."""
+    given: Any = number  # whatever the caller's types say
+    if given is None:
+        return
+    if type(given) is not int:
+        raise TypeError(f"{what}={number!r}: give a whole number")
+    if given < 1:
+        raise ValueError(f"{what}={number}: must be at least 1")

@@ -1,0 +1,128 @@
+"""What the language refuses when the graph is built: the operator, what is wrong, the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from processors import App, Session, Tumbling
+from processors.errors import TopologyError
+from processors.testing import TopologyTestDriver
+
+
+async def later(*values: Any) -> Any:
+    return values
+
+
+def stream(app: App | None = None) -> Any:
+    return (App("doc") if app is None else app).stream("in", value=str)
+
+
+def table(app: App | None = None) -> Any:
+    return (App("doc") if app is None else app).table("in", value=str)
+
+
+def group() -> Any:
+    return stream().group_by_key()
+
+
+def pair(left: Any, right: Any) -> list[Any]:
+    return [left, right]
+
+
+def _of_three(joiner: Any) -> Any:
+    app = App("doc")
+    return stream(app).join([app.table("one"), app.table("two")], joiner)
+
+
+def _as_of(how: Any) -> Any:
+    app = App("doc")
+    return stream(app).join_asof(app.stream("other"), pair, how=how)
+
+
+BUILT_IN = ["sum", "min", "max", "mean", "first", "last", "collect", "count_distinct"]
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+@pytest.mark.parametrize("of", ["amount", 3, 0])
+def test_a_built_in_aggregate_wants_a_function_of_the_value(kind: str, of: Any) -> None:
+    with pytest.raises(TopologyError, match=f"{kind} of 'in.group_by_key': {of!r} cannot be calle"):
+        getattr(group(), kind)(of)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: group().sum(later),
+        lambda: group().top_n(2, by=later),
+        lambda: group().reduce(later),
+        lambda: group().windowed_by(Session("1s")).aggregate(0, pair, merge=later),
+        lambda: group().cogroup(later),
+        lambda: stream().select(who=later),
+        lambda: stream().dedupe(later, within="1s"),
+        lambda: _of_three(later),
+        lambda: table().group_by(str, select=later),
+    ],
+)
+def test_async_functions_are_refused_wherever_plain_ones_are_called(build: Any) -> None:
+    with pytest.raises(TopologyError, match="later is an async function"):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "said"),
+    [
+        (lambda: group().top_n(2, by="n"), TopologyError, "top_n of 'in.group_by_key': 'n' cannot"),
+        (lambda: group().reduce(None), TypeError, "function=None is no function"),
+        (
+            lambda: group().windowed_by(Tumbling("1s")).reduce(None),
+            TypeError,
+            "function=None is no function",
+        ),
+        (lambda: table().group_by(str).reduce(None, remove=pair), TypeError, "None is no function"),
+        (lambda: stream().group_by("user"), TopologyError, "group_by at 'in.group_by': 'user' can"),
+        (lambda: group().cogroup(pair, group()), TypeError, "give pairs of a group"),
+        (lambda: group().cogroup(pair, (stream(), pair)), TypeError, "give pairs of a group"),
+        (lambda: group().collect(limit="3"), TypeError, "limit='3': give a whole number"),
+        (lambda: group().top_n(True), TypeError, "n=True: give a whole number"),
+        (lambda: stream().group_by(len, partitions="4"), TypeError, "partitions='4': give a whole"),
+        (lambda: stream().repartition(partitions=2.0), TypeError, "partitions=2.0: give a whole"),
+        (lambda: stream().rate_limit("5", per="1s"), TypeError, "limit='5': give a whole number"),
+        (lambda: stream().take("3"), TypeError, "n='3': give a whole number"),
+        (
+            lambda: group().count().suppress("1s", max_bytes="1MB"),
+            TypeError,
+            "max_bytes='1MB': give a whole number",
+        ),
+        (lambda: group().count().suppress("close"), ValueError, "or until='window_close'"),
+        (lambda: stream().branch(**{"a b": len}), ValueError, "in.branch: branch 'a b': names are"),
+        (
+            lambda: stream().map_async(later, retry_on=3),
+            TypeError,
+            "retry_on=3: give classes of exceptions",
+        ),
+        (
+            lambda: _as_of("outer"),
+            ValueError,
+            "choose 'inner' or 'left': the other stream's records",
+        ),
+        (lambda: group().count(name=3), TypeError, "operator name 3: give a text"),
+    ],
+)
+def test_misuse_is_refused_when_the_graph_is_built(
+    build: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as caught:
+        build()
+    assert said in str(caught.value)
+
+
+def test_a_grouping_of_a_table_takes_the_keys_that_its_function_says_it_makes() -> None:
+    def size(city: str) -> int:
+        return len(city)
+
+    app = App("doc")
+    table(app).group_by(size).count().to_stream().to("sizes")
+    rows = [("ann", "Bern"), ("bob", "Genf"), ("cid", "Basel")]
+    assert TopologyTestDriver(app).run("in", rows).map("sizes") == {4: 2, 5: 1}

@@ -227,11 +227,15 @@ class AgentError(ProcessorsError):
 
 
 class InvalidTimestampError(ProcessorsError):
-    """A record without a timestamp, or with a negative one, has no place in stream time."""
+    """A record without a timestamp, or with a negative one, has no place in stream time.
+
+    Neither has one that is later than any record's can be.
+    """
 
     def __init__(self, timestamp: int) -> None:
         self.timestamp = timestamp
-        super().__init__(f"the timestamp is {timestamp}: negative or missing")
+        why = "negative or missing" if timestamp < 0 else "later than a record's can be"
+        super().__init__(f"the timestamp is {timestamp}: {why}")
 
 
 class ResultTooLargeError(ProcessorsError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import ProcessorError
 from processors.topology.row import Row
+from processors.topology.timestamp import MAX_TIMESTAMP
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
 
 if TYPE_CHECKING:
@@ -210,6 +211,8 @@ def checked_timestamp(timestamp: Any) -> i64:
         raise TypeError(f"{timestamp!r} is no timestamp: give milliseconds since 1970 as an int")
     if timestamp < 0:
         raise ValueError(f"timestamp {timestamp}: none is before 1970")
+    if timestamp > MAX_TIMESTAMP:
+        raise ValueError(f"timestamp {timestamp}: no record can have one so late")
     time: i64 = timestamp
     return time
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from processors.errors import InvalidTimestampError
 from processors.operators.chunk import EMPTY, Chunk, rows_of
 from processors.operators.guard import OnFailure, apply, apply_lists, apply_truth
 from processors.operators.operator import Failures, Operator, reporter
+from processors.topology.timestamp import checked_time
 from streamlog.client.contract import Record
 
 if TYPE_CHECKING:
@@ -167,15 +167,6 @@ def noting(failed: set[int], report: OnFailure) -> OnFailure:
         failed.add(index)
 
     return note
-
-
-def checked_time(time: Any) -> int:
-    """A timestamp, in milliseconds since 1970, that is one."""
-    if type(time) is not int:
-        raise TypeError(f"{time!r} is no timestamp: give milliseconds since 1970 as an int")
-    if time < 0:
-        raise InvalidTimestampError(time)
-    return time
 
 
 def checked_headers(headers: Any) -> Headers:

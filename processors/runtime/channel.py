@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from processors.errors import ChannelFullError
+from processors.topology.timestamp import is_timestamp
 from streamlog.client.contract import FetchedColumns
 from streamlog.serdes import serde_for
 
@@ -127,7 +128,7 @@ class Channel:
     def _encode(self, value: Any, key: Any, timestamp: int | None, headers: Headers | None) -> _Row:
         if timestamp is None:
             timestamp = time.time_ns() // 1_000_000
-        elif type(timestamp) is not int or timestamp < 0:
+        elif not is_timestamp(timestamp):
             raise ValueError(f"channel {self.name!r}: timestamp={timestamp!r}: give milliseconds")
         return _Row(
             None if key is None else self.key.serialize(key),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from processors.errors import IterableError
 from processors.topology.nodes.local import IterableNode
+from processors.topology.timestamp import checked_time
 from streamlog.client.contract import FetchedColumns, Record
 
 if TYPE_CHECKING:
@@ -134,12 +135,17 @@ class IterableFeed:
         try:
             columns.keys.append(None if key is None else self._node.key.serialize(key))
             columns.values.append(None if value is None else self._node.value.serialize(value))
+            columns.timestamps.append(self._now_ms() if timestamp is None else _time(timestamp))
         except Exception as error:
             raise IterableError(
                 self._node.path, number, f"{type(error).__name__}: {error}"
             ) from error
-        columns.timestamps.append(self._now_ms() if timestamp is None else timestamp)
         headers.append(row_headers)
+
+
+def _time(time: Any) -> int:
+    """A time that the source may still refuse, as it does a record's, if it is negative."""
+    return time if type(time) is int and time < 0 else checked_time(time)
 
 
 def _parts(row: Any) -> tuple[Any, Any, int | None, Headers]:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.timestamp import is_timestamp
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -103,4 +104,4 @@ class TimestampReader:
 
 def checked(time: Any) -> int:
     """A timestamp, or -1 for what is none."""
-    return time if type(time) is int and time >= 0 else INVALID
+    return time if is_timestamp(time) else INVALID

@@ -51,6 +51,8 @@ def test_what_a_channel_cannot_write_fails_where_it_is_sent() -> None:
         channel.send("x")
     with pytest.raises(ValueError, match="give milliseconds"):
         channel.send(1, timestamp=-1)
+    with pytest.raises(ValueError, match="timestamp=9223372036854775808: give milliseconds"):
+        channel.send(1, timestamp=1 << 63)
     assert channel.backlog() == 0
 
 
@@ -147,6 +149,14 @@ def test_rows_are_values_pairs_triples_or_records() -> None:
         ("k", "r", 8),
     ]
     assert found[-1].headers == [("h", b"x")]
+
+
+@pytest.mark.parametrize("time", [0.5, "2026-11-21", True, 1 << 63])
+def test_a_time_in_an_iterable_that_is_none_is_told_with_its_row(time: Any) -> None:
+    app = App("a")
+    app.from_iterable([("k", 1, 5), ("k", 2, time)], name="rows", value=int).to("out", value=int)
+    with pytest.raises(IterableError, match=r"'rows' at row 1: .*timestamp"):
+        TopologyTestDriver(app).commit()
 
 
 def test_an_iterable_has_timestamps_of_its_values() -> None:

@@ -47,7 +47,9 @@ def test_timestamps_of_values_decide_the_order() -> None:
     assert times(driver) == [10, 30, 40, 50]
 
 
-@pytest.mark.parametrize("wrong", [{"at": -5}, {"at": "x"}, {"at": True}, {}, None])
+@pytest.mark.parametrize(
+    "wrong", [{"at": -5}, {"at": 1 << 63}, {"at": "x"}, {"at": True}, {}, None]
+)
 def test_a_record_without_a_timestamp_fails_or_is_skipped(wrong: Any) -> None:
     app = App("a")
     app.stream("in", timestamp=at).to("out")
@@ -66,6 +68,7 @@ def test_why_there_is_no_timestamp_is_told() -> None:
     app.stream("in", timestamp=at).to("out")
     for wrong, message in (
         ({"at": "x"}, "timestamp= gave 'x': milliseconds since 1970 are wanted"),
+        ({"at": 1 << 63}, "the timestamp is 9223372036854775808: later than a record's can be"),
         ({}, "KeyError"),
         ({"at": -5}, "-5"),
     ):

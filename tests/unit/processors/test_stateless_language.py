@@ -211,6 +211,16 @@ def test_timestamps_are_made_of_values() -> None:
         TopologyTestDriver(app).run("numbers", [1])
 
 
+def test_a_timestamp_that_no_record_can_have_is_a_failure_of_its_record() -> None:
+    app, stream = numbers(processing="skip")
+    stream.with_timestamp(lambda n: 1 << 61 + n).to("out")
+    stream.process(lambda row, _: row.replace(timestamp=1 << 61 + row.value)).to("rows")
+    driver = TopologyTestDriver(app).run("numbers", [0, 1, 2])
+    assert [record.timestamp for record in driver.records("out")] == [1 << 61, 1 << 62]
+    assert [record.timestamp for record in driver.records("rows")] == [1 << 61, 1 << 62]
+    assert driver.skipped() == {"skipped": 2}
+
+
 def test_through_goes_on_with_what_the_topic_has() -> None:
     app, stream = numbers()
     stream.map(lambda n: n + 1).through("middle", value=int).map(lambda n: n * 10).to(

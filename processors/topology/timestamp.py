@@ -1,0 +1,28 @@
+"""What a timestamp is: milliseconds since 1970, as an int, no later than a record can have one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from processors.errors import InvalidTimestampError
+
+MAX_TIMESTAMP: Final = (1 << 63) - 2
+
+
+def is_timestamp(time: Any) -> bool:
+    """Whether it is one; a truth is none."""
+    return type(time) is int and 0 <= time <= MAX_TIMESTAMP
+
+
+def checked_time(time: Any) -> int:
+    """The timestamp itself.
+
+    Raises:
+        TypeError: it is no int.
+        InvalidTimestampError: it is before 1970, or too late for a record.
+    """
+    if type(time) is not int:
+        raise TypeError(f"{time!r} is no timestamp: give milliseconds since 1970 as an int")
+    if not is_timestamp(time):
+        raise InvalidTimestampError(time)
+    return time

@@ -1,10 +1,10 @@
-"""What operators ask of their arguments: functions and numbers."""
+"""What operators ask of their arguments: functions, numbers, names of topics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.topology.graph import check_plain
+from processors.topology.graph import check_name, check_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,3 +32,20 @@ def at_least_one(what: str, number: int | None) -> None:
         raise TypeError(f"{what}={number!r}: give a whole number")
     if given < 1:
         raise ValueError(f"{what}={number}: must be at least 1")
+
+
+def check_topic(at: str, topic: object) -> None:
+    """Raises for what can be no topic of an application."""
+    if not isinstance(topic, str):
+        raise TypeError(f"{at}: topic {topic!r}: give its name")
+    check_name(f"{at}: topic", topic)
+
+
+def check_written_topic(at: str, topic: str) -> None:
+    """As `check_topic`, for one that is written."""
+    check_topic(at, topic)
+    if topic.startswith("__"):
+        raise ValueError(
+            f"{at}: topic {topic!r} is one of the log's own ('__'), which nobody else writes; "
+            "choose another name"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from processors.dsl.arguments import check_topic
 from processors.errors import TopologyError
 from processors.topology.nodes.global_table import GlobalSourceNode, GlobalTableNode
 from streamlog.serdes import serde_for
@@ -35,6 +36,7 @@ def read_global_table(
     graph: Graph, topic: str, key: Any, value: Any, *, name: str | None
 ) -> GlobalTable[Any, Any]:
     """Adds the topic and its table; a topic is one global table."""
+    check_topic("a global table", topic)
     if graph.source(topic) is not None:
         raise TopologyError(
             f"topic {topic!r} is read already: a global table reads its topic alone, ahead of all "

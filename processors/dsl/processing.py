@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any, get_args
 
 from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.graph import check_plain
 from processors.topology.nodes.processor import (
     ProcessNode,
     ProcessValuesNode,
@@ -17,7 +19,7 @@ from processors.topology.nodes.processor import (
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from processors.dsl.duration import Duration
     from processors.topology.graph import Graph
@@ -50,12 +52,16 @@ def process_node(
     graph: Graph,
     parent: Node,
     function: Callable[..., Any],
-    stores: Sequence[StateStore | str],
+    stores: Iterable[StateStore | str],
     name: str | None,
     *,
     values_only: bool,
 ) -> ProcessNode:
     kind = "process_values" if values_only else "process"
+    given: Any = stores  # whatever the caller's types say
+    if isinstance(given, str | StateStore):
+        raise TypeError(f"{kind} behind {parent.path!r}: stores={given!r}: give a list of them")
+    stores = tuple(stores)
     stateful = bool(stores) or isinstance(function, type)
     make_path = graph.stable_path if stateful else graph.stateless_path
     path = make_path(parent.path, kind, name)
@@ -64,6 +70,7 @@ def process_node(
         raise TopologyError(
             f"{path}: class {function.__qualname__} has no method process(self, record)"
         )
+    _check_processor(path, kind, function, values_only=values_only)
     makers = (ProcessNode, ProcessValuesNode, StatefulProcessNode, StatefulProcessValuesNode)
     return makers[2 * stateful + values_only](
         path=path,
@@ -72,6 +79,29 @@ def process_node(
         attached=attached,
         values_only=values_only,
     )
+
+
+def _check_processor(path: str, kind: str, function: Any, *, values_only: bool) -> None:
+    """Raises `TopologyError` for what is called otherwise than a processor is, where it shows."""
+    if isinstance(function, type):
+        check_plain(f"{kind} at {path!r}", getattr(function, "process"))  # noqa: B009 - it has one
+        return
+    if not callable(function) and hasattr(function, "process"):
+        raise TopologyError(
+            f"{kind} at {path!r}: {function!r} is one processor, and each task needs its own: give "
+            f"the class, {type(function).__qualname__}"
+        )
+    check_plain(f"{kind} at {path!r}", function)
+    try:
+        signature(function).bind(None, None)
+    except TypeError as error:
+        wanted = "(value, context)" if values_only else "(row, context)"
+        raise TopologyError(
+            f"{kind} at {path!r}: the function is called with {wanted}: {error}; or give a class "
+            "with a method process(self, row), not a function that makes one"
+        ) from None
+    except ValueError:  # a built-in that does not say what it takes
+        return
 
 
 def _attach(graph: Graph, path: str, store: StateStore | str) -> StateStore:

@@ -43,6 +43,11 @@ def source_options(
             )
     if timestamp == "wall_clock":
         timestamp, invalid_timestamp = _no_time, "wall_clock"
+    if isinstance(timestamp, str):
+        raise ValueError(
+            f"stream({topic!r}): timestamp={timestamp!r}: give a function of the value, or "
+            "'wall_clock'"
+        )
     return {
         "timestamp": timestamp,
         "invalid_timestamp": invalid_timestamp,

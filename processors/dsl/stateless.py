@@ -77,12 +77,16 @@ def printer(label: str | None, file: Any) -> Callable[[tuple[Any, Any]], None]:
 
 
 def header_function(
+    at: str,
     headers: Mapping[str, bytes | str | None] | Callable[[Row], Any],
 ) -> Callable[[Row], Any]:
     """A function of the row; of headers that never change, one that puts them behind the others."""
     if not isinstance(headers, Mapping):
         return headers
     given = cast("Mapping[str, bytes | str | None]", headers)  # what is no function
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, bytes | str | None):  # pyright: ignore[reportUnnecessaryIsInstance] # whatever the caller's types say
+            raise TypeError(f"{at}: header {name!r}: {value!r}: give bytes, a text or None")
     added: Headers = [
         (name, value.encode() if isinstance(value, str) else value) for name, value in given.items()
     ]

@@ -28,7 +28,13 @@ from processors.dsl.aggregators import (
     TopN,
     has,
 )
-from processors.dsl.arguments import at_least_one, check_function, check_functions
+from processors.dsl.arguments import (
+    at_least_one,
+    check_function,
+    check_functions,
+    check_topic,
+    check_written_topic,
+)
 from processors.dsl.beyond import dedupe_node, rate_limit_node, take_node
 from processors.dsl.foreign_key import joined as by_foreign_key
 from processors.dsl.global_table import GlobalTable
@@ -321,7 +327,7 @@ class Stream(Generic[K, V]):
         node = HeadersNode(
             path=self._path("with_headers", name),
             parents=(self._node,),
-            function=header_function(headers),
+            function=header_function(self._node.path + ".with_headers", headers),
         )
         return self._next(node, value=self._value)
 
@@ -385,6 +391,7 @@ class Stream(Generic[K, V]):
         ['l', 'r']
         """
         path = self._path("merge", name)
+        check_stream(path, other)
         if other._graph is not self._graph:
             raise TopologyError(f"{path}: the other stream belongs to another App")
         if other._key.name != self._key.name:
@@ -523,8 +530,10 @@ class Stream(Generic[K, V]):
             other_value=other_value,
             name=name,
         )
-        others = [other] if isinstance(other, Stream | Table | GlobalTable) else other
-        node = join_many(self._joinable(), list(map(joinable, others)), joiner, arguments)
+        others = other if isinstance(other, list | tuple) else [other]
+        at = f"{self._node.path}.join" if name is None else name
+        partners = [joinable(at, each) for each in others]
+        node = join_many(self._joinable(), partners, joiner, arguments)
         return self._next(node, value=None)
 
     def join_asof(
@@ -565,6 +574,7 @@ class Stream(Generic[K, V]):
         arguments = JoinArguments(
             how=how, grace=grace, value=value, other_value=other_value, name=name
         )
+        check_stream(f"{self._node.path}.join_asof" if name is None else name, other)
         node = join_asof(self._joinable(), other._joinable(), joiner, arguments)
         return self._next(node, value=None)
 
@@ -613,6 +623,12 @@ class Stream(Generic[K, V]):
             return
         is_known = isinstance(topic, str)
         path = self._path(f"to.{topic}" if is_known else "to", name)
+        if not is_known:
+            check_functions(f"to at {path!r}: topic", [topic])
+        if isinstance(topics, str):
+            raise TypeError(f"to at {path!r}: topics={topics!r}: give a list of them")
+        for written in (topic,) if is_known else topics:
+            check_written_topic(f"to at {path!r}", written)
         at_least_one(f"{path}: partitions", partitions)
         node = SinkNode(
             path=path,
@@ -660,9 +676,7 @@ class Stream(Generic[K, V]):
             >>> TopologyTestDriver(app).run("lines", rows).items("out")
             [('ann', '/'), ('bob', '/')]
         """
-        node = process_node(
-            self._graph, self._node, processor, tuple(stores), name, values_only=False
-        )
+        node = process_node(self._graph, self._node, processor, stores, name, values_only=False)
         key_serde_of = self._key if key is None else serde_for(key)
         value_serde = None if value is None else serde_for(value)
         return Stream(self._add(node), node, key_serde_of, value_serde)
@@ -691,9 +705,7 @@ class Stream(Generic[K, V]):
             >>> TopologyTestDriver(app).run("amounts", [("a", 1), ("a", 2)]).items("totals-now")
             [('a', 1), ('a', 3)]
         """
-        node = process_node(
-            self._graph, self._node, processor, tuple(stores), name, values_only=True
-        )
+        node = process_node(self._graph, self._node, processor, stores, name, values_only=True)
         return self._next(node, value=None if value is None else serde_for(value))
 
     def map_batch(
@@ -1619,8 +1631,10 @@ class Table(Generic[K, V]):
         Raises:
             TopologyError: the other table is of another App, or has keys of another kind.
         """
-        node, there = self._node, other._node
+        node = self._node
         path = f"{node.path}.join" if name is None else name
+        check_table(path, other)
+        there = other._node
         if other._graph is not self._graph:
             raise TopologyError(f"{path}: the other table belongs to another App")
         tables.check_lookups(path, node, there)
@@ -1929,11 +1943,43 @@ Other = Stream[Any, Any] | Table[Any, Any] | GlobalTable[Any, Any]
 """What a stream can be joined with."""
 
 
-def joinable(other: Other) -> Partner:
-    """What a join knows of its other side."""
+def joinable(at: str, other: Any) -> Partner:
+    """What a join knows of its other side, which is an `Other` if the caller's types are right."""
     if isinstance(other, Stream | Table):
         return other._joinable()  # pyright: ignore[reportPrivateUsage] # of this module
-    return other
+    if isinstance(other, GlobalTable):
+        return cast("GlobalTable[Any, Any]", other)  # of what kinds does not matter
+    raise TypeError(f"{at}: {other!r} is no stream or table; {_remedy(other)}")
+
+
+def check_stream(at: str, other: object) -> None:
+    """Raises `TypeError` for what is no stream."""
+    if not isinstance(other, Stream):
+        raise TypeError(f"{at}: {other!r} is no stream; {_remedy(other)}")
+
+
+def check_table(at: str, other: object) -> None:
+    """Raises `TypeError` for what a table cannot be joined with."""
+    if isinstance(other, Stream):
+        raise TypeError(
+            f"{at}: a table is joined with tables: write stream.join(table, ...), where the "
+            "stream's records cause the results, or make a table of the stream: stream.to_table()"
+        )
+    if isinstance(other, GlobalTable):
+        raise TypeError(
+            f"{at}: global tables are for streams: to_stream().join(global_table, ...), or read "
+            "the topic with app.table(...) and join by key or foreign key"
+        )
+    if not isinstance(other, Table):
+        raise TypeError(f"{at}: {other!r} is no table; give what app.table(...) or an aggregate is")
+
+
+def _remedy(other: object) -> str:
+    if isinstance(other, Table):
+        return "give its changes: table.to_stream()"
+    if isinstance(other, Aggregates | CoGrouped | TableGrouped):
+        return "give the stream before the grouping, or make a table of it: .count(), .reduce(...)"
+    return "give what app.stream(...) makes"
 
 
 def matching(
@@ -1959,6 +2005,8 @@ def sources(
     **options: Any,
 ) -> Stream[Any, Any]:
     """The stream of the records of several topics."""
+    if not hasattr(topics, "__iter__"):  # whatever the caller's types say
+        raise TypeError(f"stream({topics!r}): give a topic's name, several, or a compiled pattern")
     nodes: list[SourceNode] = []
     for topic in topics:
         source(graph, topic, key, value, **options)
@@ -1974,6 +2022,7 @@ def sources(
 
 def source(graph: Graph, topic: str, key: Any, value: Any, **options: Any) -> Stream[Any, Any]:
     """The stream of a topic's records; one node a topic, however often it is asked for."""
+    check_topic("a source", topic)
     key_serde, value_serde = serde_for(key), serde_for(value)
     chosen = source_options(
         topic,

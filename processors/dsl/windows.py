@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from processors.dsl.arguments import check_written_topic
 from processors.dsl.duration import Duration, milliseconds
 from processors.topology.windows import (
     CALENDAR_UNITS,
@@ -204,6 +205,8 @@ def check_window(
             f"windowed_by at {path!r}: late_to={late_to!r}: give a topic, or a function of the "
             "stream of late records"
         )
+    if isinstance(late_to, str):
+        check_written_topic(f"windowed_by at {path!r}: late_to", late_to)
     if advance not in ("stream_time", "wall_clock"):
         raise ValueError(
             f"windowed_by at {path!r}: advance={advance!r}: choose 'stream_time' or 'wall_clock' "

@@ -118,6 +118,100 @@ def test_misuse_is_refused_when_the_graph_is_built(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: stream().merge(table()), "in.merge: .* is no stream; give its changes: table.to_"),
+        (lambda: stream().merge(None), "in.merge: None is no stream"),
+        (lambda: stream().join(None, pair), "in.join: None is no stream or table"),
+        (lambda: stream().join("orders", pair), "in.join: 'orders' is no stream or table"),
+        (lambda: stream().join([group()], pair, within=1), "give the stream before the grouping"),
+        (
+            lambda: stream().join_asof(table(), pair),
+            "in.join_asof: .* is no stream; give its chang",
+        ),
+        (lambda: table().join(stream(), pair), r"in.table.join: .* stream.join\(table, ...\)"),
+        (lambda: table().join(App("doc").global_table("g"), pair), "global tables are for streams"),
+        (lambda: table().join([table()], pair), "is no table"),
+    ],
+)
+def test_a_join_or_merge_says_what_the_other_side_may_be(build: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "said"),
+    [
+        (lambda: App("doc").stream(None), TypeError, "give a topic's name, several, or a compiled"),
+        (lambda: App("doc").stream(["a", 3]), TypeError, "topic 3: give its name"),
+        (lambda: App("doc").table(["a", "b"]), TypeError, "topic ['a', 'b']: give its name"),
+        (lambda: App("doc").global_table(None), TypeError, "topic None: give its name"),
+        (lambda: stream().to("a b"), ValueError, "to at 'in.to.a b': topic 'a b': names are"),
+        (lambda: stream().to(""), ValueError, "topic '': names are"),
+        (lambda: stream().to("__offsets"), ValueError, "is one of the log's own"),
+        (lambda: stream().to(None), TopologyError, "to at 'in.to': topic: None cannot be called"),
+        (lambda: stream().to(len, topics="out"), TypeError, "topics='out': give a list"),
+        (lambda: stream().to(len, topics=["a b"]), ValueError, "topic 'a b': names are"),
+        (
+            lambda: group().windowed_by(Tumbling("1s"), late_to="too late"),
+            ValueError,
+            "late_to: topic 'too late': names are",
+        ),
+        (lambda: stream().to("out", headers={"n": 5}), TypeError, "header 'n': 5: give bytes"),
+        (
+            lambda: App("doc").stream("in", timestamp="wallclock"),
+            ValueError,
+            "timestamp='wallclock': give a function of the value, or 'wall_clock'",
+        ),
+    ],
+)
+def test_topics_headers_and_times_are_looked_at_when_the_graph_is_built(
+    build: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as caught:
+        build()
+    assert said in str(caught.value)
+
+
+class Echo:
+    def process(self, row: Any) -> Any:
+        return row
+
+
+class Later:
+    async def process(self, row: Any) -> Any:
+        return row
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "said"),
+    [
+        (lambda: stream().process(Echo()), TopologyError, "give the class, Echo"),
+        (lambda: stream().process(Later), TopologyError, "Later.process is an async function"),
+        (lambda: stream().process(lambda: Echo()), TopologyError, "is called with (row, context)"),
+        (lambda: stream().process(str.upper), TopologyError, "is called with (row, context)"),
+        (
+            lambda: stream().process_values(lambda value: value),
+            TopologyError,
+            "process_values at 'in.process_values': the function is called with (value, context)",
+        ),
+        (lambda: stream().process(pair, stores="seen"), TypeError, "stores='seen': give a list"),
+        (
+            lambda: stream().process(pair, stores=App("doc").state_store("seen")),
+            TypeError,
+            "give a list",
+        ),
+    ],
+)
+def test_a_processor_says_how_it_is_called_and_made(
+    build: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as caught:
+        build()
+    assert said in str(caught.value)
+
+
 def test_a_grouping_of_a_table_takes_the_keys_that_its_function_says_it_makes() -> None:
     def size(city: str) -> int:
         return len(city)

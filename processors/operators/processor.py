@@ -18,6 +18,7 @@ from processors.operators.stateless import checked_headers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from processors.operators.processor_stores import TimeOrderedStore
     from processors.state.cached import KeyValueState
     from processors.state.state import State
     from streamlog.client.contract import Headers
@@ -32,6 +33,7 @@ class ProcessOperator(Operator):
         context: With the stores that are attached.
         function: Or a class, whose instance has `process`, and `init` where it wants it.
         states: Of the attached stores.
+        expiring: Those of the attached stores that forget what is too old.
         time: Where stream time and timers are kept; None for one without state.
         values_only: Whether it sees values and gives values.
     """
@@ -42,6 +44,7 @@ class ProcessOperator(Operator):
         context: Context,
         function: Callable[..., Any],
         states: Sequence[State],
+        expiring: Sequence[TimeOrderedStore],
         time: KeyValueState | None,
         failures: LocatingFailures,
         *,
@@ -51,6 +54,7 @@ class ProcessOperator(Operator):
         self.context = context
         self.failures = failures
         self._states = list(states)
+        self._expiring = list(expiring)
         self._time = time
         self._values_only = values_only
         context.keeps_key = values_only
@@ -146,6 +150,8 @@ class ProcessOperator(Operator):
         return self._of_timers(next_ticket)
 
     def flush(self, next_ticket: int) -> Chunk | None:
+        for store in self._expiring:
+            store.expire()
         for state in self._states:
             state.flush()
         if self._time is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.processor_kernel import Context, KeyValueStore, checked_timestamp
@@ -171,13 +172,24 @@ class TimeOrderedStore:
         return max(self.state.scalar(STREAM_TIME) - self._retention_ms, 0)
 
     def _advance(self, time: int) -> bool:
-        """Notes a time, drops what is too old by it, and tells whether the time itself is not."""
+        """Notes a time, and tells whether it is not too old itself."""
         if time > self.state.scalar(STREAM_TIME):
-            self.state.set_scalar(STREAM_TIME, time)
-            oldest = self._oldest()
-            for start in [start for start in self.state.starts() if start < oldest]:
-                self.state.drop(start)
+            scalars = self.state.scalars
+            if self.context.undo is not None:
+                noted = scalars.entry(STREAM_TIME)
+                self.context.undo.append((noted, noted.value, noted.timestamp))
+            scalars.put(STREAM_TIME, time, 0)
         return time >= self._oldest()
+
+    def expire(self) -> None:
+        """Drops what is too old; nobody sees it any more.
+
+        At the commit: a call that fails is taken back with the time that it has noted, and what was
+        dropped would not come again.
+        """
+        starts = self.state.starts()
+        for start in starts[: bisect_left(starts, self._oldest())]:
+            self.state.drop(start)
 
     def _at(self, time: int) -> KeyValueStore | None:
         return KeyValueStore(self.state.segment(time), self.context)

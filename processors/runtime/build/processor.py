@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.processor import ProcessOperator
 from processors.operators.processor_kernel import Context
-from processors.operators.processor_stores import open_store
+from processors.operators.processor_stores import TimeOrderedStore, open_store
 from processors.state.cached import KeyValueState
 from processors.topology.nodes import processor as nodes
 
@@ -42,6 +42,7 @@ def _process(node: nodes.ProcessNode, place: Place, time: KeyValueState | None) 
         context,
         node.function,
         states,
+        [store for store in opened.values() if isinstance(store, TimeOrderedStore)],
         time,
         place.failures,
         values_only=node.values_only,

@@ -191,6 +191,27 @@ def test_what_a_failed_record_wrote_and_sent_is_taken_back() -> None:
         assert driver.skipped() == {"skipped": 2}
 
 
+@pytest.mark.parametrize("kind", ["window", "session"])
+def test_a_failed_record_moves_no_store_s_time_and_drops_nothing(kind: Any) -> None:
+    app, stream = lines(processing="skip")
+    store = app.state_store("kept", kind, value=str, retention=10)
+
+    def put(row: Row, context: Context) -> None:
+        kept, time = context.store(store), row.timestamp
+        span = (time,) if kind == "window" else (time, time)
+        kept.put(row.key, *((row.value, *span) if kind == "window" else (*span, row.value)))
+        if row.value == "bad":
+            raise ValueError("no")
+
+    stream.process(put, stores=[store]).to("out")
+    for commit_every in (1, 100):
+        driver = TopologyTestDriver(app, commit_every=commit_every)
+        for value, time in (("first", 5), ("bad", 100), ("late", 0), ("next", 12)):
+            driver.pipe("in", value, key="k", timestamp=time)
+        driver.commit()
+        assert len(list(driver.store("kept").items())) == 2  # of "first" and "next"
+
+
 def test_a_value_in_a_store_changes_only_by_being_put() -> None:
     app, stream = lines()
     store = app.state_store("lists")

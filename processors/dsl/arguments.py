@@ -1,13 +1,16 @@
-"""What operators ask of their arguments: functions, numbers, names of topics."""
+"""What operators ask of their arguments: functions, numbers, names of topics, serdes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from processors.topology.graph import check_name, check_plain
+from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from streamlog.serdes import Serde
 
 
 def check_function(at: str, function: object) -> None:
@@ -49,3 +52,15 @@ def check_written_topic(at: str, topic: str) -> None:
             f"{at}: topic {topic!r} is one of the log's own ('__'), which nobody else writes; "
             "choose another name"
         )
+
+
+def chosen_serde(what: str, spec: Any) -> Serde[Any]:
+    """The serde that an argument asks for; what is wrong with it is said with the operator.
+
+    Args:
+        what: The operator and the argument: `to at 'lines.to.out': value`.
+    """
+    try:
+        return serde_for(spec)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{what}={spec!r}: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.arguments import chosen_serde
 from processors.errors import TopologyError
 from processors.topology.foreign_key import AnswerSerde
 from processors.topology.nodes.exchange import ExchangeNode
@@ -17,7 +18,7 @@ from processors.topology.nodes.foreign_key import (
 from processors.topology.nodes.stateless import SideNode
 from processors.topology.nodes.table import StoredTableNode
 from processors.topology.partners import join_path
-from streamlog.serdes import BYTES, serde_for
+from streamlog.serdes import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def joined(
         value=AnswerSerde(right.value),
         always=True,
     )
-    serde = serde_for("json" if value is None else value)
+    serde = chosen_serde(f"{path}: value", "json" if value is None else value)
     resolve = ResolveNode(
         path=f"{path}.rows",
         parents=(left, at_once, answers),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from processors.dsl.arguments import check_topic
+from processors.dsl.arguments import check_topic, chosen_serde
 from processors.errors import TopologyError
 from processors.topology.nodes.global_table import GlobalSourceNode, GlobalTableNode
-from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from processors.topology.graph import Graph
@@ -45,8 +44,8 @@ def read_global_table(
     source = GlobalSourceNode(
         path=graph.stable_path("", topic, topic),
         topic=topic,
-        key=serde_for(key),
-        value=serde_for(value),
+        key=chosen_serde(f"global table {topic!r}: key", key),
+        value=chosen_serde(f"global table {topic!r}: value", value),
     )
     graph.add(source)
     node = GlobalTableNode(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from processors.dsl.arguments import chosen_serde
 from processors.dsl.duration import Duration, milliseconds
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.tables import check_lookups
@@ -361,7 +362,7 @@ def _either(words: tuple[str, ...]) -> str:
 def value_serde(stream: Joinable, chosen: Any) -> Serde[Any]:
     """How a join keeps the values of a stream."""
     if chosen is not None:
-        return serde_for(chosen)
+        return chosen_serde(f"join of {stream.node.path!r}: value", chosen)
     return stream.read_as if stream.read_as is not None else serde_for("json")
 
 

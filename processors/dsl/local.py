@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from processors.dsl.arguments import chosen_serde
 from processors.dsl.sources import source_options
 from processors.dsl.stream import Stream
 from processors.errors import TopologyError
 from processors.runtime.channel import Channel as Queue
 from processors.runtime.rows import Rows
 from processors.topology.nodes.local import ChannelNode, IterableNode
-from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +67,8 @@ def iterable_rows(
     node = IterableNode(
         path=graph.stable_path("", name, name),
         topic=f"iterable:{name}",
-        key=serde_for(key),
-        value=serde_for(value),
+        key=chosen_serde(f"iterable {name!r}: key", key),
+        value=chosen_serde(f"iterable {name!r}: value", value),
         **source_options(f"iterable:{name}", timestamp, invalid_timestamp, None),
     )
     graph.add(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspect import signature
 from typing import TYPE_CHECKING, Any, get_args
 
+from processors.dsl.arguments import chosen_serde
 from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
 from processors.topology.graph import check_plain
@@ -16,7 +17,6 @@ from processors.topology.nodes.processor import (
     StateStore,
     StoreKind,
 )
-from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,9 +40,11 @@ def state_store(
     made = StateStore(
         name=graph.claim(name),
         kind=kind,
-        key=serde_for(key),
-        value=serde_for(value),
-        retention_ms=None if retention is None else milliseconds(retention, "retention"),
+        key=chosen_serde(f"state_store({name!r}): key", key),
+        value=chosen_serde(f"state_store({name!r}): value", value),
+        retention_ms=None
+        if retention is None
+        else milliseconds(retention, f"state_store({name!r}): retention"),
     )
     graph.state_stores[name] = made
     return made

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
+from processors.dsl.arguments import chosen_serde
 from processors.errors import TopologyError
 from processors.topology.graph import check_name, check_plain
 from processors.topology.nodes.stateless import BranchNode
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 _PLAIN = (str, bytes, int, float)
 
 
-def key_serde(chosen: Any, function: Any) -> Serde[Any]:
+def key_serde(what: str, chosen: Any, function: Any) -> Serde[Any]:
     """The serde of keys that a function makes: the one asked for, or by what it says it returns.
 
     A function that says nothing, or something else than text, bytes or a number, makes texts.
     """
     if chosen is not None:
-        return serde_for(chosen)
+        return chosen_serde(what, chosen)
     if function in _PLAIN:
         return serde_for(function)
     try:

@@ -34,6 +34,7 @@ from processors.dsl.arguments import (
     check_functions,
     check_topic,
     check_written_topic,
+    chosen_serde,
 )
 from processors.dsl.beyond import dedupe_node, rate_limit_node, take_node
 from processors.dsl.foreign_key import joined as by_foreign_key
@@ -79,6 +80,7 @@ from processors.topology.nodes.stateless import (
     TimestampNode,
 )
 from processors.topology.windowed import Windowed
+from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -147,7 +149,9 @@ class Stream(Generic[K, V]):
         node = MapKeyNode(
             path=self._path("map_key", name), parents=(self._node,), function=function
         )
-        return Stream(self._add(node), node, key_serde(key, function), self._value)
+        return Stream(
+            self._add(node), node, key_serde(f"{node.path}: key", key, function), self._value
+        )
 
     def map_items(
         self,
@@ -172,7 +176,12 @@ class Stream(Generic[K, V]):
             parents=(self._node,),
             function=cast("Callable[[Any], Any]", function),  # called with both
         )
-        return Stream(self._add(node), node, serde_for(str if key is None else key), None)
+        return Stream(
+            self._add(node),
+            node,
+            chosen_serde(f"{node.path}: key", str if key is None else key),
+            None,
+        )
 
     def select(self, *fields: str, name: str | None = None, **renamed: Any) -> Stream[K, Any]:
         """Makes the values dicts of some of their fields.
@@ -436,8 +445,8 @@ class Stream(Generic[K, V]):
         node = ExchangeNode(
             path=path,
             parents=(keyed,),
-            key=key_serde(key, function),
-            value=self._value_serde(value),
+            key=key_serde(f"{path}: key", key, function),
+            value=self._value_serde(path, value),
             partitions=partitions,
         )
         return Grouped(self._add(node), node)
@@ -452,7 +461,7 @@ class Stream(Generic[K, V]):
             >>> TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).map("counts")
             {'ann': 2}
         """
-        serde = self._value_serde(value)
+        serde = self._value_serde(f"{self._node.path}.group_by_key", value)
         found = self._graph.find(f"{self._node.path}.group_by_key")
         if name is None and isinstance(found, ExchangeNode) and found.value.name == serde.name:
             return Grouped(self._graph, found)
@@ -634,8 +643,8 @@ class Stream(Generic[K, V]):
             path=path,
             parents=(self._node,),
             topics=(topic,) if is_known else tuple(topics),
-            key=self._key if key is None else serde_for(key),
-            value=self._value_serde(value),
+            key=self._key if key is None else chosen_serde(f"{path}: key", key),
+            value=self._value_serde(path, value),
             partitions=partitions,
             route=None if is_known else topic,
             partition=partition,
@@ -677,8 +686,8 @@ class Stream(Generic[K, V]):
             [('ann', '/'), ('bob', '/')]
         """
         node = process_node(self._graph, self._node, processor, stores, name, values_only=False)
-        key_serde_of = self._key if key is None else serde_for(key)
-        value_serde = None if value is None else serde_for(value)
+        key_serde_of = self._key if key is None else chosen_serde(f"{node.path}: key", key)
+        value_serde = None if value is None else chosen_serde(f"{node.path}: value", value)
         return Stream(self._add(node), node, key_serde_of, value_serde)
 
     def process_values(
@@ -706,7 +715,8 @@ class Stream(Generic[K, V]):
             [('a', 1), ('a', 3)]
         """
         node = process_node(self._graph, self._node, processor, stores, name, values_only=True)
-        return self._next(node, value=None if value is None else serde_for(value))
+        serde = None if value is None else chosen_serde(f"{node.path}: value", value)
+        return self._next(node, value=serde)
 
     def map_batch(
         self,
@@ -798,7 +808,7 @@ class Stream(Generic[K, V]):
             self._node,
             function,
             self._key,
-            self._value_serde(value),
+            self._value_serde(f"{self._node.path}.map_async", value),
             concurrency=concurrency,
             ordered=ordered,
             timeout=timeout,
@@ -835,7 +845,7 @@ class Stream(Generic[K, V]):
             >>> TopologyTestDriver(app).run("orders", [{"id": "a"}, {"id": "a"}]).values("once")
             [{'id': 'a'}]
         """
-        serde = key_serde(identity, identify)
+        serde = key_serde(f"{self._node.path}.dedupe: identity", identity, identify)
         node = dedupe_node(self._graph, self._node, identify, within, serde, name)
         return self._next(node, value=self._value)
 
@@ -868,7 +878,8 @@ class Stream(Generic[K, V]):
             >>> TopologyTestDriver(app).run("clicks", rows).items("pairs")
             [('a', ['1', '3'])]
         """
-        serde = serde_for("json" if value is None else value)
+        at = f"{self._node.path}.take: value"
+        serde = chosen_serde(at, "json" if value is None else value)
         node = take_node(self._graph, self._node, n, within, self._key, serde, name)
         return self._next(node, value=serde)
 
@@ -897,7 +908,7 @@ class Stream(Generic[K, V]):
         """
         self.to(topic, key=key, value=value, partitions=partitions, name=name)
         key_read = self._key if key is None else key
-        return source(self._graph, topic, key_read, self._value_serde(value))
+        return source(self._graph, topic, key_read, self._value_serde(topic, value))
 
     def repartition(
         self,
@@ -929,8 +940,8 @@ class Stream(Generic[K, V]):
         node = RepartitionNode(
             path=path,
             parents=(self._node,),
-            key=self._key if key is None else serde_for(key),
-            value=self._value_serde(value),
+            key=self._key if key is None else chosen_serde(f"{path}: key", key),
+            value=self._value_serde(path, value),
             partitions=partitions,
             always=True,
             null_values=True,
@@ -956,7 +967,7 @@ class Stream(Generic[K, V]):
             >>> TopologyTestDriver(app).run("names", ["ann", "abe"]).map("by-letter")
             {'a': 'abe'}
         """
-        serde = self._value_serde(value)
+        serde = self._value_serde(f"{self._node.path}.to_table", value)
         node = tables.table_of_stream(
             self._graph, self._node, self._key, serde, name=name, emit=emit
         )
@@ -975,9 +986,9 @@ class Stream(Generic[K, V]):
     def _joinable(self) -> Joinable:
         return Joinable(self._graph, self._node, self._key, self._value)
 
-    def _value_serde(self, chosen: Any) -> Serde[Any]:
+    def _value_serde(self, path: str, chosen: Any) -> Serde[Any]:
         if chosen is not None:
-            return serde_for(chosen)
+            return chosen_serde(f"{path}: value", chosen)
         return self._value if self._value is not None else serde_for("json")
 
 
@@ -1028,7 +1039,8 @@ class Aggregates(Generic[K, V]):
             >>> TopologyTestDriver(app).run("bids", [("lot", 5), ("lot", 3)]).map("highest")
             {'lot': 5}
         """
-        serde = self._node.value if value is None else serde_for(value)
+        at = f"reduce of {self._node.path!r}: value"
+        serde = self._node.value if value is None else chosen_serde(at, value)
         fold = Fold(kind="reduce", add=function, merge=function)
         return self._fold(fold, serde, name, emit)
 
@@ -1063,9 +1075,10 @@ class Aggregates(Generic[K, V]):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
             fold = fold_of(at, aggregator, function=function, merge=merge)
             return self._by(aggregator, fold, value, name, emit)
+        _check_instance(at, initial)
         check_function(f"{at}: function", function)
-        serde = serde_for("json" if value is None else value)
-        fold = Fold(kind="aggregate", initial=_maker(initial, serde), add=function, merge=merge)
+        serde = chosen_serde(f"{at}: value", "json" if value is None else value)
+        fold = Fold(kind="aggregate", initial=_maker(at, initial, serde), add=function, merge=merge)
         return self._fold(fold, serde, name, emit)
 
     def sum(
@@ -1267,7 +1280,8 @@ class Aggregates(Generic[K, V]):
         name: str | None,
         emit: WindowEmit,
     ) -> Table[Any, Any]:
-        serde = serde_for(aggregator.value if value is None else value)
+        at = f"{fold.kind} of {self._node.path!r}: value"
+        serde = chosen_serde(at, aggregator.value if value is None else value)
         table = self._fold(fold, serde, name, emit)
         if not has(aggregator, "result"):
             return table
@@ -1469,8 +1483,9 @@ class CoGrouped(Generic[K]):
         >>> driver.run("outs", [("a", "x")]).values("inside")
         [1, 0]
         """
-        serde = serde_for("json" if value is None else value)
-        maker = _maker(initial, serde)
+        at = f"aggregate of {self._node.path!r}"
+        serde = chosen_serde(f"{at}: value", "json" if value is None else value)
+        maker = _maker(at, initial, serde)
         fold = Fold(kind="aggregate", initial=maker, add=self._function, merge=merge)
         graph, above, key = self._graph, self._node, self._key
         if self._window is None:
@@ -1882,9 +1897,11 @@ class TableGrouped(Generic[K, V]):
         if isinstance(initial, Aggregator):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
             return self._by(aggregator, add or remove, value, name, emit)
-        check_function(f"aggregate of {self._node.path!r}: add", add)
-        chosen = "json" if value is None else value
-        maker = _maker(initial, serde_for(chosen))
+        at = f"aggregate of {self._node.path!r}"
+        _check_instance(at, initial)
+        check_function(f"{at}: add", add)
+        chosen = chosen_serde(f"{at}: value", "json" if value is None else value)
+        maker = _maker(at, initial, chosen)
         return self._aggregate("aggregate", maker, add, remove, chosen, name, emit)
 
     def _by(
@@ -1991,9 +2008,11 @@ def matching(
     **options: Any,
 ) -> Stream[Any, Any]:
     """The stream of the records of all topics that match."""
-    node = pattern_node(graph, pattern, serde_for(key), serde_for(value), name, options)
+    at = f"stream({pattern.pattern!r})"
+    keys, values = chosen_serde(f"{at}: key", key), chosen_serde(f"{at}: value", value)
+    node = pattern_node(graph, pattern, keys, values, name, options)
     graph.add(node)
-    return Stream(graph, node, serde_for(key), serde_for(value))
+    return Stream(graph, node, keys, values)
 
 
 def sources(
@@ -2023,7 +2042,8 @@ def sources(
 def source(graph: Graph, topic: str, key: Any, value: Any, **options: Any) -> Stream[Any, Any]:
     """The stream of a topic's records; one node a topic, however often it is asked for."""
     check_topic("a source", topic)
-    key_serde, value_serde = serde_for(key), serde_for(value)
+    keys = chosen_serde(f"topic {topic!r}: key", key)
+    values = chosen_serde(f"topic {topic!r}: value", value)
     chosen = source_options(
         topic,
         options.get("timestamp"),
@@ -2036,8 +2056,8 @@ def source(graph: Graph, topic: str, key: Any, value: Any, **options: Any) -> St
         found = SourceNode(
             path=graph.stable_path("", topic, topic),
             topic=topic,
-            key=key_serde,
-            value=value_serde,
+            key=keys,
+            value=values,
             **chosen,
         )
         graph.add(found)
@@ -2046,7 +2066,7 @@ def source(graph: Graph, topic: str, key: Any, value: Any, **options: Any) -> St
             f"topic {topic!r} is read as a global table already, which reads it alone: join with "
             "that, or read the topic as a table in its place"
         )
-    before, now = (found.key.name, found.value.name), (key_serde.name, value_serde.name)
+    before, now = (found.key.name, found.value.name), (keys.name, values.name)
     if before != now:
         raise TopologyError(
             f"topic {topic!r} is read with key {before[0]} and value {before[1]} already, and here "
@@ -2074,13 +2094,25 @@ def read_table(
     return Table(graph, tables.read_table(graph, node, versioned=versioned, name=name, emit=emit))
 
 
-def _maker(initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
+def _check_instance(at: str, initial: object) -> None:
+    """Raises `TypeError` for the class of an aggregator in its place."""
+    if isinstance(initial, type) and issubclass(initial, Aggregator):
+        raise TypeError(f"{at}: {initial.__qualname__} is a class: give {initial.__qualname__}()")
+
+
+def _maker(at: str, initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
     """A function that makes the first result of a key, a fresh one each time."""
     if callable(initial):
         return cast("Callable[[], Any]", initial)  # what is callable is the maker by contract
     if serde.immutable or initial is None:
         return lambda: initial
-    encoded = serde.serialize(initial)
+    try:
+        encoded = serde.serialize(initial)
+    except SerializationError as error:
+        raise TypeError(
+            f"{at}: initial={initial!r}: {error}; choose a serde that writes it, value=..., or a "
+            "function that makes it"
+        ) from None
     return lambda: serde.deserialize(encoded)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.dsl.arguments import at_least_one, check_functions
+from processors.dsl.arguments import at_least_one, check_functions, chosen_serde
 from processors.dsl.duration import milliseconds
 from processors.dsl.stateless import key_serde
 from processors.errors import TopologyError
@@ -125,7 +125,7 @@ def mapped(
         path=graph.stateless_path(node.path, "map", None),
         parents=(node,),
         key=node.key,
-        value=serde_for("json" if value is None else value),
+        value=chosen_serde(f"map of {node.path!r}: value", "json" if value is None else value),
         function=function,
     )
     graph.add(made)
@@ -159,7 +159,7 @@ def joined(
 ) -> TableNode:
     """Two tables by key. Named, or asked for old values, the result has a store."""
     path = graph.stateless_path(left.path, "join", name)
-    serde = serde_for("json" if value is None else value)
+    serde = chosen_serde(f"{path}: value", "json" if value is None else value)
     common: dict[str, Any] = {"key": left.key, "value": serde}
     node = TableJoinNode(
         path=f"{path}.rows", parents=(left, right), joiner=joiner, how=how, **common
@@ -194,10 +194,10 @@ def regrouped(
     path = graph.stable_path(node.path, "group_by", name)
     at_least_one(f"{path}: partitions", partitions)
     check_functions(f"group_by at {path!r}", [function, *([] if select is None else [select])])
-    serde = serde_for(value) if value is not None else node.value
+    serde = chosen_serde(f"{path}: value", value) if value is not None else node.value
     if value is None and select is not None:
         serde = serde_for("json")
-    keys = key_serde(key, function)
+    keys = key_serde(f"{path}: key", key, function)
     regroup = RegroupNode(
         path=f"{path}.key", parents=(node,), function=function, select=select, key=keys
     )
@@ -253,7 +253,7 @@ def aggregated(
 def result_serde(grouped: ExchangeNode, value: Any) -> Serde[Any]:
     """The serde of an aggregate's results: as asked for, else that of the values."""
     if value is not None:
-        return serde_for(value)
+        return chosen_serde(f"an aggregate of {grouped.path!r}: value", value)
     assert isinstance(grouped.value, ChangeSerde)
     return grouped.value.values
 

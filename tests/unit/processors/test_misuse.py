@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors import App, Session, Tumbling
+from processors import Aggregator, App, Session, Tumbling
 from processors.errors import TopologyError
 from processors.testing import TopologyTestDriver
 
@@ -210,6 +210,52 @@ def test_a_processor_says_how_it_is_called_and_made(
     with pytest.raises(error) as caught:
         build()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "at"),
+    [
+        (lambda: App("doc").stream("in", value="jsno"), "topic 'in': value"),
+        (lambda: App("doc").table("in", key="jsno"), "topic 'in': key"),
+        (lambda: App("doc").global_table("in", value="jsno"), "global table 'in': value"),
+        (lambda: App("doc").from_iterable([1], name="in", value="jsno"), "iterable 'in': value"),
+        (lambda: App("doc").state_store("seen", value="jsno"), "state_store('seen'): value"),
+        (lambda: stream().map_key(len, key="jsno"), "in.map_key: key"),
+        (lambda: stream().map_items(pair, key="jsno"), "in.map_items: key"),
+        (lambda: stream().group_by(len, key="jsno"), "in.group_by: key"),
+        (lambda: stream().group_by_key(value="jsno"), "in.group_by_key: value"),
+        (lambda: stream().to("out", value="jsno"), "in.to.out: value"),
+        (lambda: stream().repartition(key="jsno"), "in.repartition: key"),
+        (lambda: stream().process(pair, value="jsno"), "in.process: value"),
+        (lambda: stream().take(2, value="jsno"), "in.take: value"),
+        (lambda: stream().to_table(value="jsno"), "in.to_table: value"),
+        (lambda: group().reduce(pair, value="jsno"), "reduce of 'in.group_by_key': value"),
+        (lambda: group().sum(value="jsno"), "sum of 'in.group_by_key': value"),
+        (lambda: group().aggregate(0, pair, value="jsno"), "aggregate of 'in.group_by_key': value"),
+        (lambda: table().map(len, value="jsno"), "map of 'in.table': value"),
+        (lambda: table().group_by(str, value="jsno"), "in.table.group_by: value"),
+    ],
+)
+def test_what_is_no_serde_is_named_with_its_operator(build: Any, at: str) -> None:
+    with pytest.raises(ValueError, match="did you mean 'json'") as caught:
+        build()
+    assert f"{at}='jsno': unknown serde" in str(caught.value)
+
+
+class Total(Aggregator[int, int, int]):
+    def start(self) -> int:
+        return 0
+
+    def add(self, kept: int, value: int) -> int:
+        return kept + value
+
+
+@pytest.mark.parametrize("grouped", [group, lambda: table().group_by(str)])
+def test_an_aggregate_says_what_its_start_may_be(grouped: Any) -> None:
+    with pytest.raises(TypeError, match=r"Total is a class: give Total\(\)"):
+        grouped().aggregate(Total)
+    with pytest.raises(TypeError, match=r"aggregate of .*: initial=.* a function that makes it"):
+        grouped().aggregate([object()], pair)
 
 
 def test_a_grouping_of_a_table_takes_the_keys_that_its_function_says_it_makes() -> None:

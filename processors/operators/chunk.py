@@ -195,10 +195,10 @@ EMPTY: Final = Chunk([], [], [], [], None)
 
 
 def rows_of(chunk: Chunk) -> list[Row]:
-    """The rows of a chunk of which all columns are read."""
+    """The rows of a chunk of which all columns are read; their headers are lists of their own."""
     assert chunk.keys is not None
     assert chunk.values is not None
-    headers = chunk.headers or [[] for _ in range(len(chunk))]
+    headers = list(map(list, chunk.headers)) if chunk.headers else _no_headers(chunk)
     columns = zip(chunk.keys, chunk.values, chunk.timestamps, headers, strict=True)
     return [Row(*row) for row in columns]
 

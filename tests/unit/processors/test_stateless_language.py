@@ -211,6 +211,21 @@ def test_timestamps_are_made_of_values() -> None:
         TopologyTestDriver(app).run("numbers", [1])
 
 
+def test_headers_that_a_function_changes_in_place_are_its_own() -> None:
+    app, stream = numbers()
+
+    def mark(row: Row) -> Any:
+        row.headers.append(("seen", b"1"))
+        return row.headers
+
+    stream.with_headers(mark).to("marked")
+    stream.to("out")
+    driver = TopologyTestDriver(app)
+    driver.pipe("numbers", 1, headers=[("h", b"0")])
+    assert driver.records("marked")[0].headers == [("h", b"0"), ("seen", b"1")]
+    assert driver.records("out")[0].headers == [("h", b"0")]
+
+
 def test_a_timestamp_that_no_record_can_have_is_a_failure_of_its_record() -> None:
     app, stream = numbers(processing="skip")
     stream.with_timestamp(lambda n: 1 << 61 + n).to("out")

@@ -23,8 +23,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
+    DataBlockIndexType,
+    DBCompressionType,
     IngestExternalFileOptions,
     Options,
     Rdict,
@@ -112,11 +115,18 @@ class RocksDB:
         _close(self._db)
 
     def _options(self) -> Options:
+        # Indexes and filters count as cached blocks, in small parts: whole ones of a large store do
+        # not fit into the cache, and each read would bring in megabytes of them.
         table = BlockBasedOptions()
         table.set_block_cache(self._cache)
         table.set_bloom_filter(10, False)
+        table.set_index_type(BlockBasedIndexType.two_level_index_search())
+        table.set_partition_filters(True)
         table.set_cache_index_and_filter_blocks(True)
+        table.set_pin_top_level_index_and_filter(True)
+        table.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
         options = Options(raw_mode=True)
+        options.set_compression_type(DBCompressionType.none())
         options.create_if_missing(True)
         options.create_missing_column_families(True)
         options.set_atomic_flush(True)

@@ -12,8 +12,10 @@ the test can give stays in flight, and its row in the store; the next commit loo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from processors.dsl.arguments import at_least_one
+from processors.dsl.duration import milliseconds
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.runtime.feeds import begin_feeds
 from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from processors.app import App
+    from processors.dsl.duration import Duration
     from processors.runtime.outbox import Output
     from processors.runtime.stores import Database
     from streamlog.client.contract import Headers
@@ -80,6 +83,10 @@ class TopologyTestDriver:
         order: Order = "arrival",
         topics: Iterable[str] = (),
     ) -> None:
+        if order not in get_args(Order):
+            raise ValueError(f"order={order!r}: choose 'arrival' or 'timestamps'")
+        at_least_one("commit_every", commit_every)
+        at_least_one("chunk_size", chunk_size)
         application = app.plan([*topics, *([] if isinstance(partitions, int) else partitions)])
         topology = application.topology
         _check_partitions(partitions, [source.topic for source in topology.topics])
@@ -161,13 +168,17 @@ class TopologyTestDriver:
         if self._piped % self._commit_every == 0:
             self.commit()
 
-    def input_topic(self, topic: str, *, start: int = 0, advance: int = 0) -> InputTopic:
-        """Pipes into a topic with timestamps from `start`, each `advance` ms after the last."""
+    def input_topic(self, topic: str, *, start: int = 0, advance: Duration = 0) -> InputTopic:
+        """Pipes into a topic with timestamps from `start` on, each `advance` after the last one."""
         self._source_serdes(topic)
-        return InputTopic(self.pipe, topic, start, advance)
+        advance_ms = milliseconds(advance, "input_topic: advance")
+        return InputTopic(self.pipe, topic, start, advance_ms)
 
     def run(self, topic: str, rows: Iterable[Any]) -> TopologyTestDriver:
-        """Pipes values, or `(key, value)` pairs, one millisecond apart, and commits."""
+        """Pipes values or `(key, value)` pairs, one millisecond apart, and commits.
+
+        A row `(key, value, timestamp)` has a time of its own.
+        """
         self.input_topic(topic, start=self.stream_time + 1, advance=1).pipe_all(rows)
         self.commit()
         return self
@@ -182,17 +193,19 @@ class TopologyTestDriver:
         if self._waiting or self._engine.rows_waiting:
             self._try(self._process)
 
-    def advance_wall_clock(self, milliseconds: int) -> None:
+    def advance_wall_clock(self, by: Duration) -> None:
         """Moves the wall clock, runs what is due by then, and commits.
+
+        Args:
+            by: Milliseconds, a text like "10s", or a timedelta.
 
         Time goes on here without records, where sources and windows are to go by the clock.
 
         What is due several times in between runs once, as after a stall.
         """
-        if milliseconds < 0:
-            raise ValueError(f"advance_wall_clock({milliseconds}): time goes forward")
+        by_ms = milliseconds(by, "advance_wall_clock: by")
         self.commit()
-        self.wall_clock_ms += milliseconds
+        self.wall_clock_ms += by_ms
         self._try(self._tick)
 
     def restart(self) -> None:

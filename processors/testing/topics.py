@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from processors.dsl.duration import milliseconds
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from processors.dsl.duration import Duration
     from streamlog.client.contract import Headers, Record
 
 
@@ -106,19 +108,23 @@ class InputTopic:
         )
 
     def pipe_all(self, rows: Iterable[Any]) -> None:
-        """Values, or `(key, value)` pairs."""
-        for row in rows:
-            if isinstance(row, tuple):
-                key, value = cast("tuple[Any, Any]", row)  # what the caller was told to give
-                self.pipe(value, key=key)
-            else:
-                self.pipe(row)
+        """Values, `(key, value)` pairs, or `(key, value, timestamp)` triples.
 
-    def advance_time(self, milliseconds: int) -> None:
+        Raises:
+            ValueError: a tuple of another length; a value that is a tuple is given in a pair.
+        """
+        for row in rows:
+            if not isinstance(row, tuple):
+                self.pipe(row)
+                continue
+            given = cast("tuple[Any, ...]", row)  # what the caller was told to give
+            if len(given) not in (2, 3):
+                raise ValueError(f"{row!r}: give (key, value) or (key, value, timestamp)")
+            self.pipe(given[1], key=given[0], timestamp=given[2] if len(given) == 3 else None)
+
+    def advance_time(self, by: Duration) -> None:
         """Moves the next timestamp on, beside what each record moves it."""
-        if milliseconds < 0:
-            raise ValueError(f"advance_time({milliseconds}): time goes forward")
-        self._timestamp += milliseconds
+        self._timestamp += milliseconds(by, "advance_time: by")
 
 
 class OutputTopic:

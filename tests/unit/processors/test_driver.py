@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -238,12 +239,32 @@ def test_time_only_goes_forward() -> None:
     clicks.advance_time(99)
     clicks.pipe("x", key="a")
     assert driver.stream_time == 100
-    with pytest.raises(ValueError, match="time goes forward"):
+    with pytest.raises(ValueError, match="must not be negative"):
         clicks.advance_time(-1)
     driver.advance_wall_clock(500)
     assert driver.wall_clock_ms == 1_500
-    with pytest.raises(ValueError, match="time goes forward"):
+    with pytest.raises(ValueError, match="must not be negative"):
         driver.advance_wall_clock(-1)
+
+
+def test_times_of_tests_are_durations_and_rows_may_have_times_of_their_own() -> None:
+    driver = TopologyTestDriver(counting())
+    clicks = driver.input_topic("clicks", advance="1s")
+    clicks.pipe_all(["x", ("a", "x"), ("a", "x", 5)])
+    clicks.advance_time("1m")
+    clicks.pipe("x", key="b")
+    driver.advance_wall_clock(timedelta(minutes=2))
+    assert driver.wall_clock_ms == 120_000
+    assert [row.timestamp for row in driver.records("out")] == [1_000, 1_000, 62_000]
+    with pytest.raises(ValueError, match=r"give \(key, value\) or \(key, value, timestamp\)"):
+        driver.run("clicks", [("a", "x", 5, None)])
+
+
+@pytest.mark.parametrize("options", [{"order": "time"}, {"commit_every": 0}, {"chunk_size": 0}])
+def test_options_that_cannot_be_are_refused(options: Any) -> None:
+    name, value = next(iter(options.items()))
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        TopologyTestDriver(counting(), **options)
 
 
 def test_a_kind_of_state_that_is_not_there_is_refused() -> None:

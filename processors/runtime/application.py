@@ -41,16 +41,20 @@ class WorkerOptions:
     exchange: ExchangeMode = "memory"
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name}={getattr(self, name)}: must be at least {least}"
-            for name, least in (
-                ("commit_interval_ms", 0),
-                ("chunk_size", 1),
-                ("checkpoint_interval_ms", 0),
-                ("memory_bytes", 16 << 20),
-            )
-            if getattr(self, name) < least
-        ]
+        faults: list[str] = []
+        for name, least in (
+            ("commit_interval_ms", 0),
+            ("chunk_size", 1),
+            ("checkpoint_interval_ms", 0),
+            ("memory_bytes", 16 << 20),
+        ):
+            number = getattr(self, name)
+            if type(number) is not int:
+                faults.append(f"{name}={number!r}: give a whole number")
+            elif number < least:
+                faults.append(f"{name}={number}: must be at least {least}")
+        if self.exchange not in ("memory", "topic"):
+            faults.append(f"exchange={self.exchange!r}: choose 'memory' or 'topic'")
         if self.on_offset_gap not in get_args(OffsetGap):
             faults.append(f"on_offset_gap={self.on_offset_gap!r}: must be in {get_args(OffsetGap)}")
         if faults:

@@ -258,6 +258,14 @@ def test_an_aggregate_says_what_its_start_may_be(grouped: Any) -> None:
         grouped().aggregate([object()], pair)
 
 
+def test_an_application_names_all_options_that_cannot_be_at_once() -> None:
+    options: Any = {"commit_interval_ms": "5s", "chunk_size": 0, "exchange": "disk"}
+    with pytest.raises(ValueError, match="commit_interval_ms='5s': give a whole number") as caught:
+        App("doc", **options)
+    assert "chunk_size=0: must be at least 1" in str(caught.value)
+    assert "exchange='disk': choose 'memory' or 'topic'" in str(caught.value)
+
+
 def test_a_grouping_of_a_table_takes_the_keys_that_its_function_says_it_makes() -> None:
     def size(city: str) -> int:
         return len(city)

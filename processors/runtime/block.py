@@ -70,7 +70,10 @@ class Block:
         """All rows of a column, in order."""
         merged = self._merged.get(name)
         if merged is None:
-            merged = self._merged[name] = pick(self._joined(name), self.places)
+            merged = self._joined(name)
+            if len(self.columns) > 1:  # those of one source are in order
+                merged = pick(merged, self.places)
+            self._merged[name] = merged
         return merged
 
     @property

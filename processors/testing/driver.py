@@ -205,6 +205,7 @@ class TopologyTestDriver:
         """
         by_ms = milliseconds(by, "advance_wall_clock: by")
         self.commit()
+        self._try(lambda: self._engine.tick(self.wall_clock_ms))  # timers count from here
         self.wall_clock_ms += by_ms
         self._try(self._tick)
 

@@ -260,6 +260,22 @@ def test_times_of_tests_are_durations_and_rows_may_have_times_of_their_own() -> 
         driver.run("clicks", [("a", "x", 5, None)])
 
 
+def test_a_timer_of_the_wall_clock_counts_from_where_the_clock_was() -> None:
+    class Timed:
+        def init(self, context: Any) -> None:
+            context.schedule(1_000, lambda now: context.forward(now, key="timer"), wall_clock=True)
+
+        def process(self, row: Any) -> None: ...
+
+    app = App("a")
+    app.stream("in", value=str).process(Timed).to("out")
+    driver = TopologyTestDriver(app, wall_clock_ms=500)
+    driver.advance_wall_clock("999ms")
+    assert driver.values("out") == []
+    driver.advance_wall_clock("1ms")
+    assert driver.values("out") == [1_500]
+
+
 @pytest.mark.parametrize("options", [{"order": "time"}, {"commit_every": 0}, {"chunk_size": 0}])
 def test_options_that_cannot_be_are_refused(options: Any) -> None:
     name, value = next(iter(options.items()))

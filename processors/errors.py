@@ -229,12 +229,12 @@ class AgentError(ProcessorsError):
 class InvalidTimestampError(ProcessorsError):
     """A record without a timestamp, or with a negative one, has no place in stream time.
 
-    Neither has one that is later than any record's can be.
+    Neither has one of 2^62 and more, as the end of a window after it would be of more than 64 bits.
     """
 
     def __init__(self, timestamp: int) -> None:
         self.timestamp = timestamp
-        why = "negative or missing" if timestamp < 0 else "later than a record's can be"
+        why = "negative or missing" if timestamp < 0 else "too late for windows"
         super().__init__(f"the timestamp is {timestamp}: {why}")
 
 

@@ -51,13 +51,13 @@ def byte_size(column: list[Any]) -> int:
     return size
 
 
-def has_negative(column: list[Any]) -> bool:
-    """Whether a number below zero is among these, of 64 bits."""
+def are_within(column: list[Any], highest: i64) -> bool:
+    """Whether all numbers of 64 bits are from zero to the highest."""
     for item in column:
         number: i64 = item
-        if number < 0:
-            return True
-    return False
+        if number < 0 or number > highest:
+            return False
+    return True
 
 
 def are_exactly(kind: type, column: list[Any]) -> bool:

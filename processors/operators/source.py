@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.errors import InvalidTimestampError
-from processors.operators.columns import has_negative
+from processors.operators.columns import are_within
 from processors.operators.handover import deserialize_rows
 from processors.operators.operator import Failures, Operator, reporter
+from processors.topology.timestamp import MAX_TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 class SourceOperator(Operator):
     """Raw columns to keys and values, under the deserialization policy.
 
-    A negative timestamp is refused, as in Kafka Streams: it has no place in stream time.
+    A negative timestamp is refused, as in Kafka Streams: it has no place in stream time. So is one
+    that is too late for sums of it and a window's size.
 
     Args:
         key: None where nobody reads keys: the column is dropped undecoded.
         value: None where no more is asked than whether a value is null: it stays bytes.
         timestamp: The function that has made the timestamps, where one has.
-        skip_negative: Whether records without a timestamp are left out and counted.
+        skip_invalid: Whether records without a usable timestamp are left out and counted.
     """
 
     def __init__(
@@ -37,18 +39,18 @@ class SourceOperator(Operator):
         failures: Failures,
         *,
         timestamp: Callable[[Any], Any] | None = None,
-        skip_negative: bool = False,
+        skip_invalid: bool = False,
     ) -> None:
         super().__init__(path)
         self.timestamp = timestamp
-        self.skip_negative = skip_negative
+        self.skip_invalid = skip_invalid
         self.key = key
         self.value = value
         self.failures = failures
 
     def process(self, chunk: Chunk) -> Chunk:
-        if has_negative(chunk.timestamps):
-            chunk = self._refuse_negative(chunk)
+        if not are_within(chunk.timestamps, MAX_TIMESTAMP):
+            chunk = self._refuse_timestamps(chunk)
         if self.value is not None:
             assert chunk.values is not None
             values, failed = deserialize_rows(self.value, chunk.values, self._reporter(chunk))
@@ -62,15 +64,16 @@ class SourceOperator(Operator):
     def _reporter(self, chunk: Chunk) -> OnFailure:
         return reporter(self.failures, "deserialization", self.path, chunk.tickets)
 
-    def _refuse_negative(self, chunk: Chunk) -> Chunk:
+    def _refuse_timestamps(self, chunk: Chunk) -> Chunk:
         report = self._reporter(chunk)
-        negative = [index for index, timestamp in enumerate(chunk.timestamps) if timestamp < 0]
-        for index in negative:
-            if self.skip_negative:
+        times = enumerate(chunk.timestamps)
+        refused = [index for index, time in times if not 0 <= time <= MAX_TIMESTAMP]
+        for index in refused:
+            if self.skip_invalid:
                 self.failures.skip("deserialization")
             else:
                 report(index, self._why(chunk, index))
-        return chunk.without(negative)
+        return chunk.without(refused)
 
     def _why(self, chunk: Chunk, index: int) -> Exception:
         """What is wrong with a timestamp; the function that made none is asked once more."""

@@ -1,4 +1,4 @@
-"""What a timestamp is: milliseconds since 1970, as an int, no later than a record can have one."""
+"""What a timestamp is: milliseconds since 1970, as an int, no later than sums of them allow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from processors.errors import InvalidTimestampError
 
-MAX_TIMESTAMP: Final = (1 << 63) - 2
+MAX_TIMESTAMP: Final = (1 << 62) - 2
+"""In 146 million years. A log takes twice that; the sums of times and windows are of 64 bits."""
 
 
 def is_timestamp(time: Any) -> bool:

@@ -47,7 +47,7 @@ def _read(entry: Entry, parts: Parts) -> SourceOperator:
         entry.value if decoded else None,
         parts.failures,
         timestamp=entry.timestamp if isinstance(entry, SourceNode) else None,
-        skip_negative=isinstance(entry, SourceNode) and entry.invalid_timestamp == "skip",
+        skip_invalid=isinstance(entry, SourceNode) and entry.invalid_timestamp == "skip",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from processors import App
+from processors import App, Tumbling
 from processors.errors import DeserializationError, TopologyError
 from processors.runtime.offsets import choose_offsets
 from processors.runtime.timestamps import TimestampReader
@@ -47,6 +47,19 @@ def test_timestamps_of_values_decide_the_order() -> None:
     assert times(driver) == [10, 30, 40, 50]
 
 
+@pytest.mark.parametrize("time", [-1, (1 << 62) - 1])
+def test_a_record_that_no_window_could_end_behind_is_refused(time: int) -> None:
+    app = App("a")
+    windows = app.stream("in", value=str).group_by_key().windowed_by(Tumbling("1m"))
+    windows.count(emit="every").to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    with pytest.raises(DeserializationError, match=f"the timestamp is {time}"):
+        driver.pipe("in", "x", key="k", timestamp=time)
+    driver = TopologyTestDriver(app)
+    driver.pipe("in", "x", key="k", timestamp=(1 << 62) - 2)
+    assert [record.value for record in driver.records("out")] == [1]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"at": -5}, {"at": 1 << 63}, {"at": "x"}, {"at": True}, {}, None]
 )
@@ -68,7 +81,7 @@ def test_why_there_is_no_timestamp_is_told() -> None:
     app.stream("in", timestamp=at).to("out")
     for wrong, message in (
         ({"at": "x"}, "timestamp= gave 'x': milliseconds since 1970 are wanted"),
-        ({"at": 1 << 63}, "the timestamp is 9223372036854775808: later than a record's can be"),
+        ({"at": 1 << 63}, "the timestamp is 9223372036854775808: too late for windows"),
         ({}, "KeyError"),
         ({"at": -5}, "-5"),
     ):

@@ -228,11 +228,11 @@ def test_headers_that_a_function_changes_in_place_are_its_own() -> None:
 
 def test_a_timestamp_that_no_record_can_have_is_a_failure_of_its_record() -> None:
     app, stream = numbers(processing="skip")
-    stream.with_timestamp(lambda n: 1 << 61 + n).to("out")
-    stream.process(lambda row, _: row.replace(timestamp=1 << 61 + row.value)).to("rows")
+    stream.with_timestamp(lambda n: 1 << 60 + n).to("out")
+    stream.process(lambda row, _: row.replace(timestamp=1 << 60 + row.value)).to("rows")
     driver = TopologyTestDriver(app).run("numbers", [0, 1, 2])
-    assert [record.timestamp for record in driver.records("out")] == [1 << 61, 1 << 62]
-    assert [record.timestamp for record in driver.records("rows")] == [1 << 61, 1 << 62]
+    assert [record.timestamp for record in driver.records("out")] == [1 << 60, 1 << 61]
+    assert [record.timestamp for record in driver.records("rows")] == [1 << 60, 1 << 61]
     assert driver.skipped() == {"skipped": 2}
 
 

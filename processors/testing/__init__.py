@@ -18,16 +18,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from processors.testing.driver import TopologyTestDriver
     from processors.testing.topics import InputTopic, OutputTopic
-    from processors.testing.views import SegmentedView, StoreView
+    from processors.testing.views import SegmentedView, SessionView, StoreView, VersionedView
 
-__all__ = ["InputTopic", "OutputTopic", "SegmentedView", "StoreView", "TopologyTestDriver"]
+__all__ = [
+    "InputTopic",
+    "OutputTopic",
+    "SegmentedView",
+    "SessionView",
+    "StoreView",
+    "TopologyTestDriver",
+    "VersionedView",
+]
 
 _HOMES = {
     "InputTopic": "processors.testing.topics",
     "OutputTopic": "processors.testing.topics",
     "SegmentedView": "processors.testing.views",
+    "SessionView": "processors.testing.views",
     "StoreView": "processors.testing.views",
     "TopologyTestDriver": "processors.testing.driver",
+    "VersionedView": "processors.testing.views",
 }
 
 

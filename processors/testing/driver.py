@@ -18,13 +18,12 @@ from processors.dsl.arguments import at_least_one
 from processors.dsl.duration import milliseconds
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.runtime.feeds import begin_feeds
-from processors.state.cached import DEFAULT_CACHE_BYTES, KeyValueState
-from processors.state.segmented import SegmentedState
+from processors.state.cached import DEFAULT_CACHE_BYTES
 from processors.testing.difference import difference
 from processors.testing.loop import InstantCalls
 from processors.testing.stores import DriverStores, StateKind
 from processors.testing.topics import InputTopic, OutputTopic, Row, Topic
-from processors.testing.views import SegmentedView, StoreView
+from processors.testing.views import view_of
 from processors.topology.partitioning import choose_partitions
 from streamlog.client.contract import FetchedColumns, Record, TopicPartition
 from streamlog.errors import UnknownTopicError
@@ -317,12 +316,16 @@ class TopologyTestDriver:
             raise AssertionError(f"topic {topic!r}: {told}")
 
     def store(self, name: str) -> Any:
-        """A store by its name or path: a `StoreView`, or a `SegmentedView` of one kept by time."""
-        named = self._stores.named(name)
-        keyed = [state for state in named if isinstance(state, KeyValueState)]
-        if keyed:
-            return StoreView(keyed)
-        return SegmentedView([state for state in named if isinstance(state, SegmentedState)])
+        """A store by its name or path, to be read.
+
+        Returns:
+            A `StoreView`; of values over time a `VersionedView`, of what lies in the order of time,
+            such as windows, a `SegmentedView`; of sessions, sliding and count windows a
+            `SessionView`.
+        """
+        nodes = (node for sub in self.plan.topology.subtopologies for node in sub.nodes)
+        window = next((getattr(node, "window", None) for node in nodes if node.path == name), None)
+        return view_of(self._stores.named(name), self._stores.kind_of(name), window)
 
     def skipped(self) -> dict[str, int]:
         """How many records the error policies have skipped, and how many are dead letters."""

@@ -54,6 +54,10 @@ class DriverStores:
             raise KeyError(f"no store {name!r}; there are {known}")
         return found
 
+    def kind_of(self, name: str) -> str:
+        """What a store is declared as."""
+        return next(spec.kind for spec in self._specs if spec.name == name)
+
     def checkpoint(self) -> None:
         """What is committed goes to the byte stores, and caches back to their bounds."""
         for state in self.states.values():

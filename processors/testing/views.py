@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.state.cached import KeyValueState
+from processors.state.segmented import SegmentedState
+from processors.topology.sessions import SessionsSerde
+from processors.topology.versions import NO_TIMESTAMP, Versions, VersionsSerde
+from processors.topology.windows import SessionWindows
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from processors.state.cached import KeyValueState
-    from processors.state.segmented import SegmentedState
+    from processors.state.state import State
 
 
 class StoreView:
@@ -53,6 +57,78 @@ class StoreView:
     def _state(self, key: Any) -> KeyValueState:
         encoded: bytes = self._states[0].key_serde.serialize(key)
         return self._states[partition_for(encoded, len(self._states))]
+
+
+class VersionedView(StoreView):
+    """A store of values over time, as a mapping of keys to their newest values."""
+
+    def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
+        """The newest value, or the one that held at a time."""
+        versions: Versions | None = super().get(key)
+        if versions is None:
+            return default
+        value, _ = versions.newest() if as_of is None else versions.at(as_of)
+        return default if value is None else value
+
+    def history(self, key: Any) -> list[tuple[Any, int]]:
+        """Values and the times since which they held, oldest first; None where there was none."""
+        versions: Versions | None = super().get(key)
+        return (
+            [] if versions is None else list(zip(versions.values, versions.timestamps, strict=True))
+        )
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        for key, versions in super().items():
+            value, _ = versions.newest()
+            if value is not None:
+                yield key, value
+
+    def timestamp(self, key: Any) -> int:
+        """Since when the key's newest value has held."""
+        versions: Versions | None = super().get(key)
+        return NO_TIMESTAMP if versions is None else versions.newest()[1]
+
+
+class SessionView:
+    """Sessions of all tasks, or other windows that lie with their key.
+
+    As a mapping its keys are `(key, start, end)`.
+
+    Args:
+        end_of: Gives the end of a window, by its start and the time of its last record.
+    """
+
+    def __init__(self, states: Sequence[SegmentedState], end_of: Callable[[int, int], int]) -> None:
+        self._states = states
+        self._end_of = end_of
+
+    def __getitem__(self, place: tuple[Any, int, int]) -> Any:
+        value = self.get(*place)
+        if value is None:
+            raise KeyError(place)
+        return value
+
+    def get(self, key: Any, start: int, end: int, default: Any = None) -> Any:
+        """The value of just this session."""
+        return dict(self.items()).get((key, start, end), default)
+
+    def fetch(self, key: Any) -> list[tuple[int, int, Any]]:
+        """(start, end, value) of a key's sessions."""
+        return [(start, end, value) for (found, start, end), value in self.items() if found == key]
+
+    def items(self) -> Iterator[tuple[tuple[Any, int, int], Any]]:
+        """Task by task, as they are kept: of a key in the order of time."""
+        for state in self._states:
+            for time, key, kept, _ in state.rows():
+                if isinstance(kept, Versions):  # of a session store: those that end at one time
+                    for start, value in zip(kept.timestamps, kept.values, strict=True):
+                        yield (key, start, time), value
+                else:
+                    for item in kept.items:
+                        yield (key, item.start, self._end_of(item.start, item.end)), item.value
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.items())
 
 
 class SegmentedView:
@@ -102,3 +178,24 @@ class SegmentedView:
 
     def __len__(self) -> int:
         return sum(1 for _ in self.items())
+
+
+def view_of(
+    states: Sequence[State], kind: str, window: Any
+) -> StoreView | SessionView | SegmentedView:
+    """What shows the states of a store.
+
+    Args:
+        kind: What it is declared as.
+        window: The arithmetic of the windows that it keeps; None where it is no aggregate's.
+    """
+    keyed = [state for state in states if isinstance(state, KeyValueState)]
+    segmented = [state for state in states if isinstance(state, SegmentedState)]
+    serde: Any = [*keyed, *segmented][0].value_serde
+    if kind == "session" or isinstance(window, SessionWindows):
+        return SessionView(segmented, lambda _, last: last)
+    if isinstance(serde, VersionsSerde):
+        return VersionedView([*keyed, *(state.segment(0) for state in segmented)])
+    if isinstance(serde, SessionsSerde):
+        return SessionView(segmented, lambda start, _: window.end(start))
+    return StoreView(keyed) if keyed else SegmentedView(segmented)

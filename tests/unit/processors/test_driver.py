@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processors import App
+from processors import App, CountWindow, Session, Sliding
 from processors.errors import DeserializationError, ProcessingError
 from processors.testing import TopologyTestDriver
 from streamlog.errors import SerializationError, UnknownTopicError
@@ -86,6 +86,62 @@ def test_stores_can_be_read() -> None:
         store["c"]
     with pytest.raises(KeyError, match="no store 'count'; there are \\['counts'\\]"):
         driver.store("count")
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (Session("5ms", grace="1m"), [(1, 4, 2), (20, 20, 1)]),
+        (Sliding("3ms", grace="1m"), [(0, 3, 1), (1, 4, 2), (2, 5, 1), (17, 20, 1)]),
+        (CountWindow(2), [(2, 4, 1)]),
+    ],
+)
+def test_sessions_and_their_kin_are_read_by_start_and_end(
+    window: Any, expected: list[tuple[int, int, int]]
+) -> None:
+    app = App("a")
+    app.stream("in", value=str).group_by_key().windowed_by(window).count(name="n")
+    driver = TopologyTestDriver(app, partitions=2)
+    for time in (1, 4, 20):
+        driver.pipe("in", "x", key="a", timestamp=time)
+    driver.pipe("in", "x", key="b", timestamp=20)
+    store = driver.store("n")
+    assert [each for each in store.fetch("a") if each[1] < 100] == expected
+    start, end, value = expected[0]
+    assert store["a", start, end] == value
+    assert store.get("a", 0, 9) is None
+    assert {key for (key, _, _), _ in store.items()} == {"a", "b"}
+    assert len(store) == len(list(store.items()))
+    with pytest.raises(KeyError):
+        store["a", 0, 9]
+
+
+def test_stores_of_sessions_and_of_values_over_time_are_read_as_what_they_hold() -> None:
+    app = App("a")
+    visits = app.state_store("visits", kind="session", value=int)
+    prices = app.state_store("prices", kind="versioned", value=int)
+
+    def keep(record: Any, context: Any) -> None:
+        time = record.timestamp
+        context.store("visits").put(record.key, time - 2, time, record.value)
+        context.store("prices").put(record.key, record.value)
+
+    app.stream("in", value=int).process(keep, stores=[visits, prices]).to("out")
+    app.table("rates", value=int, versioned="1h", name="kept-rates")
+    driver = TopologyTestDriver(app)
+    for time, value in ((10, 1), (20, 2)):
+        driver.pipe("in", value, key="a", timestamp=time)
+        driver.pipe("rates", 10 * value, key="eur", timestamp=time)
+    assert driver.store("visits").fetch("a") == [(8, 10, 1), (18, 20, 2)]
+    assert driver.store("visits")["a", 18, 20] == 2
+    found = driver.store("prices")
+    assert (found["a"], found.get("a", as_of=15), found.get("a", as_of=5)) == (2, 1, None)
+    assert found.history("a") == [(1, 10), (2, 20)]
+    assert found.timestamp("a") == 20
+    assert "b" not in found
+    rates = driver.store("kept-rates")
+    assert dict(rates.items()) == {"eur": 20}
+    assert rates.history("eur") == [(10, 10), (20, 20)]
 
 
 def test_the_changelog_is_a_topic_like_others() -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from processors.agents import Agent, Store
-    from processors.dsl.duration import Duration
     from processors.dsl.global_table import GlobalTable
     from processors.dsl.local import Channel
     from processors.dsl.stream import Stream, Table
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from processors.runtime.engine import ExchangeMode
     from processors.runtime.policies import Policy
     from processors.runtime.rows import Rows
+    from processors.topology.duration import Duration
     from processors.topology.nodes.endpoint import InvalidTimestamp
     from processors.topology.nodes.node import Emit
     from processors.topology.nodes.processor import StateStore, StoreKind

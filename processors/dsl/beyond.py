@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.dsl.arguments import at_least_one, check_functions
-from processors.dsl.duration import milliseconds
+from processors.topology.duration import milliseconds
 from processors.topology.nodes.processor import StatefulProcessValuesNode, StateStore
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processors.dsl.duration import Duration
     from processors.operators.processor_kernel import Context
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Node
     from processors.topology.nodes.processor import StoreKind

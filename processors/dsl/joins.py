@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from processors.dsl.arguments import chosen_serde
-from processors.dsl.duration import Duration, milliseconds
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.tables import check_lookups
 from processors.errors import TopologyError
+from processors.topology.duration import Duration, milliseconds
 from processors.topology.graph import check_plain
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.global_table import GlobalLookupNode

@@ -5,14 +5,14 @@ from __future__ import annotations
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.duration import milliseconds
 from processors.topology.nodes.map_async import AnswerCache, Asking, MapAsyncNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from processors.dsl.duration import Duration
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Node
     from streamlog.serdes import Serde

@@ -6,8 +6,8 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, get_args
 
 from processors.dsl.arguments import chosen_serde
-from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.duration import milliseconds
 from processors.topology.graph import check_plain
 from processors.topology.nodes.processor import (
     ProcessNode,
@@ -21,7 +21,7 @@ from processors.topology.nodes.processor import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from processors.dsl.duration import Duration
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Node
 

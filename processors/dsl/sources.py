@@ -6,15 +6,15 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.duration import milliseconds
 from processors.topology.nodes.endpoint import InvalidTimestamp, PatternNode, Start
 from processors.topology.nodes.stateless import MergeNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from processors.dsl.duration import Duration
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.endpoint import SourceNode
     from streamlog.serdes import Serde

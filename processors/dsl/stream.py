@@ -87,8 +87,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from processors.dsl.duration import Duration
     from processors.topology.changes import Change
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Emit, Node
     from processors.topology.nodes.processor import StateStore

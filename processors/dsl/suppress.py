@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from processors.dsl.arguments import at_least_one
-from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.duration import milliseconds
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.suppress import SuppressNode
 from processors.topology.nodes.table import StoredTableNode
@@ -19,7 +19,7 @@ from processors.topology.windows import (
 )
 
 if TYPE_CHECKING:
-    from processors.dsl.duration import Duration
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.node import Node
     from processors.topology.windows import Windows

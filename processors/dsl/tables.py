@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.dsl.arguments import at_least_one, check_functions, chosen_serde
-from processors.dsl.duration import milliseconds
 from processors.dsl.stateless import key_serde
 from processors.errors import TopologyError
 from processors.topology.changes import ChangeSerde
+from processors.topology.duration import milliseconds
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.table import (
     ChangesNode,
@@ -28,7 +28,7 @@ from streamlog.serdes import serde_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processors.dsl.duration import Duration
+    from processors.topology.duration import Duration
     from processors.topology.graph import Graph
     from processors.topology.nodes.aggregate import TableNode
     from processors.topology.nodes.endpoint import SourceNode

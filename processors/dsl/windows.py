@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from processors.dsl.arguments import check_written_topic
-from processors.dsl.duration import Duration, milliseconds
+from processors.topology.duration import Duration, milliseconds
 from processors.topology.windows import (
     CALENDAR_UNITS,
     CalendarUnit,

@@ -6,6 +6,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import ProcessorError
+from processors.topology.duration import milliseconds
 from processors.topology.row import Row
 from processors.topology.timestamp import MAX_TIMESTAMP
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from processors.state.cached import Entry, KeyValueState
+    from processors.topology.duration import Duration
 
 _PLAIN: Final = ((STRING, str), (LONG, int), (BYTES, bytes), (DOUBLE, float))
 _GENERATOR: Final[Any] = GeneratorType
@@ -150,7 +152,7 @@ class Context:
 
     def schedule(
         self,
-        interval_ms: int,
+        interval: Duration,
         function: Callable[[int], object],
         *,
         wall_clock: bool = False,
@@ -163,12 +165,19 @@ class Context:
         clock, the first call is an interval after the start.
 
         Args:
+            interval: Milliseconds, a text such as "10s", or a timedelta.
             name: What the state is found again by; the number of the schedule where not given.
         """
         if not self.initialising:
             raise ProcessorError(self.path, "schedule() is called in init, when a task starts")
+        try:
+            interval_ms = milliseconds(interval, "schedule")
+        except (TypeError, ValueError) as error:
+            raise ProcessorError(self.path, str(error)) from error
         if interval_ms < 1:
-            raise ProcessorError(self.path, f"schedule({interval_ms}): at least a millisecond")
+            raise ProcessorError(self.path, f"schedule({interval!r}): at least a millisecond")
+        if not callable(function):
+            raise ProcessorError(self.path, f"schedule: {function!r} cannot be called")
         schedules = self.clock_schedules if wall_clock else self.schedules
         made = Schedule(interval_ms, function, name or str(len(schedules)))
         made.due_ms = -1 if wall_clock else 0

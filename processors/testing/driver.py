@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from processors.dsl.arguments import at_least_one
-from processors.dsl.duration import milliseconds
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.runtime.feeds import begin_feeds
 from processors.state.cached import DEFAULT_CACHE_BYTES
@@ -24,6 +23,7 @@ from processors.testing.loop import InstantCalls
 from processors.testing.stores import DriverStores, StateKind
 from processors.testing.topics import InputTopic, OutputTopic, Row, Topic
 from processors.testing.views import view_of
+from processors.topology.duration import milliseconds
 from processors.topology.partitioning import choose_partitions
 from streamlog.client.contract import FetchedColumns, Record, TopicPartition
 from streamlog.errors import UnknownTopicError
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from processors.app import App
-    from processors.dsl.duration import Duration
     from processors.runtime.outbox import Output
     from processors.runtime.stores import Database
+    from processors.topology.duration import Duration
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
 

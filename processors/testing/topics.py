@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from processors.dsl.duration import milliseconds
+from processors.topology.duration import milliseconds
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from processors.dsl.duration import Duration
+    from processors.topology.duration import Duration
     from streamlog.client.contract import Headers, Record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -349,3 +350,38 @@ def test_what_is_no_row_is_refused() -> None:
     stream.process(lambda row, context: "text").to("out")
     with pytest.raises(ProcessingError, match=r"'text' is no row: give a Row, or a pair"):
         TopologyTestDriver(app).run("in", ["x"])
+
+
+@pytest.mark.parametrize("interval", ["10ms", timedelta(milliseconds=10)])
+def test_the_interval_of_a_timer_is_any_duration(interval: Any) -> None:
+    app, stream = lines()
+    stream.process(type("Timed", (Ticking,), {"interval": interval})).to("out")
+    driver = TopologyTestDriver(app)
+    driver.pipe("in", "x", timestamp=25)
+    driver.pipe("in", "x", timestamp=29)
+    driver.pipe("in", "x", timestamp=30)
+    assert [record.key for record in driver.records("out")].count("tick") == 2
+
+
+@pytest.mark.parametrize(
+    ("interval", "function", "told"),
+    [
+        ("soon", print, r"schedule='soon': .*'10s'"),
+        (0, print, r"schedule\(0\): at least a millisecond"),
+        (1.5, print, r"schedule=1\.5: give milliseconds"),
+        ("1s", None, "schedule: None cannot be called"),
+    ],
+)
+def test_a_timer_that_cannot_be_is_refused_when_its_task_starts(
+    interval: Any, function: Any, told: str
+) -> None:
+    class Wrong:
+        def init(self, context: Context) -> None:
+            context.schedule(interval, function)
+
+        def process(self, row: Row) -> None: ...
+
+    app, stream = lines()
+    stream.process(Wrong).to("out")
+    with pytest.raises(ProcessorError, match=told):
+        TopologyTestDriver(app)

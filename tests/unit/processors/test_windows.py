@@ -22,8 +22,8 @@ from processors import (
     Windowed,
     window_keys,
 )
-from processors.dsl.duration import milliseconds
 from processors.errors import TopologyError
+from processors.topology.duration import milliseconds
 from processors.topology.windows import FOREVER, Pane, TimeWindows
 from streamlog.errors import SerializationError
 

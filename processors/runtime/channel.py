@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from streamlog.client.contract import FetchedColumns
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from streamlog.client.contract import Headers
@@ -114,6 +114,8 @@ class Channel:
             ChannelFullError: it is full and no application takes from it.
         """
         row = self._encode(value, key, timestamp, headers)
+        import asyncio  # here: it takes as long as a third of `from processors import App`
+
         loop = asyncio.get_running_loop()
         while True:
             room = asyncio.Event()
@@ -149,6 +151,8 @@ class Channel:
         if self._wake is None and for_ever:
             raise self._nobody_reads()
         try:
+            import asyncio
+
             asyncio.get_running_loop()
         except RuntimeError:
             return

@@ -7,6 +7,8 @@ as long as there is no cycle. A module belongs to the longest listed name that i
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
@@ -171,3 +173,11 @@ def test_streamlog_knows_neither_sibling() -> None:
         if name.partition(".")[0] != "streamlog"
     }
     assert not foreign
+
+
+def test_an_application_is_written_without_what_takes_long_to_import() -> None:
+    program = "import sys; from processors import App; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {"asyncio", "rocksdict", "msgspec", "statistics"} & set(done.stdout.split())

@@ -47,16 +47,28 @@ class CountStep(Step):
 
 
 class UserStep(Step):
-    """What functions of the user's make of it.
+    """What functions of the user's make of it: `add(result so far, value)`, at least.
 
     Args:
+        initial: Makes the first `result so far`; None where the first value is the first result.
         shield: Whether the functions get copies.
     """
 
-    def __init__(self, path: str, failures: Failures, copier: Copier, *, shield: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        failures: Failures,
+        copier: Copier,
+        add: Callable[[Any, Any], Any],
+        initial: Callable[[], Any] | None,
+        *,
+        shield: bool,
+    ) -> None:
         self.path: str = path
         self.failures: Any = failures
         self.copier: Copier = copier
+        self.add: Any = add
+        self.initial: Any = initial
         self.shield: bool = shield
         self.tickets: Any = ()
 
@@ -78,35 +90,21 @@ class UserStep(Step):
         """The new result."""
         raise NotImplementedError
 
+    def first(self, value: Any) -> Any:
+        """The result of one value alone."""
+        return value if self.initial is None else self.add(self.initial(), value)
+
 
 class AddStep(UserStep):
-    """`add(result so far, value)`.
-
-    Args:
-        initial: Makes the first `result so far`; None where the first value is the first result.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        failures: Failures,
-        copier: Copier,
-        add: Callable[[Any, Any], Any],
-        initial: Callable[[], Any] | None,
-        *,
-        shield: bool,
-    ) -> None:
-        super().__init__(path, failures, copier, shield=shield)
-        self.add: Any = add
-        self.initial: Any = initial
+    """`add(result so far, value)`."""
 
     def make(self, result: Any, value: Any) -> Any:
         if result is None:
-            return value if self.initial is None else self.add(self.initial(), value)
+            return self.first(value)
         return self.add(self.copier.copy(result) if self.shield else result, value)
 
 
-class MergeStep(AddStep):
+class MergeStep(UserStep):
     """As `AddStep`, after the results of several sessions were merged: `result` is their list."""
 
     def __init__(
@@ -126,7 +124,7 @@ class MergeStep(AddStep):
     def make(self, result: Any, value: Any) -> Any:
         results: list[Any] = result
         if not results:
-            return value if self.initial is None else self.add(self.initial(), value)
+            return self.first(value)
         if self.shield:
             results = [self.copier.copy(each) for each in results]
         so_far = results[0]
@@ -149,9 +147,7 @@ class ChangeStep(UserStep):
         *,
         shield: bool,
     ) -> None:
-        super().__init__(path, failures, copier, shield=shield)
-        self.add: Any = add
-        self.initial: Any = initial
+        super().__init__(path, failures, copier, add, initial, shield=shield)
         self.remove: Any = remove
 
     def make(self, result: Any, value: Any) -> Any:
@@ -162,6 +158,4 @@ class ChangeStep(UserStep):
             result = self.remove(result, old)
         if new is None:
             return result
-        if result is None:
-            return new if self.initial is None else self.add(self.initial(), new)
-        return self.add(result, new)
+        return self.first(new) if result is None else self.add(result, new)

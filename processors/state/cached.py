@@ -161,21 +161,7 @@ class KeyValueState:
 
     def read_below(self, entries: list[Entry]) -> tuple[list[Any], list[int]]:
         """Values and timestamps (-1 where absent) below the cache: as the last flush left them."""
-        rows: list[Any] = []
-        below: list[bytes] = []
-        for entry in entries:
-            row = self.committing.get(entry.key_bytes)
-            if row is None:
-                row = self.committed.get(entry.key_bytes)
-            if row is None:
-                below.append(entry.key_bytes)
-            rows.append(row)
-        stored = self._stored(below)
-        taken = 0
-        for index in range(len(rows)):
-            if rows[index] is None:
-                rows[index] = stored_row(stored[taken])
-                taken += 1
+        rows = self._rows_below([entry.key_bytes for entry in entries])
         values: list[Any] = self._decode(rows)
         timestamps: list[int] = [NO_TIMESTAMP if row[0] is None else row[1] for row in rows]
         return values, timestamps
@@ -425,6 +411,25 @@ class KeyValueState:
         stored: list[Any] = self.store.get_many(keys) if keys else []
         return stored
 
+    def _rows_below(self, keys: list[bytes]) -> list[Any]:
+        """Of each key the value's bytes and the timestamp, with one read of the byte store."""
+        rows: list[Any] = []
+        below: list[bytes] = []
+        for key_bytes in keys:
+            row = self.committing.get(key_bytes)
+            if row is None:
+                row = self.committed.get(key_bytes)
+            if row is None:
+                below.append(key_bytes)
+            rows.append(row)
+        stored = self._stored(below)
+        taken = 0
+        for index in range(len(rows)):
+            if rows[index] is None:
+                rows[index] = stored_row(stored[taken])
+                taken += 1
+        return rows
+
     def _load(self, cache_key: Any, key: Any, key_bytes: bytes) -> Entry:
         key_bytes = self.prefix + key_bytes
         if self.complete:
@@ -454,21 +459,7 @@ class KeyValueState:
                     self, keys[index], encoded[index], None, NO_TIMESTAMP
                 )
             return
-        rows: list[Any] = []
-        below: list[bytes] = []
-        for key_bytes in encoded:
-            row = self.committing.get(key_bytes)
-            if row is None:
-                row = self.committed.get(key_bytes)
-            if row is None:
-                below.append(key_bytes)
-            rows.append(row)
-        stored = self._stored(below)
-        taken = 0
-        for index in range(len(rows)):
-            if rows[index] is None:
-                rows[index] = stored_row(stored[taken])
-                taken += 1
+        rows = self._rows_below(encoded)
         values: list[Any] = self._decode(rows)
         for index in range(len(rows)):
             entries[cache_keys[index]] = Entry(

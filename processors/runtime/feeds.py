@@ -51,6 +51,8 @@ class Feed(Protocol):
 class IterableFeed:
     """Gives the rows of an iterable from a position on; those before it are read and dropped.
 
+    Where it fails, the rows before are given, and the error is raised once they are committed.
+
     Args:
         position: How many rows were processed and committed.
         now_ms: The wall clock, for rows without a time.
@@ -63,61 +65,59 @@ class IterableFeed:
         self._node = node
         self._rows = rows
         self._next = position
+        self._committed = position
         self._now_ms = now_ms
         self._iterator: Iterator[Any] | None = None
         self._ended = False
+        self._failure: IterableError | None = None
 
     def take(self) -> FetchedColumns | None:
-        if self._ended:
-            return None
-        taken = self._read(TAKE_RECORDS)
-        self._ended = len(taken) < TAKE_RECORDS
-        if not taken:
-            return None
-        first, self._next = self._next, self._next + len(taken)
+        columns = None if self._ended else self._read()
+        if self._failure is not None and self._committed == self._next:
+            raise self._failure
+        return columns
+
+    def backlog(self) -> int:
+        return 0 if self._ended and self._failure is None else NOBODY_KNOWS
+
+    def is_full(self) -> bool:
+        return self._failure is not None and self._committed < self._next
+
+    def on_committed(self, position: int) -> None:
+        self._committed = position
+
+    def _read(self) -> FetchedColumns | None:
+        """The next rows; fewer than are asked for are the last ones."""
+        first = self._next
         columns = FetchedColumns(
             topic=self.topic,
             partition=0,
             keys=[],
             values=[],
             timestamps=[],
-            offsets=list(range(first, self._next)),
+            offsets=[],
             headers=None,
-            next_offset=self._next,
+            next_offset=first,
         )
         headers: list[Headers] = []
-        for number, row in enumerate(taken, first):
-            self._add(columns, headers, number, row)
+        try:
+            for row in islice(self._begun(), TAKE_RECORDS):
+                self._add(columns, headers, row)
+        except Exception as error:
+            self._failure = self._failure_of(error, first + len(headers))
+        count = len(headers)
+        self._ended = count < TAKE_RECORDS
+        self._next = columns.next_offset = first + count
+        columns.offsets = list(range(first, self._next))
         if any(headers):
             columns.headers = headers
-        return columns
+        return columns if headers else None
 
-    def backlog(self) -> int:
-        return 0 if self._ended else NOBODY_KNOWS
-
-    def is_full(self) -> bool:
-        return False
-
-    def on_committed(self, position: int) -> None:
-        """It is in the store of the position already."""
-
-    def _read(self, count: int) -> list[Any]:
-        number = self._next
-        try:
-            if self._iterator is None:
-                self._iterator = self._rows.begin()
-                self._skip(self._iterator)
-            rows: list[Any] = []
-            for row in islice(self._iterator, count):
-                rows.append(row)
-                number += 1
-            return rows
-        except IterableError:
-            raise
-        except Exception as error:
-            raise IterableError(
-                self._node.path, number, f"{type(error).__name__}: {error}"
-            ) from error
+    def _begun(self) -> Iterator[Any]:
+        if self._iterator is None:
+            self._iterator = self._rows.begin()
+            self._skip(self._iterator)
+        return self._iterator
 
     def _skip(self, rows: Iterator[Any]) -> None:
         read = deque(enumerate(islice(rows, self._next), 1), maxlen=1)
@@ -130,17 +130,21 @@ class IterableFeed:
                 "the same rows at every start",
             )
 
-    def _add(self, columns: FetchedColumns, headers: list[Headers], number: int, row: Any) -> None:
+    def _add(self, columns: FetchedColumns, headers: list[Headers], row: Any) -> None:
         key, value, timestamp, row_headers = _parts(row)
-        try:
-            columns.keys.append(None if key is None else self._node.key.serialize(key))
-            columns.values.append(None if value is None else self._node.value.serialize(value))
-            columns.timestamps.append(self._now_ms() if timestamp is None else _time(timestamp))
-        except Exception as error:
-            raise IterableError(
-                self._node.path, number, f"{type(error).__name__}: {error}"
-            ) from error
+        key = None if key is None else self._node.key.serialize(key)
+        value = None if value is None else self._node.value.serialize(value)
+        columns.timestamps.append(self._now_ms() if timestamp is None else _time(timestamp))
+        columns.keys.append(key)
+        columns.values.append(value)
         headers.append(row_headers)
+
+    def _failure_of(self, error: Exception, row: int) -> IterableError:
+        if isinstance(error, IterableError):
+            return error
+        failure = IterableError(self._node.path, row, f"{type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
 
 
 def _time(time: Any) -> int:

@@ -188,9 +188,11 @@ class TopologyTestDriver:
         What was sent into channels and the rows of iterables are piped first, these to their end.
         What waits for answers is looked at again.
         """
-        self._take()
-        if self._waiting or self._engine.rows_waiting:
-            self._try(self._process)
+        try:
+            self._take()
+        finally:  # the rows before the one at which an iterable failed have been piped
+            if self._waiting or self._engine.rows_waiting:
+                self._try(self._process)
 
     def advance_wall_clock(self, by: Duration) -> None:
         """Moves the wall clock, runs what is due by then, and commits.

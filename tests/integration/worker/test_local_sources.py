@@ -157,6 +157,32 @@ def test_an_iterable_that_fails_goes_on_where_it_was_committed(bench) -> None:
     assert len(bench.records("sums")) == 5_000
 
 
+@pytest.mark.parametrize("at", [0, 3, 1_024, 1_500])
+@pytest.mark.parametrize("row", ["raises", "is refused"])
+def test_the_rows_before_one_that_fails_are_processed_and_committed(
+    bench, row: str, at: int
+) -> None:
+    fails = [True]
+
+    def rows() -> Any:
+        for number in range(2_000):
+            if number == at and fails:
+                if row == "raises":
+                    raise OSError("gone")
+                yield "k", "no number"
+            yield "k", number
+
+    bench.log.create_topic("sums")
+    for _ in range(2):
+        with pytest.raises(IterableError, match=f"iterable 'rows' at row {at}: "):
+            bench.run(counting(rows))
+        assert len(bench.records("sums")) == at
+    fails.clear()
+    bench.run(counting(rows))
+    assert bench.table("sums") == {"k": sum(range(2_000))}
+    assert len(bench.records("sums")) == 2_000
+
+
 def test_a_reset_begins_an_iterable_anew(bench) -> None:
     rows = [("k", 1), ("k", 2)]
     bench.run(counting(rows))

@@ -186,12 +186,16 @@ def test_an_iterable_that_fails_names_the_row() -> None:
 
     app = App("a")
     app.from_iterable(rows, name="x", value=int).to("out", value=int)
+    driver = TopologyTestDriver(app)
     with pytest.raises(IterableError, match="iterable 'x' at row 1: OSError: gone"):
-        TopologyTestDriver(app).commit()
+        driver.commit()
+    assert driver.values("out") == [1]
     app = App("a")
     app.from_iterable([1, "a"], name="x", value=int).to("out", value=int)
+    driver = TopologyTestDriver(app)
     with pytest.raises(IterableError, match="iterable 'x' at row 1"):
-        TopologyTestDriver(app).commit()
+        driver.commit()
+    assert driver.values("out") == [1]
 
 
 def test_a_channel_meets_a_topic_of_several_partitions_behind_a_repartition() -> None:

@@ -21,7 +21,7 @@ from processors.state.cached import DEFAULT_CACHE_BYTES
 from processors.testing.difference import difference
 from processors.testing.loop import InstantCalls
 from processors.testing.stores import DriverStores, StateKind
-from processors.testing.topics import InputTopic, OutputTopic, Row, Topic
+from processors.testing.topics import InputTopic, OutputTopic, Row, Topic, headers_of, time_of
 from processors.testing.views import view_of
 from processors.topology.duration import milliseconds
 from processors.topology.partitioning import choose_partitions
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from processors.app import App
     from processors.runtime.outbox import Output
     from processors.runtime.stores import Database
+    from processors.testing.topics import SomeHeaders, Time
     from processors.topology.duration import Duration
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
@@ -86,6 +87,8 @@ class TopologyTestDriver:
             raise ValueError(f"order={order!r}: choose 'arrival' or 'timestamps'")
         at_least_one("commit_every", commit_every)
         at_least_one("chunk_size", chunk_size)
+        if type(wall_clock_ms) is not int:
+            raise TypeError(f"wall_clock_ms={wall_clock_ms!r}: give milliseconds as an int")
         application = app.plan([*topics, *([] if isinstance(partitions, int) else partitions)])
         topology = application.topology
         _check_partitions(partitions, [source.topic for source in topology.topics])
@@ -126,11 +129,20 @@ class TopologyTestDriver:
         value: Any,
         *,
         key: Any = None,
-        timestamp: int = 0,
-        headers: Headers | None = None,
+        timestamp: Time = 0,
+        headers: SomeHeaders | None = None,
         partition: int | None = None,
     ) -> None:
-        """One record, written with the serdes of the source. Its key chooses the partition."""
+        """One record, written with the serdes of the source. Its key chooses the partition.
+
+        Args:
+            timestamp: Milliseconds since 1970, or a datetime with a time zone.
+            headers: Pairs of name and value, or a mapping; texts are written as UTF-8.
+            partition: In the place of the key's.
+
+        Raises:
+            TypeError, ValueError: a timestamp, header or partition that cannot be.
+        """
         serdes = self._source_serdes(topic)
         encoded_key = None if key is None else serdes[0].serialize(key)
         encoded_value = None if value is None else serdes[1].serialize(value)
@@ -149,29 +161,32 @@ class TopologyTestDriver:
         value: bytes | None,
         *,
         key: bytes | None = None,
-        timestamp: int = 0,
-        headers: Headers | None = None,
+        timestamp: Time = 0,
+        headers: SomeHeaders | None = None,
         partition: int | None = None,
     ) -> None:
         """One record as it lies in a topic, whether or not the source can read it."""
         self._source_serdes(topic)
+        time = time_of(f"pipe to {topic!r}: timestamp", timestamp)
+        pairs = headers_of(f"pipe to {topic!r}", headers)
         self._take()
         count = self._topics[topic].partitions
         if partition is not None and not 0 <= partition < count:
             raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
-        row = self._append(topic, partition, timestamp, key, value, headers or [])
+        row = self._append(topic, partition, time, key, value, pairs)
         if self._order == "arrival":
             self._arrivals.append(TopicPartition(topic, row.partition))
-        self.stream_time = max(self.stream_time, timestamp)
+        self.stream_time = max(self.stream_time, time)
         self._piped += 1
         if self._piped % self._commit_every == 0:
             self.commit()
 
-    def input_topic(self, topic: str, *, start: int = 0, advance: Duration = 0) -> InputTopic:
+    def input_topic(self, topic: str, *, start: Time = 0, advance: Duration = 0) -> InputTopic:
         """Pipes into a topic with timestamps from `start` on, each `advance` after the last one."""
         self._source_serdes(topic)
         advance_ms = milliseconds(advance, "input_topic: advance")
-        return InputTopic(self.pipe, topic, start, advance_ms)
+        start_ms = time_of(f"input_topic of {topic!r}: start", start)
+        return InputTopic(self.pipe, topic, start_ms, advance_ms)
 
     def run(self, topic: str, rows: Iterable[Any]) -> TopologyTestDriver:
         """Pipes values or `(key, value)` pairs, one millisecond apart, and commits.
@@ -288,7 +303,12 @@ class TopologyTestDriver:
         """Reads one topic, record by record or all at once."""
         if topic not in self._topics:
             raise UnknownTopicError(topic, self._topics)
-        return OutputTopic(self.records, topic, key, value)
+        return OutputTopic(self.records, self._waiting_in, topic, key, value)
+
+    def _waiting_in(self, topic: str) -> int:
+        """How many records of a topic `records` has not given yet."""
+        found = self._topics[topic]
+        return len(found.rows) - found.read
 
     def assert_output(
         self,

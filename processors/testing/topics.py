@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from processors.operators.stateless import checked_headers
 from processors.topology.duration import milliseconds
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from processors.topology.duration import Duration
     from streamlog.client.contract import Headers, Record
+
+    Time = int | datetime
+    SomeHeaders = Headers | Mapping[str, bytes | str | None]
 
 
 @dataclass(slots=True)
@@ -53,6 +58,37 @@ class Topic:
         return row
 
 
+def time_of(what: str, time: Any) -> int:
+    """A timestamp in milliseconds; one that no record should have is taken as it is.
+
+    Args:
+        what: The call and the argument, as errors say them (`pipe to 'lines': timestamp`).
+
+    Raises:
+        TypeError, ValueError: it is neither a whole number nor a datetime with a time zone.
+    """
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise ValueError(f"{what}={time!r} has no time zone; give it one")
+        return (time - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+    if type(time) is not int:
+        raise TypeError(f"{what}={time!r}: give milliseconds since 1970 as an int, or a datetime")
+    return time
+
+
+def headers_of(at: str, headers: Any) -> Headers:
+    """Headers as operators take them: a mapping or pairs; texts are written as UTF-8."""
+    if headers is None:
+        return []
+    try:
+        return checked_headers(headers)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{at}: headers={headers!r}: give (name, value) pairs or a mapping; names are texts, "
+            f"values bytes, texts or None ({error})"
+        ) from None
+
+
 class Pipe(Protocol):
     """Takes one record of a topic."""
 
@@ -62,8 +98,8 @@ class Pipe(Protocol):
         value: Any,
         *,
         key: Any = None,
-        timestamp: int = 0,
-        headers: Headers | None = None,
+        timestamp: Time = 0,
+        headers: SomeHeaders | None = None,
         partition: int | None = None,
     ) -> None: ...
 
@@ -90,8 +126,8 @@ class InputTopic:
         value: Any,
         *,
         key: Any = None,
-        timestamp: int | None = None,
-        headers: Headers | None = None,
+        timestamp: Time | None = None,
+        headers: SomeHeaders | None = None,
         partition: int | None = None,
     ) -> None:
         """One record; without `timestamp`, the next one of this topic."""
@@ -128,10 +164,16 @@ class InputTopic:
 
 
 class OutputTopic:
-    """Reads one topic, with its serdes chosen once. What was read is not given again."""
+    """Reads one topic, with its serdes chosen once. What was read is not given again.
 
-    def __init__(self, read: Read, topic: str, key: Any, value: Any) -> None:
+    `len()` is how many records wait to be read; with none, it is false.
+    """
+
+    def __init__(
+        self, read: Read, waiting: Callable[[str], int], topic: str, key: Any, value: Any
+    ) -> None:
         self._read = read
+        self._waiting = waiting
         self._topic = topic
         self._key = key
         self._value = value
@@ -146,6 +188,14 @@ class OutputTopic:
         if not found:
             raise LookupError(f"topic {self._topic!r}: everything has been read")
         return found[0]
+
+    def __len__(self) -> int:
+        return self._waiting(self._topic)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything has been read."""
+        return not len(self)
 
     def records(self) -> list[Record]:
         return self._read(self._topic, key=self._key, value=self._value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -359,3 +359,55 @@ def test_a_driver_that_cannot_be_made_leaves_nothing_on_the_disk(
     with pytest.raises(RuntimeError):
         TopologyTestDriver(app, state="rocksdb")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_may_have_the_time_of_a_datetime_and_headers_of_a_mapping() -> None:
+    app = App("a")
+    app.stream("in", value=str).to("out")
+    driver = TopologyTestDriver(app)
+    noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    driver.pipe("in", "x", timestamp=noon, headers={"h": "1", "n": None})
+    driver.input_topic("in", start=noon, advance="1s").pipe_all(["y", ("k", "z", noon)])
+    first, second, third = driver.records("out")
+    assert first.timestamp == second.timestamp == third.timestamp == 1_714_564_800_000
+    assert first.headers == [("h", b"1"), ("n", None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"timestamp": 1.5}, "pipe to 'clicks': timestamp=1.5: give milliseconds"),
+        ({"timestamp": True}, "timestamp=True: give milliseconds"),
+        ({"timestamp": datetime(2024, 5, 1)}, "has no time zone; give it one"),
+        ({"headers": {"n": 5}}, r"give \(name, .*header 'n': its value is 5"),
+        ({"headers": [(b"n", b"5")]}, "pipe to 'clicks': headers=.*: give .* names are texts"),
+        ({"headers": [b"n"]}, "give \\(name, value\\) pairs or a mapping"),
+    ],
+)
+def test_times_and_headers_that_cannot_be_are_refused_and_nothing_is_piped(
+    given: Any, said: str
+) -> None:
+    driver = TopologyTestDriver(counting())
+    with pytest.raises((TypeError, ValueError), match=said):
+        driver.pipe("clicks", "x", key="a", **given)
+    driver.run("clicks", [("a", "x")])
+    assert driver.items("out") == [("a", 1)]
+
+
+def test_where_time_begins_is_looked_at_too() -> None:
+    with pytest.raises(TypeError, match="input_topic of 'clicks': start='1s': give milliseconds"):
+        TopologyTestDriver(counting()).input_topic("clicks", start="1s")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"wall_clock_ms=0\.5: give milliseconds"):
+        TopologyTestDriver(counting(), wall_clock_ms=0.5)  # type: ignore[arg-type]
+
+
+def test_an_output_topic_says_how_much_is_left() -> None:
+    driver = TopologyTestDriver(counting())
+    out = driver.output_topic("out")
+    assert out.is_empty
+    driver.run("clicks", [("a", "1"), ("a", "2")])
+    assert (len(out), out.is_empty) == (2, False)
+    out.read()
+    assert len(out) == 1
+    driver.values("out")
+    assert not out

@@ -128,7 +128,7 @@ class MapAsyncOperator(Operator):
 
     @property
     def is_congested(self) -> bool:
-        return len(self._rows) >= self.bound
+        return self.rows_waiting >= self.bound
 
     @property
     def has_answers(self) -> bool:
@@ -197,6 +197,7 @@ class MapAsyncOperator(Operator):
         """What still waits goes to the store, and what is answered leaves it."""
         self._refresh()
         segment = self.state.segment(0)
+        segment.prefetch([*self._fresh, *self._gone])
         for number, waiting in self._fresh.items():
             segment.put(number, pack_row(waiting.row), waiting.row.timestamp)
             waiting.is_stored = True

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from processors import App
 from processors.errors import ProcessingError, ProductionError, TopologyError
+from processors.operators.chunk import Chunk
+from processors.operators.map_async import MapAsyncOperator
+from processors.state.memory import MemoryStore
+from processors.state.segmented import SegmentedState
 from processors.testing import TopologyTestDriver
+from streamlog.client.contract import TopicPartition
+from streamlog.serdes import BYTES, LONG, STRING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from processors.operators.map_async import WaitingRow
 
 CHANGELOG = "a-asked-changelog"
 
@@ -338,6 +349,82 @@ def test_a_failed_row_that_waited_does_not_come_back() -> None:
     driver.restart()
     driver.commit()
     assert (driver.values("out"), remote.asked) == ([], [1, 1])
+
+
+class Reading(MemoryStore):
+    """Notes how many keys each read is of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[int] = []
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        self.reads.append(len(keys))
+        return super().get_many(keys)
+
+
+class Listener:
+    """Takes questions and answers none by itself."""
+
+    def __init__(self) -> None:
+        self.asked: list[WaitingRow] = []
+
+    def ask(self, row: WaitingRow) -> None:
+        self.asked.append(row)
+
+    def forget(self, asker: MapAsyncOperator) -> None:
+        self.asked.clear()
+
+
+def asking(store: MemoryStore, caller: Listener) -> MapAsyncOperator:
+    return MapAsyncOperator(
+        "a/asked",
+        SegmentedState("asked", LONG, BYTES, store, TopicPartition(CHANGELOG, 0)),
+        STRING,
+        LONG,
+        caller,
+        None,  # type: ignore[arg-type] # nothing fails
+        lambda tickets: [("in", 0, ticket) for ticket in tickets],
+        ordered=True,
+        concurrency=1,
+        with_headers=False,
+    )
+
+
+def take(operator: MapAsyncOperator, numbers: range) -> None:
+    rows = list(numbers)
+    operator.process(Chunk([f"k{number}" for number in rows], rows, [0] * len(rows), rows))
+
+
+def commit(operator: MapAsyncOperator) -> None:
+    operator.flush(0)
+    operator.state.on_committed()
+    operator.state.checkpoint(None)
+
+
+def test_behind_a_restart_a_commit_looks_once_for_all_rows_that_came_and_went() -> None:
+    store, caller = Reading(), Listener()
+    begun = asking(store, caller)
+    take(begun, range(10))
+    commit(begun)
+    restarted = asking(store, caller)
+    caller.asked.clear()
+    take(restarted, range(10, 30))
+    for row in caller.asked[:5]:
+        row.answer(0, None)
+    assert restarted.answers(30) is not None
+    store.reads.clear()
+    commit(restarted)
+    assert store.reads == [25]
+    assert len(list(restarted.state.rows())) == 25
+
+
+def test_rows_that_waited_before_a_restart_hold_others_back_at_once() -> None:
+    store, caller = MemoryStore(), Listener()
+    begun = asking(store, caller)
+    take(begun, range(begun.bound))
+    commit(begun)
+    assert asking(store, caller).is_congested
 
 
 # The cache.

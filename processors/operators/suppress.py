@@ -16,6 +16,7 @@ is how many updates wait and how many bytes they have.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import SuppressFullError
@@ -131,7 +132,10 @@ class SuppressOperator(Operator):
         self._due.reset()
 
     def _prefetch(self, chunk: Chunk) -> None:
-        """Loads the updates that wait for the keys of a chunk, in one read a segment."""
+        """Loads the updates that wait for the keys of a chunk, in one read a segment.
+
+        A key that its serde refuses is reported with its row, which then reads for itself.
+        """
         assert chunk.keys is not None
         wanted: dict[int, list[Any]] = {}
         for key in chunk.keys:
@@ -139,7 +143,8 @@ class SuppressOperator(Operator):
                 wanted.setdefault(self._home(key), []).append(key)
         for start, keys in wanted.items():
             if self.state.has(start):
-                self.state.segment(start).prefetch(keys)
+                with suppress(SerializationError):
+                    self.state.segment(start).prefetch(keys)
 
     # What waits.
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors import App, Session, Sliding, Tumbling, Unlimited
-from processors.errors import SuppressFullError, TopologyError
+from processors.errors import ProductionError, SuppressFullError, TopologyError
 from processors.state.cached import DEFAULT_CACHE_BYTES
 from processors.testing import TopologyTestDriver
+from streamlog.errors import SerializationError
 
 Piped = tuple[str, Any, int]
 
@@ -78,6 +79,49 @@ def test_it_fails_where_it_was_told_to() -> None:
     with pytest.raises(SuppressFullError, match=r"2 updates of .* max_records=1 allow") as caught:
         drive(("a", "1", 1), ("b", "2", 2), until=100, max_records=1, full="fail")
     assert (caught.value.operator, caught.value.records) == ("s", 2)
+
+
+class Picky:
+    """Reads keys that it does not write."""
+
+    name = "picky"
+    exact_keys = False
+    immutable = True
+
+    def serialize(self, value: str) -> bytes:
+        if value == "bad":
+            raise SerializationError(self.name, "a bad one")
+        return value.encode()
+
+    def deserialize(self, data: bytes) -> str:
+        return data.decode()
+
+    def serialize_column(self, values: list[Any]) -> list[bytes]:
+        return list(map(self.serialize, values))
+
+    def deserialize_column(self, column: list[Any]) -> list[str]:
+        return list(map(self.deserialize, column))
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_a_key_that_cannot_be_kept_has_failed_in_production(policy: Any) -> None:
+    app = App("a", production=policy)
+    updates = app.table("in", key=Picky(), value=str, emit="every")
+    updates.suppress(2, name="s").to_stream().to("out")
+    driver = TopologyTestDriver(app, commit_every=10)
+    driver.pipe_bytes("in", b"x", key=b"good", timestamp=0)
+    driver.commit()
+    for key, timestamp in [(b"good", 1), (b"bad", 1), (b"late", 2)]:
+        driver.pipe_bytes("in", b"y", key=key, timestamp=timestamp)
+    if policy == "fail":
+        with pytest.raises(
+            ProductionError, match=r"s: .* in-0 at offset 2 with key .bad.: .*a bad one"
+        ):
+            driver.commit()
+    else:
+        driver.commit()
+        assert driver.skipped() == {"skipped": 1}
+        assert out(driver) == [("good", "y", 1)]
 
 
 def test_what_waits_survives_a_restart_with_its_time_and_its_sums() -> None:

@@ -40,6 +40,7 @@ KERNELS = (
     "processors.topology.row",
     "processors.topology.foreign_key",
     "processors.topology.timed_rows",
+    "processors.topology.timestamp",
 )
 
 

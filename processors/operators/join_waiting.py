@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from processors.operators.join_buffer import add_row, make_entry
 from processors.topology.timed_rows import TimedRows, time_of, with_row
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from processors.state.cached import KeyValueState
     from processors.state.segmented import SegmentedState
 
-NEVER: Final = (1 << 62) - 1
 TIME_BYTES: Final = 8
 """The segment's time, in front of every key in a `SegmentedState`."""
 

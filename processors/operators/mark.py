@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from processors.topology.timestamp import NEVER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 UNKNOWN: Final = -1
-NEVER: Final = (1 << 62) - 1
-"""A time that does not come."""
 
 
 class Mark(NamedTuple):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from processors.operators.chunk import merge_chunks
-from processors.operators.mark import NEVER, Mark
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from processors.operators.chunk import Chunk
     from processors.operators.guard import OnFailure
+    from processors.operators.mark import Mark
     from streamlog.client.contract import Headers
 
 FailureKind = Literal["deserialization", "processing", "production"]

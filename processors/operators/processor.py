@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from processors.errors import ProcessorError
 from processors.operators.chunk import EMPTY, Chunk
-from processors.operators.mark import NEVER
 from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.processor_kernel import Context, Schedule, run_rows
 from processors.operators.stateless import checked_headers
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from processors.errors import ProcessorError
 from processors.topology.duration import milliseconds
 from processors.topology.row import Row
-from processors.topology.timestamp import MAX_TIMESTAMP
+from processors.topology.timestamp import checked_time
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Context:
         self.send(
             self.key if key is SAME else key,
             self.value if value is SAME else value,
-            self.timestamp if timestamp is SAME else checked_timestamp(timestamp),
+            self.timestamp if timestamp is SAME else checked_time(timestamp),
             self.headers if headers is SAME else headers,
         )
 
@@ -113,7 +113,7 @@ class Context:
     def give(self, given: Any) -> None:
         """A row that a function returned or yielded: a `Row`, or a pair of key and value."""
         if isinstance(given, Row):
-            self.send(given.key, given.value, checked_timestamp(given.timestamp), given.headers)
+            self.send(given.key, given.value, checked_time(given.timestamp), given.headers)
             return
         pair: Any = given
         if isinstance(given, tuple) and len(pair) == 2:
@@ -213,17 +213,6 @@ class Context:
         for entry, value, timestamp in reversed(self.undo):
             entry.value = value
             entry.timestamp = timestamp
-
-
-def checked_timestamp(timestamp: Any) -> i64:
-    if type(timestamp) is not int:
-        raise TypeError(f"{timestamp!r} is no timestamp: give milliseconds since 1970 as an int")
-    if timestamp < 0:
-        raise ValueError(f"timestamp {timestamp}: none is before 1970")
-    if timestamp > MAX_TIMESTAMP:
-        raise ValueError(f"timestamp {timestamp}: no record can have one so late")
-    time: i64 = timestamp
-    return time
 
 
 def kind_of(value: object) -> Any:
@@ -332,7 +321,7 @@ class KeyValueStore:
         Args:
             timestamp: Of the record in hand where it is not given.
         """
-        time: i64 = self.context.timestamp if timestamp is None else checked_timestamp(timestamp)
+        time: i64 = self.context.timestamp if timestamp is None else checked_time(timestamp)
         self.write(self.entry(key), self.checked(value), time)
         return True
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.processor_kernel import Context, KeyValueStore, checked_timestamp
+from processors.operators.processor_kernel import Context, KeyValueStore
 from processors.state.cached import KeyValueState
 from processors.state.segmented import SegmentedState
+from processors.topology.timestamp import checked_time
 from processors.topology.versions import Versions
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class VersionedStore(KeyedStore):
         Returns:
             Whether it was stored: False where it lies before the retained history.
         """
-        time = self.context.timestamp if timestamp is None else checked_timestamp(timestamp)
+        time = self.context.timestamp if timestamp is None else checked_time(timestamp)
         entry = self._plain.entry(key)
         versions: Versions | None = entry.value
         highest = max(time, versions.timestamps[-1] if versions else -1)
@@ -206,7 +207,7 @@ class WindowStore(TimeOrderedStore):
 
     def put(self, key: Any, value: Any, window_start: int) -> bool:
         """Stores a value; None deletes. False where the window is too old to be kept."""
-        start = checked_timestamp(window_start)
+        start = checked_time(window_start)
         if not self._advance(start):
             return False
         KeyValueStore(self.state.segment(start), self.context).put(key, value)
@@ -236,7 +237,7 @@ class SessionStore(TimeOrderedStore):
 
     def put(self, key: Any, start: int, end: int, value: Any) -> bool:
         """Stores a session's value; None deletes. False where it is too old to be kept."""
-        first, last = checked_timestamp(start), checked_timestamp(end)
+        first, last = checked_time(start), checked_time(end)
         if first > last:
             raise ValueError(f"session of {key!r}: it starts at {first} and ends at {last}")
         if not self._advance(last):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from processors.operators.window_kernel import WindowRows
 from processors.topology.sessions import Session, Sessions
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from processors.state.cached import Entry, KeyValueState
     from processors.state.segmented import SegmentedState
 
-NEVER: Final = (1 << 63) - 1
 LONG_AGO: Final = -(1 << 62)
 SINGLE_LOADS: Final = 16
 

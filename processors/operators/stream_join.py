@@ -9,10 +9,10 @@ from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
-from processors.operators.join_waiting import NEVER
 from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.stream_join_kernel import Joined, JoinInput, JoinSide, StreamJoin
 from processors.topology.timed_rows import pack_rows
+from processors.topology.timestamp import NEVER
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.join_waiting import NEVER, closing_order
+from processors.operators.join_waiting import closing_order
 from processors.state.cached import NO_TIMESTAMP
 from processors.topology.timed_rows import HEADER_BYTES
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from mypy_extensions import i64

@@ -23,12 +23,13 @@ from processors.errors import SuppressFullError
 from processors.operators.chunk import Chunk
 from processors.operators.copier import Copier
 from processors.operators.due_keys import DueKeys
-from processors.operators.mark import NEVER, Mark
 from processors.operators.operator import Operator, Origin
 from processors.topology.held import Held
+from processors.topology.timestamp import NEVER
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
+    from processors.operators.mark import Mark
     from processors.operators.operator import Failures
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.suppress import SuppressNode

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import Chunk
 from processors.operators.keyed_table import KeyedTableOperator
-from processors.operators.mark import NEVER
 from processors.operators.table_kernel import put
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from processors.operators.kernel import KeyedStates, Updates

@@ -12,9 +12,9 @@ from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.columns import has_null
 from processors.operators.guard import apply
 from processors.operators.handover import is_sound, serialize_rows
-from processors.operators.join_waiting import NEVER
 from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.stream_join_kernel import Joined, JoinInput
+from processors.topology.timestamp import NEVER
 from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from processors.topology.timestamp import NEVER
+
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from processors.state.cached import Entry, KeyValueState
     from processors.state.segmented import SegmentedState
 
-NEVER: Final = (1 << 63) - 1
 _TIME_BYTES: Final = 8
 SINGLE_LOADS: Final = 16
 """So many missing keys of a segment and chunk are read one by one; the rest of the run at once."""

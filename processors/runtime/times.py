@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from processors.operators.mark import NEVER, UNKNOWN, Mark
+from processors.operators.mark import UNKNOWN, Mark
+from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -1,4 +1,7 @@
-"""What a timestamp is: milliseconds since 1970, as an int, no later than sums of them allow."""
+"""What a timestamp is: milliseconds since 1970, as an int, no later than sums of them allow.
+
+Compiled.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from processors.errors import InvalidTimestampError
 
 MAX_TIMESTAMP: Final = (1 << 62) - 2
 """In 146 million years. A log takes twice that; the sums of times and windows are of 64 bits."""
+NEVER: Final = (1 << 62) - 1
+"""A time that does not come: the first one that no record can have."""
 
 
 def is_timestamp(time: Any) -> bool:

@@ -107,6 +107,27 @@ class Ticking:
         self.context.forward(now, key="tick")
 
 
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [(0.5, "is no timestamp"), (-1, "negative or missing"), (1 << 62, "too late for windows")],
+)
+def test_times_that_no_record_can_have_are_refused_wherever_a_processor_says_one(
+    time: Any, said: str
+) -> None:
+    def run(use: Any) -> None:
+        app, stream = lines()
+        stores = [app.state_store("prices"), app.state_store("visits", kind="session")]
+        stream.process(lambda row, context: use(row, context), stores=stores).to("out")
+        with pytest.raises(ProcessingError, match=said):
+            TopologyTestDriver(app).pipe("in", "x", key="k")
+
+    if isinstance(time, int):  # a compiled row takes nothing else
+        run(lambda row, context: row.replace(timestamp=time))
+    run(lambda row, context: context.forward("x", timestamp=time))
+    run(lambda row, context: context.store("prices").put("k", 1, timestamp=time))
+    run(lambda row, context: context.store("visits").put("k", time, time, 1))
+
+
 def test_a_timer_of_stream_time_is_called_once_a_jump_and_behind_the_record() -> None:
     app, stream = lines()
     stream.process(Ticking).to("out")

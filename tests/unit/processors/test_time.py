@@ -21,6 +21,7 @@ from processors import (
 )
 from processors.errors import ProcessingError, TopologyError
 from processors.testing import TopologyTestDriver
+from processors.topology.timestamp import MAX_TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,14 @@ def count_app(
 def results(driver: TopologyTestDriver) -> list[tuple[Any, int]]:
     """Key and start of the windows of the results that are new, and the results."""
     return [((key.key, key.start), value) for key, value in driver.items("out")]
+
+
+@pytest.mark.parametrize("window", [Tumbling("1m", grace=1 << 60), Session("1m", grace=1 << 60)])
+def test_a_window_whose_close_is_later_than_times_go_waits(window: Any) -> None:
+    driver = TopologyTestDriver(count_app(window, idle_timeout=IDLE))
+    driver.pipe("in", "x", key="k", timestamp=MAX_TIMESTAMP)
+    driver.advance_wall_clock(1 << 59)
+    assert results(driver) == []
 
 
 # Idle sources.

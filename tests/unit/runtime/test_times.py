@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from processors import App
-from processors.operators.mark import NEVER, Mark, meet
+from processors.operators.mark import Mark, meet
 from processors.runtime.times import SourceTimes
 from processors.state.cached import KeyValueState
 from processors.state.memory import MemoryStore
+from processors.topology.timestamp import NEVER
 from streamlog.client.contract import TopicPartition
 from streamlog.serdes import LONG, STRING
 

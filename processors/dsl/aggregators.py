@@ -114,6 +114,9 @@ class Sum(Of):
     def merge(self, earlier: Any, later: Any) -> Any:
         return earlier + later
 
+    def remove(self, kept: Any, value: Any) -> Any:
+        return kept - self.of(value)
+
 
 class Min(Of):
     def add(self, kept: Any, value: Any) -> Any:
@@ -144,6 +147,9 @@ class Mean(Of):
 
     def merge(self, earlier: list[Any], later: list[Any]) -> list[Any]:
         return [earlier[0] + later[0], earlier[1] + later[1]]
+
+    def remove(self, kept: list[Any], value: Any) -> list[Any] | None:
+        return [kept[0] - self.of(value), kept[1] - 1] if kept[1] > 1 else None
 
     def result(self, kept: list[Any]) -> float:
         return kept[0] / kept[1]
@@ -220,7 +226,7 @@ def _rank(pair: list[Any]) -> Any:
 
 
 class CountDistinct(Of):
-    """Exact: what was seen is kept, as JSON texts."""
+    """Exact: what was seen is kept, as JSON texts, with how often."""
 
     result_value = int
 
@@ -228,11 +234,25 @@ class CountDistinct(Of):
         return {}
 
     def add(self, kept: dict[str, int], value: Any) -> dict[str, int]:
-        kept[json.dumps(self.of(value), sort_keys=True, default=str)] = 1
+        text = self._text(value)
+        kept[text] = kept.get(text, 0) + 1
         return kept
 
     def merge(self, earlier: dict[str, int], later: dict[str, int]) -> dict[str, int]:
-        return earlier | later
+        for text, times in later.items():
+            earlier[text] = earlier.get(text, 0) + times
+        return earlier
+
+    def remove(self, kept: dict[str, int], value: Any) -> dict[str, int]:
+        text = self._text(value)
+        if kept[text] > 1:
+            kept[text] -= 1
+        else:
+            del kept[text]
+        return kept
 
     def result(self, kept: dict[str, int]) -> int:
         return len(kept)
+
+    def _text(self, value: Any) -> str:
+        return json.dumps(self.of(value), sort_keys=True, default=str)

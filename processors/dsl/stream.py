@@ -9,7 +9,6 @@ restart, and without a name by its path in the graph (`lines.flat_map.group_by.c
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from processors.dsl import tables
@@ -52,6 +51,7 @@ from processors.dsl.stateless import (
     projection,
 )
 from processors.dsl.suppress import suppressed
+from processors.dsl.table_aggregators import All, Extreme, TopOfAll
 from processors.dsl.windows import check_window
 from processors.errors import TopologyError
 from processors.topology.fold import COUNT, Fold
@@ -1807,12 +1807,19 @@ class TableGrouped(Generic[K, V]):
         return self._aggregate("count", int, tables.one_more, tables.one_less, int, name, emit)
 
     def sum(
-        self, *, value: Any = None, name: str | None = None, emit: Emit = "latest"
-    ) -> Table[K, V]:
-        """Adds up the values of each group; of one that has lost all it is 0.
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, Any]:
+        """Adds up the values of each group, or what `of` makes of them; of one without any it is 0.
+
+        What is taken back of a sum of floats leaves their rounding errors in it.
 
         Args:
-            value: The serde of the results; the grouping's where it is not given.
+            value: The serde of results. Without it that of the values, and JSON with `of`.
 
             >>> app = App("doc")
             >>> carts = app.table("carts")
@@ -1822,7 +1829,152 @@ class TableGrouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("carts", rows).map("totals")
             {'ann': 7}
         """
-        return self._aggregate("sum", int, operator.add, operator.sub, value, name, emit)
+        return self._built_in("sum", Sum(of), value, name, emit, like_values=of is None)
+
+    def mean(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, float]:
+        """The mean of the values of each group, or of what `of` makes of them.
+
+        A group that has lost all is deleted.
+
+            >>> app = App("doc")
+            >>> ages = app.table("ages")
+            >>> ages.group_by(lambda p: p["city"]).mean(lambda p: p["age"]).to_stream().to("out")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.pipe("ages", {"city": "Bern", "age": 30}, key="ann")
+            >>> driver.pipe("ages", {"city": "Bern", "age": 33}, key="bob")
+            >>> driver.map("out")
+            {'Bern': 31.5}
+        """
+        return self._built_in("mean", Mean(of), None, name, emit)
+
+    def min(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, Any]:
+        """The least of the values of each group, or of what `of` makes of them; see `sum`.
+
+        All values of a group are kept, as JSON, and read and written with each change. A group that
+        has lost all is deleted.
+
+            >>> app = App("doc")
+            >>> offers = app.table("offers").group_by(lambda offer: offer["item"])
+            >>> offers.min(lambda offer: offer["price"]).to_stream().to("best")
+            >>> driver = TopologyTestDriver(app)
+            >>> for price in (5, 3, 4):
+            ...     driver.pipe("offers", {"item": "tea", "price": price}, key="shop")
+            >>> driver.items("best")
+            [('tea', 5), ('tea', 3), ('tea', 4)]
+        """
+        serde = self._like_values(of, value)
+        return self._built_in("min", Extreme(of, min, serde), None, name, emit)
+
+    def max(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, Any]:
+        """The greatest of the values of each group, or of what `of` makes of them; see `min`.
+
+        >>> app = App("doc")
+        >>> bids = app.table("bids").group_by(lambda bid: bid["lot"])
+        >>> bids.max(lambda bid: bid["sum"]).to_stream().to("highest")
+        >>> driver = TopologyTestDriver(app)
+        >>> driver.pipe("bids", {"lot": "7", "sum": 5}, key="ann")
+        >>> driver.pipe("bids", {"lot": "7", "sum": 3}, key="bob")
+        >>> driver.pipe("bids", None, key="ann")
+        >>> driver.values("highest")
+        [5, 5, 3]
+        """
+        serde = self._like_values(of, value)
+        return self._built_in("max", Extreme(of, max, serde), None, name, emit)
+
+    def collect(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, list[Any]]:
+        """The values of each group as a list, or what `of` makes of them, in the order they came.
+
+        A value that changes goes to the end. A list is read and written whole with each change.
+
+        Args:
+            value: The serde of the lists; JSON where it is not given.
+
+            >>> app = App("doc")
+            >>> homes = app.table("homes", value=str).items()
+            >>> cities = homes.group_by(lambda item: item[1])
+            >>> cities.collect(lambda item: item[0]).to_stream().to("people")
+            >>> rows = [("ann", "Bern"), ("bob", "Bern"), ("ann", "Genf")]
+            >>> TopologyTestDriver(app).run("homes", rows).map("people")
+            {'Bern': ['bob'], 'Genf': ['ann']}
+        """
+        return self._built_in("collect", All(of), value, name, emit)
+
+    def top_n(
+        self,
+        n: int,
+        of: Callable[[V], Any] | None = None,
+        *,
+        by: Callable[[V], Any] | None = None,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, list[Any]]:
+        """The `n` greatest values of each group, greatest first; of equal ones the first that came.
+
+        All values of a group are kept, as for `min`.
+
+        Args:
+            of: Makes what is given of a value; the value itself without it.
+            by: Makes what is compared; what is given without it.
+
+            >>> app = App("doc")
+            >>> scores = app.table("scores", value=int).items()
+            >>> best = scores.group_by(lambda item: "all").top_n(
+            ...     2, lambda item: item[0], by=lambda item: item[1]
+            ... )
+            >>> best.to_stream().to("best")
+            >>> rows = [("ann", 5), ("bob", 9), ("cid", 7), ("bob", 1)]
+            >>> TopologyTestDriver(app).run("scores", rows).values("best")[-1]
+            ['cid', 'ann']
+        """
+        at_least_one(f"top_n of {self._node.path!r}: n", n)
+        return self._built_in("top_n", TopOfAll(n, of, by), None, name, emit)
+
+    def count_distinct(
+        self,
+        of: Callable[[V], Any] | None = None,
+        *,
+        name: str | None = None,
+        emit: Emit = "latest",
+    ) -> Table[K, int]:
+        """Counts different values of each group, or of what `of` makes of them.
+
+        It is exact: all different values are kept, and read and written with each change.
+
+            >>> app = App("doc")
+            >>> homes = app.table("homes", value=str)
+            >>> homes.group_by(lambda city: "all").count_distinct().to_stream().to("cities")
+            >>> rows = [("ann", "Bern"), ("bob", "Genf"), ("bob", "Bern")]
+            >>> TopologyTestDriver(app).run("homes", rows).values("cities")
+            [1, 2, 1]
+        """
+        return self._built_in("count_distinct", CountDistinct(of), None, name, emit)
 
     def reduce(
         self,
@@ -1896,7 +2048,9 @@ class TableGrouped(Generic[K, V]):
         """
         if isinstance(initial, Aggregator):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
-            return self._by(aggregator, add or remove, value, name, emit)
+            at = f"aggregate of {self._node.path!r}"
+            fold = fold_of(at, aggregator, function=add or remove)
+            return self._by(aggregator, fold, value, name, emit)
         at = f"aggregate of {self._node.path!r}"
         _check_instance(at, initial)
         check_function(f"{at}: add", add)
@@ -1904,19 +2058,39 @@ class TableGrouped(Generic[K, V]):
         maker = _maker(at, initial, chosen)
         return self._aggregate("aggregate", maker, add, remove, chosen, name, emit)
 
+    def _built_in(
+        self,
+        kind: str,
+        aggregator: Of,
+        value: Any,
+        name: str | None,
+        emit: Emit,
+        *,
+        like_values: bool = False,
+    ) -> Table[Any, Any]:
+        at = f"{kind} of {self._node.path!r}"
+        check_functions(at, aggregator.functions())
+        if value is None and like_values:
+            value = tables.result_serde(self._node, None)
+        return self._by(aggregator, fold_of(at, aggregator, kind=kind), value, name, emit)
+
+    def _like_values(self, of: object, value: Any) -> Any:
+        """The serde of results: as asked for, that of the values, or JSON where `of` makes them."""
+        return (
+            "json" if value is None and of is not None else tables.result_serde(self._node, value)
+        )
+
     def _by(
         self,
         aggregator: Aggregator[Any, Any, Any],
-        function: object,
+        fold: Fold,
         value: Any,
         name: str | None,
         emit: Emit,
     ) -> Table[Any, Any]:
-        at = f"aggregate of {self._node.path!r}"
-        fold = fold_of(at, aggregator, function=function)
         remove = aggregator.remove if has(aggregator, "remove") else None
         chosen = aggregator.value if value is None else value
-        table = self._aggregate("aggregate", fold.initial, fold.add, remove, chosen, name, emit)
+        table = self._aggregate(fold.kind, fold.initial, fold.add, remove, chosen, name, emit)
         if not has(aggregator, "result"):
             return table
         return table.map(aggregator.result, value=aggregator.result_value)

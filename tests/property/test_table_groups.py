@@ -93,3 +93,79 @@ def test_the_size_of_chunks_changes_no_output(
         driver.run("rows", rows)
         outputs.append(driver.items("out"))
     assert outputs[0] == outputs[1]
+
+
+NUMBERS = st.one_of(st.none(), st.integers(-4, 9))
+BUILT_IN: dict[str, Any] = {
+    "count": len,
+    "sum": sum,
+    "mean": lambda values: sum(values) / len(values) if values else None,
+    "min": lambda values: min(values, default=None),
+    "max": lambda values: max(values, default=None),
+    "collect": sorted,
+    "top_n": lambda values: sorted(values, reverse=True)[:2],
+    "count_distinct": lambda values: len(set(values)),
+}
+
+
+def first(value: list[int]) -> int:
+    return value[0]
+
+
+def parity(value: list[int]) -> str | None:
+    return None if value[0] == 9 else str(value[0] % 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(sorted(BUILT_IN)),
+    st.lists(st.tuples(KEYS, NUMBERS), max_size=25),
+    st.booleans(),
+    EMIT,
+    EMIT,
+    st.sampled_from([1, 3, 100]),
+    st.sampled_from([0, 1 << 20]),
+    st.sampled_from(["memory", "topic"]),
+)
+def test_what_is_made_of_a_group_is_at_each_commit_what_its_entries_make(
+    kind: str,
+    rows: list[tuple[str, Any]],
+    selects: bool,
+    table_emit: Any,
+    emit: Any,
+    commit_every: int,
+    cache_bytes: int,
+    exchange: Any,
+) -> None:
+    app = App("a")
+    table = app.table("rows", emit=table_emit)
+    grouped: Any = table.group_by(parity, select=first if selects else None)
+    given: dict[str, Any] = {"n": 2} if kind == "top_n" else {}
+    if not selects and kind != "count":
+        given["of"] = first
+    getattr(grouped, kind)(**given, emit=emit).to_stream().to("out")
+    driver = TopologyTestDriver(
+        app, partitions=2, commit_every=commit_every, cache_bytes=cache_bytes, exchange=exchange
+    )
+    held: dict[str, int] = {}
+    found: dict[str, Any] = {}
+    groups: set[str] = set()
+    for number, (key, value) in enumerate(rows, 1):
+        driver.pipe("rows", None if value is None else [value], key=key, timestamp=number)
+        held.pop(key, None)
+        if value is not None and value != 9:
+            held[key] = value
+            groups.add(str(value % 2))
+        if number == len(rows):
+            driver.commit()
+        elif number % commit_every:
+            continue
+        found |= driver.map("out")
+        for group in groups:
+            expected = BUILT_IN[kind]([each for each in held.values() if str(each % 2) == group])
+            result = found.get(group)
+            if kind == "collect" and result is not None:
+                result.sort()
+            if result is None and not expected:
+                continue  # the group came and went within a commit
+            assert result == expected

@@ -317,3 +317,42 @@ def test_an_aggregator_serves_a_table_where_it_can_take_back() -> None:
     grouped.aggregate(SpreadOfNow(), emit="every").to_stream().to("out")
     driver = run(app, [("tea", 3), ("rum", 9), ("tea", 8), ("tea", None), ("rum", None)])
     assert driver.values("out") == [0, 6, 1, 0, None]
+
+
+def test_of_values_of_a_group_that_are_equal_in_python_the_one_of_its_own_kind_leaves() -> None:
+    app = App("a")
+    grouped = app.table("rows").group_by(lambda value: "all", select=lambda value: value["is"])
+    grouped.collect(name="all").to_stream().to("out")
+    grouped.count_distinct(name="kinds").to_stream().to("different")
+    driver = TopologyTestDriver(app)
+    for key, value in {"a": 1, "b": True, "c": 1.0, "d": [1], "e": [True], "f": "1"}.items():
+        driver.pipe("rows", {"is": value}, key=key)
+    driver.pipe("rows", None, key="b")
+    driver.pipe("rows", None, key="e")
+    assert repr(driver.map("out")["all"]) == "[1, 1.0, [1], '1']"
+    assert driver.map("different") == {"all": 4}
+
+
+def test_a_group_that_has_lost_all_is_deleted_where_nothing_can_be_made_of_it() -> None:
+    app = App("a")
+    grouped = app.table("rows", value=int).group_by(lambda value: "all")
+    for kind in ("mean", "min", "max", "sum", "collect", "count_distinct"):
+        made: Any = getattr(grouped, kind)()
+        made.to_stream().to(kind)
+    driver = TopologyTestDriver(app).run("rows", [("a", 5), ("a", None), ("b", 7)])
+    assert driver.values("mean") == [5.0, None, 7.0]
+    assert driver.values("min") == driver.values("max") == [5, None, 7]
+    assert driver.values("sum") == [5, 0, 7]
+    assert driver.values("collect") == [[5], [], [7]]
+    assert driver.values("count_distinct") == [1, 0, 1]
+
+
+def test_a_function_that_changes_its_mind_about_a_value_is_told() -> None:
+    answers = iter([1, 2])
+    app = App("a")
+    grouped = app.table("rows", value=int).group_by(lambda value: "all")
+    grouped.collect(lambda value: next(answers)).to_stream().to("out")
+    driver = TopologyTestDriver(app)
+    driver.pipe("rows", 5, key="a")
+    with pytest.raises(ProcessingError, match="2 leaves a group that it was never in"):
+        driver.pipe("rows", None, key="a")

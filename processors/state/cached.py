@@ -319,7 +319,8 @@ class KeyValueState:
         self._values = []
         self._timestamps = []
         self._generation += 1
-        self.committed_bytes = len(self.committed) * self._entry_bytes
+        waiting = len(self.committed) + (1 if self.wiped else 0)  # a wipe is to be written too
+        self.committed_bytes = waiting * self._entry_bytes
 
     def checkpoint(self, position: Position | None) -> None:
         """Writes what is committed to the byte store, with the position that it reflects."""

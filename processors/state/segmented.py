@@ -108,6 +108,7 @@ class SegmentedState:
         """The times of all segments that may have rows, ascending. Not to be changed."""
         if self._starts is None:
             found = set(self._stored_starts())
+            found.difference_update(self._dropped)
             found.update(self.segments)
             self._starts = sorted(found)
         return self._starts
@@ -198,7 +199,13 @@ class SegmentedState:
         for part in self._parts():
             part.on_aborted()
         self.segments.update(self._dropped)
-        self._dropped = {}
+        # Empty as of the last commit, whatever the byte store has of them until the checkpoint.
+        self._dropped = {
+            start: each
+            for start, each in self.segments.items()
+            if each.wiped and not each.committed
+        }
+        self.segments = {start: each for start, each in self.segments.items() if each.committed}
         self._starts = None
 
     def checkpoint(self, position: Position | None) -> None:

@@ -131,6 +131,52 @@ def test_an_abort_brings_back_what_was_dropped() -> None:
     assert state.scalar("stream time") == -1
 
 
+def test_an_abort_leaves_no_segment_that_only_the_aborted_transaction_had() -> None:
+    state = make_state()
+    add(state, 10, "a")
+    commit(state)
+    state.checkpoint(None)
+    add(state, 20, "b")
+    commit(state)
+    add(state, 30, "c")
+    state.on_aborted()
+    assert state.starts() == [10, 20]
+    assert content(state) == [(10, "a", 1), (20, "b", 1)]
+
+
+def test_an_abort_brings_back_no_segment_whose_end_is_committed() -> None:
+    store = MemoryStore()
+    state = make_state(store)
+    add(state, 10, "a")
+    commit(state)
+    state.checkpoint(None)
+    state.drop(10)
+    commit(state)
+    for written_again in (False, True):
+        if written_again:
+            add(state, 10, "b")
+        state.on_aborted()
+        assert state.starts() == []
+        assert state.segment(10).find("a") is None
+        state.on_aborted()
+    assert state.has_committed()
+    state.checkpoint(None)
+    assert make_state(store).starts() == state.starts() == []
+
+
+def test_that_rows_are_to_be_deleted_waits_for_a_checkpoint_too() -> None:
+    state = make_state()
+    add(state, 10, "a")
+    commit(state)
+    state.checkpoint(None)
+    assert state.committed_bytes == 0
+    state.drop(10)
+    commit(state)
+    assert state.committed_bytes > 0
+    state.checkpoint(None)
+    assert state.committed_bytes == 0
+
+
 def test_a_change_behind_a_flush_is_in_the_next_one() -> None:
     state = make_state()
     add(state, 0, "a")

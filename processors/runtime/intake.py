@@ -85,7 +85,7 @@ class Intake:
 
     def feed(self, columns: FetchedColumns) -> None:
         buffer = self._by_source[TopicPartition(columns.topic, columns.partition)]
-        if not buffer.runs:
+        if columns.offsets and not buffer.runs:
             self._forget_order()  # of the order that was chosen without it, the rest is void
         buffer.feed(columns)
 

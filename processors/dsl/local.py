@@ -9,7 +9,7 @@ from processors.dsl.arguments import chosen_serde
 from processors.dsl.sources import source_options
 from processors.dsl.stream import Stream
 from processors.errors import TopologyError
-from processors.runtime.channel import Channel as Queue
+from processors.runtime.channel import ChannelFeed
 from processors.runtime.rows import Rows
 from processors.topology.nodes.local import ChannelNode, IterableNode
 
@@ -23,7 +23,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Channel(Queue, Generic[K, V]):
+class Channel(ChannelFeed, Generic[K, V]):
     """Takes records from other code of the process: `App.channel` makes it and says more."""
 
     def __init__(self, graph: Graph, name: str, key: Any, value: Any, max_records: int) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain, compress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from processors.operators.columns import repeat_rows
+from processors.operators.deferred import Deferred
 from processors.topology.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
@@ -35,29 +35,13 @@ class Encoded:
         self.keys = keys
         self.values = values
 
-    def read_keys(self) -> Deferred:
+    def read_keys(self) -> Deferred[Any]:
         """Keys that are shared with nobody."""
         return Deferred(lambda: self.key_serde.deserialize_column(self.keys))
 
-    def read_values(self) -> Deferred:
+    def read_values(self) -> Deferred[Any]:
         """Values that are shared with nobody."""
         return Deferred(lambda: self.value_serde.deserialize_column(self.values))
-
-
-class Deferred:
-    """A column that is made when somebody looks at it: a sink may have its bytes already."""
-
-    __slots__ = ("_column", "_make")
-
-    def __init__(self, make: Callable[[], list[Any]]) -> None:
-        self._make: Callable[[], list[Any]] | None = make
-        self._column: list[Any] = []
-
-    def get(self) -> list[Any]:
-        if self._make is not None:
-            self._column = self._make()
-            self._make = None
-        return self._column
 
 
 class Chunk:
@@ -76,8 +60,8 @@ class Chunk:
 
     def __init__(
         self,
-        keys: list[Any] | Deferred | None,
-        values: list[Any] | Deferred | None,
+        keys: list[Any] | Deferred[Any] | None,
+        values: list[Any] | Deferred[Any] | None,
         timestamps: list[int],
         tickets: Sequence[int],
         headers: list[Headers] | None = None,
@@ -98,12 +82,12 @@ class Chunk:
     @property
     def keys(self) -> list[Any] | None:
         keys = self._keys
-        return keys.get() if isinstance(keys, Deferred) else keys
+        return keys.get() if type(keys) is Deferred else keys
 
     @property
     def values(self) -> list[Any] | None:
         values = self._values
-        return values.get() if isinstance(values, Deferred) else values
+        return values.get() if type(values) is Deferred else values
 
     def with_values(self, values: list[Any] | None) -> Chunk:
         """The rows with other values; what they were before is left out."""
@@ -131,7 +115,7 @@ class Chunk:
             self.keys and list(compress(self.keys, truth)),
             self.values and list(compress(self.values, truth)),
             list(compress(self.timestamps, truth)),
-            LazyTickets(lambda: list(compress(self.tickets, truth))),
+            Deferred(lambda: list(compress(self.tickets, truth))),
             self.headers and list(compress(self.headers, truth)),
             olds=self.olds and list(compress(self.olds, truth)),
         )
@@ -160,35 +144,9 @@ class Chunk:
             self.keys and repeat_rows(self.keys, counts),
             values,
             repeat_rows(self.timestamps, counts),
-            LazyTickets(lambda: repeat_rows(list(self.tickets), counts)),
+            Deferred(lambda: repeat_rows(list(self.tickets), counts)),
             self.headers and repeat_rows(self.headers, counts),
         )
-
-
-class LazyTickets(Sequence[int]):
-    """Tickets made only when somebody looks: mostly for the row that failed."""
-
-    def __init__(self, make: Callable[[], list[int]]) -> None:
-        self._make = make
-        self._rows: list[int] | None = None
-
-    def _all(self) -> list[int]:
-        if self._rows is None:
-            self._rows = self._make()
-        return self._rows
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        return self._all()[index]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
 
 
 EMPTY: Final = Chunk([], [], [], [], None)

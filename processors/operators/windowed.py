@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from processors.errors import StateError
-from processors.operators.chunk import EMPTY, Chunk, Deferred, Encoded, pick
+from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
+from processors.operators.deferred import Deferred
 from processors.operators.mark import UNKNOWN, Mark
 from processors.operators.operator import Operator, Origin
 from processors.operators.window_kernel import (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from processors.agents import Agent, Store
-    from processors.runtime.channel import Channel
+    from processors.runtime.channel import ChannelFeed
     from processors.runtime.engine import ExchangeMode
     from processors.topology.subtopology import Topology
 
@@ -74,7 +74,7 @@ class Application:
     topology: Topology
     agents: tuple[Agent, ...] = ()
     stores: tuple[Store, ...] = ()
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[ChannelFeed, ...] = ()
     iterables: Mapping[str, Rows] = field(default_factory=dict[str, Rows])
     policies: ErrorPolicies = field(default_factory=ErrorPolicies)
     options: WorkerOptions = field(default_factory=WorkerOptions)

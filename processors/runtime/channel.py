@@ -31,7 +31,7 @@ class _Row(NamedTuple):
     headers: Headers
 
 
-class Channel:
+class ChannelFeed:
     """Rows that wait to be processed, or for the commit that covers them.
 
     They are in memory only. The application forgets them when they are committed; when its tasks

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from processors.errors import IterableError
+from processors.runtime.channel import TAKE_RECORDS
 from processors.topology.nodes.local import IterableNode
 from processors.topology.timestamp import checked_time
 from streamlog.client.contract import FetchedColumns, Record
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from processors.runtime.rows import Rows
     from streamlog.client.contract import Headers
 
-TAKE_RECORDS: Final = 1_024
 NOBODY_KNOWS: Final = 1 << 40
 
 

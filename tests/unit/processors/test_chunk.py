@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from processors.operators.chunk import EMPTY, Chunk, merge_chunks
+from processors.operators.deferred import Deferred
 
 CHUNK = Chunk(
     ["a", "b", "c"], [1, 2, 3], [10, 20, 30], range(5, 8), [[("h", b"1")], [], [("h", b"3")]]
@@ -32,6 +33,22 @@ def test_repeat_gives_every_row_its_count() -> None:
         [5, 5, 7],
         [[("h", b"1")], [("h", b"1")], [("h", b"3")]],
     )
+
+
+def test_a_deferred_column_is_made_once_and_at_the_first_look() -> None:
+    made: list[list[int]] = []
+
+    def make() -> list[int]:
+        made.append([5, 6, 7])
+        return made[-1]
+
+    keys = Deferred(make)
+    chunk = Chunk(keys, None, [1, 2, 3], range(3)).with_values([1, 2, 3])
+    assert made == []
+    assert chunk.keys == [5, 6, 7]
+    assert (list(keys), keys[-1], keys[:2], len(keys)) == ([5, 6, 7], 7, [5, 6], 3)
+    assert chunk.keys is made[0]
+    assert len(made) == 1
 
 
 def test_columns_that_nobody_reads_stay_away() -> None:

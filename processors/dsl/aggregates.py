@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.dsl.aggregators import has
+from processors.dsl.aggregators import Of, has
+from processors.dsl.starts import checked_start
 from processors.errors import TopologyError
 from processors.topology.fold import COUNT, Fold
 from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
@@ -125,8 +126,9 @@ def fold_of(
     kind: str = "aggregate",
     function: object = None,
     merge: object = None,
+    value: object = None,
 ) -> Fold:
-    """The functions of an aggregator."""
+    """The functions of an aggregator, whose results are kept by its own serde or by `value`."""
     if function is not None or merge is not None:
         raise TypeError(
             f"{at}: an Aggregator has its own functions; leave function and merge out, or give "
@@ -134,9 +136,10 @@ def fold_of(
         )
     if not has(aggregator, "start") or not has(aggregator, "add"):
         raise TypeError(f"{at}: {type(aggregator).__name__} lacks start or add")
+    is_json = value is None and aggregator.value == "json" and not isinstance(aggregator, Of)
     return Fold(
         kind=kind,
-        initial=aggregator.start,
+        initial=checked_start(at, aggregator.start) if is_json else aggregator.start,
         add=aggregator.add,
         merge=aggregator.merge if has(aggregator, "merge") else None,
     )

@@ -43,6 +43,7 @@ from processors.dsl.many_joins import join_many
 from processors.dsl.map_async import map_async_node
 from processors.dsl.processing import process_node
 from processors.dsl.sources import check_alike, merged, pattern_node, source_options
+from processors.dsl.starts import start_of
 from processors.dsl.stateless import (
     branch_node,
     header_function,
@@ -80,7 +81,6 @@ from processors.topology.nodes.stateless import (
     TimestampNode,
 )
 from processors.topology.windowed import Windowed
-from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -1062,7 +1062,8 @@ class Aggregates(Generic[K, V]):
             initial: What a key starts with: a value, or a function that makes one (`list`). Or an
                 `Aggregator`, which has the functions too.
             merge: One result of two, where sessions become one: `merge(earlier, later)`.
-            value: The serde of what is kept; JSON where it is not given.
+            value: The serde of what is kept. Without it JSON, of the shape of the class that
+                `initial` is or is one of (`set`, a dataclass).
 
             >>> app = App("doc")
             >>> visits = app.stream("visits", value=str).group_by_key()
@@ -1073,12 +1074,11 @@ class Aggregates(Generic[K, V]):
         at = f"aggregate of {self._node.path!r}"
         if isinstance(initial, Aggregator):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
-            fold = fold_of(at, aggregator, function=function, merge=merge)
+            fold = fold_of(at, aggregator, function=function, merge=merge, value=value)
             return self._by(aggregator, fold, value, name, emit)
-        _check_instance(at, initial)
+        start, serde = start_of(at, initial, value)
         check_function(f"{at}: function", function)
-        serde = chosen_serde(f"{at}: value", "json" if value is None else value)
-        fold = Fold(kind="aggregate", initial=_maker(at, initial, serde), add=function, merge=merge)
+        fold = Fold(kind="aggregate", initial=start, add=function, merge=merge)
         return self._fold(fold, serde, name, emit)
 
     def sum(
@@ -1484,9 +1484,8 @@ class CoGrouped(Generic[K]):
         [1, 0]
         """
         at = f"aggregate of {self._node.path!r}"
-        serde = chosen_serde(f"{at}: value", "json" if value is None else value)
-        maker = _maker(at, initial, serde)
-        fold = Fold(kind="aggregate", initial=maker, add=self._function, merge=merge)
+        start, serde = start_of(at, initial, value)
+        fold = Fold(kind="aggregate", initial=start, add=self._function, merge=merge)
         graph, above, key = self._graph, self._node, self._key
         if self._window is None:
             path = graph.stable_path(above.path, fold.kind, name)
@@ -2028,7 +2027,7 @@ class TableGrouped(Generic[K, V]):
             initial: What a group starts with: a value, or a function that makes one (`list`). Or an
                 `Aggregator`, which has the functions too.
             remove: `remove(result so far, value)` gives the result without the value.
-            value: The serde of the results; JSON where it is not given.
+            value: The serde of the results; without it, as for `Grouped.aggregate`.
 
             >>> app = App("doc")
             >>> homes = app.table("homes", value=str).items()
@@ -2049,14 +2048,12 @@ class TableGrouped(Generic[K, V]):
         if isinstance(initial, Aggregator):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
             at = f"aggregate of {self._node.path!r}"
-            fold = fold_of(at, aggregator, function=add or remove)
+            fold = fold_of(at, aggregator, function=add or remove, value=value)
             return self._by(aggregator, fold, value, name, emit)
         at = f"aggregate of {self._node.path!r}"
-        _check_instance(at, initial)
+        start, chosen = start_of(at, initial, value)
         check_function(f"{at}: add", add)
-        chosen = chosen_serde(f"{at}: value", "json" if value is None else value)
-        maker = _maker(at, initial, chosen)
-        return self._aggregate("aggregate", maker, add, remove, chosen, name, emit)
+        return self._aggregate("aggregate", start, add, remove, chosen, name, emit)
 
     def _built_in(
         self,
@@ -2266,28 +2263,6 @@ def read_table(
     node = graph.source(topic)
     assert node is not None, read
     return Table(graph, tables.read_table(graph, node, versioned=versioned, name=name, emit=emit))
-
-
-def _check_instance(at: str, initial: object) -> None:
-    """Raises `TypeError` for the class of an aggregator in its place."""
-    if isinstance(initial, type) and issubclass(initial, Aggregator):
-        raise TypeError(f"{at}: {initial.__qualname__} is a class: give {initial.__qualname__}()")
-
-
-def _maker(at: str, initial: Any, serde: Serde[Any]) -> Callable[[], Any]:
-    """A function that makes the first result of a key, a fresh one each time."""
-    if callable(initial):
-        return cast("Callable[[], Any]", initial)  # what is callable is the maker by contract
-    if serde.immutable or initial is None:
-        return lambda: initial
-    try:
-        encoded = serde.serialize(initial)
-    except SerializationError as error:
-        raise TypeError(
-            f"{at}: initial={initial!r}: {error}; choose a serde that writes it, value=..., or a "
-            "function that makes it"
-        ) from None
-    return lambda: serde.deserialize(encoded)
 
 
 def _are_results(node: Node) -> bool:

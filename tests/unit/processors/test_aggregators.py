@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -18,7 +21,7 @@ from processors import (
     Tumbling,
     Unlimited,
 )
-from processors.errors import TopologyError
+from processors.errors import ProcessingError, TopologyError
 from processors.testing import TopologyTestDriver
 
 ROWS = [("k", 3, 0), ("k", 1, 2), ("j", 9, 3), ("k", 3, 4), ("k", 8, 5)]
@@ -251,3 +254,93 @@ def test_a_record_that_fails_is_in_no_count_window() -> None:
     driver = TopologyTestDriver(app)
     pipe(driver, [("k", 1, 0), ("k", 0, 1), ("k", 1, 2)])
     assert driver.values("out") == [2]
+
+
+@dataclass
+class Seen:
+    pages: int = 0
+
+
+class Limits(NamedTuple):
+    low: int = 0
+    high: int = 0
+
+
+def add_in(kept: set[int], value: int) -> set[int]:
+    kept.add(value)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("initial", "function", "result"),
+    [
+        (set, add_in, {1, 2}),
+        (frozenset, lambda kept, value: kept | {value}, {1, 2}),
+        ({9}, add_in, {1, 2, 9}),
+        (Seen, lambda kept, value: Seen(kept.pages + 1), Seen(3)),
+        (Seen(5), lambda kept, value: Seen(kept.pages + 1), Seen(8)),
+        (Limits, lambda kept, value: kept._replace(high=value), Limits(0, 2)),
+        (bytes, lambda kept, value: kept + b"%d" % value, b"122"),
+        (tuple, lambda kept, value: (*kept, value), (1, 2, 2)),
+        ((0, 0), lambda kept, value: (kept[0] + value, kept[1] + 1), [5, 3]),
+        (lambda: (0, 0), lambda kept, value: (kept[0] + value, kept[1] + 1), [5, 3]),
+        (int, lambda kept, value: kept + value, 5),
+        (dict, lambda kept, value: kept | {str(value): 1}, {"1": 1, "2": 1}),
+    ],
+)
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_what_a_key_starts_with_comes_back_as_what_it_is(
+    initial: Any, function: Any, result: Any, cache_bytes: int
+) -> None:
+    app = App("a")
+    group = app.stream("in", value=int).group_by_key()
+    group.aggregate(initial, function, name="kept", emit="every").to_stream().to("out")
+    driver = TopologyTestDriver(app, cache_bytes=cache_bytes)
+    pipe(driver, [("k", 1, 0), ("k", 2, 1)])
+    driver.restart()
+    pipe(driver, [("k", 2, 2)])
+    assert driver.store("kept")["k"] == result
+    assert driver.values("out")[-1] == result
+
+
+@pytest.mark.parametrize("initial", [Counter, OrderedDict, deque, object, FunctionType])
+def test_a_start_that_no_text_gives_back_is_refused_when_the_graph_is_built(initial: Any) -> None:
+    group = App("a").stream("in", value=int).group_by_key()
+    said = "aggregate of 'in.*choose value=, a serde that does"
+    with pytest.raises(TypeError, match=said):
+        group.aggregate(initial, max)
+    with pytest.raises(TypeError, match=said):
+        group.windowed_by(Tumbling(10)).aggregate(initial, max)
+    with pytest.raises(TypeError, match=said):
+        group.cogroup(max).aggregate(initial)
+
+
+class Different(Aggregator[int, set[int], int]):
+    def start(self) -> set[int]:
+        return set()
+
+    def add(self, kept: set[int], value: int) -> set[int]:
+        return add_in(kept, value)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(lambda: set[int](), add_in), (Different(),), (lambda: Counter[int](), add_in)]
+)
+def test_a_start_that_a_function_makes_is_refused_at_the_first_record(arguments: Any) -> None:
+    app = App("a")
+    group = app.stream("in", value=int).group_by_key()
+    group.aggregate(*arguments, name="refused").to_stream().to("out")
+    said = "aggregate of 'in.group_by_key': a key starts with a .*, which json gives back as a "
+    with pytest.raises(ProcessingError, match=f"refused: .*{said}"):
+        TopologyTestDriver(app).pipe("in", 1, key="k")
+
+
+def test_a_serde_that_is_asked_for_has_the_last_word() -> None:
+    app = App("a")
+    group = app.stream("in", value=int).group_by_key()
+    group.aggregate(Different(), value=set, name="sets")
+    group.aggregate(set, lambda kept, value: sorted({*kept, value}), value="json", name="lists")
+    driver = TopologyTestDriver(app)
+    pipe(driver, [("k", 2, 0), ("k", 1, 1)])
+    assert driver.store("sets")["k"] == {1, 2}
+    assert driver.store("lists")["k"] == [1, 2]

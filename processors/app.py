@@ -6,8 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
+from processors.dsl.arguments import at_least_one, check_topic, check_written_topic, chosen_serde
 from processors.dsl.global_table import read_global_table
 from processors.dsl.processing import state_store
+from processors.dsl.starts import start_of
 from processors.dsl.stream import matching, read_table, source, sources
 from processors.runtime.application import Application, WorkerOptions
 from processors.runtime.channel import MAX_RECORDS
@@ -18,7 +20,6 @@ from processors.topology.graph import Graph
 from processors.topology.patterns import has_patterns
 from processors.topology.rules import choose_rules
 from processors.topology.subtopology import compile_graph
-from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from streamlog.client.contract import Log
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_SIZE = re.compile(r"(\d+)\s*([kMG]?)i?B?")
-_UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
+_SIZES = "give bytes, or a size like '512MB'; units are B, KB, MB, GB and TB, of 1,024 each"
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 
 class App:
@@ -71,7 +73,7 @@ class App:
             follows as soon as the input is drained.
         checkpoint_interval_ms: How often committed state goes to disk.
         chunk_size: The most records that run together; it changes no result.
-        memory: The budget of state and buffers, in bytes or like "512MB".
+        memory: The budget of state and buffers, in bytes or like "512MB" (of 1,024 KB).
         on_offset_gap: What to do where there is state but committed offsets are gone.
         exchange: `topic` sends what changes tasks through its repartition topic: for tests.
         optimize: Which rewrite rules are applied to the graph: all, none, those that are named, or
@@ -353,7 +355,8 @@ class App:
         """A keyed store for agents, which use it like a dictionary; exactly once, as all state is.
 
         Args:
-            key, value: Serdes. Without `value`, the type of `default` chooses, else JSON.
+            key, value: Serdes. Without `value`, the type of `default` chooses (`int`, `set`, a
+                dataclass), else JSON.
             default: What a missing key reads as: a value or a function that makes one (`int`).
 
             >>> app = App("doc")
@@ -362,11 +365,12 @@ class App:
         """
         from processors.agents import Store
 
+        at = f"store({name!r})"
         if value is None:
-            value = default if default in (str, int, float, bytes) else "json"
-        made = Store(
-            self._graph.claim(name), key=serde_for(key), value=serde_for(value), default=default
-        )
+            plain = default in (str, int, float, bytes)
+            value = default if plain else start_of(f"{at}: default", default, None)[1]
+        keys, values = chosen_serde(f"{at}: key", key), chosen_serde(f"{at}: value", value)
+        made = Store(self._graph.claim(name), key=keys, value=values, default=default)
         self._stores.append(made)
         return made
 
@@ -432,13 +436,17 @@ class App:
         from processors.agents import Agent
         from processors.agents.declaration import Sink
 
-        key_serde = serde_for(key)
+        at = f"agent of {topic!r}" if name is None else f"agent {name!r}"
+        check_topic(at, topic)
+        keys, values = chosen_serde(f"{at}: key", key), chosen_serde(f"{at}: value", value)
         sink = None
         if to is not None:
+            check_written_topic(f"{at}: to", to)
+            at_least_one(f"{at}: partitions", partitions)
             sink = Sink(
                 topic=to,
-                key=key_serde if to_key is None else serde_for(to_key),
-                value=serde_for(to_value),
+                key=keys if to_key is None else chosen_serde(f"{at}: to_key", to_key),
+                value=chosen_serde(f"{at}: to_value", to_value),
                 partitions=partitions,
             )
 
@@ -447,8 +455,8 @@ class App:
                 name=self._graph.claim(name or function.__name__),
                 function=function,
                 topic=topic,
-                key=key_serde,
-                value=serde_for(value),
+                key=keys,
+                value=values,
                 sink=sink,
             )
             self._agents.append(made)
@@ -554,9 +562,12 @@ class App:
 
 
 def _parse_size(size: int | str) -> int:
-    if isinstance(size, int):
-        return size
-    match = _SIZE.fullmatch(size.strip())
+    given: Any = size  # whatever the caller's types say
+    if type(given) is int:
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"memory={size!r}: {_SIZES}")
+    match = _SIZE.fullmatch(given.strip())
     if match is None:
-        raise ValueError(f"memory={size!r}: give bytes, or a size like '512MB'")
-    return int(match[1]) * _UNITS[match[2]]
+        raise ValueError(f"memory={size!r}: {_SIZES}")
+    return int(float(match[1]) * (1 << _UNITS[(match[2] or "").lower()]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -264,6 +266,43 @@ def test_an_application_names_all_options_that_cannot_be_at_once() -> None:
         App("doc", **options)
     assert "chunk_size=0: must be at least 1" in str(caught.value)
     assert "exchange='disk': choose 'memory' or 'topic'" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["512 megabytes", "512xb", "much", "-5MB", 0.5, True])
+def test_a_size_says_which_units_there_are(size: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"memory=.*units are B, KB, MB, GB and TB"):
+        App("doc", memory=size)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda app: app.store("s", value="jsno"), "store('s'): value='jsno': unknown serde"),
+        (lambda app: app.store("s", key=5), "store('s'): key=5: no serde"),
+        (lambda app: app.store("s", default=Counter), "store('s'): default: a key starts with a"),
+        (lambda app: app.agent("in", key=5), "agent of 'in': key=5: no serde"),
+        (lambda app: app.agent("in", name="a", value="jsno"), "agent 'a': value='jsno': unknown"),
+        (lambda app: app.agent("in", to="out", to_value=5), "agent of 'in': to_value=5: no serde"),
+        (lambda app: app.agent("in", to="out", to_key=5), "agent of 'in': to_key=5: no serde"),
+        (lambda app: app.agent("in", to="out", partitions=0), "agent of 'in': partitions=0: must"),
+        (lambda app: app.agent("in", to=5), "agent of 'in': to: topic 5: give its name"),
+        (lambda app: app.agent("in", to="a b"), "agent of 'in': to: topic 'a b': names are"),
+        (lambda app: app.agent("in", to="__x"), "to: topic '__x' is one of the log's own"),
+        (lambda app: app.agent(["in"]), "agent of ['in']: topic ['in']: give its name"),
+    ],
+)
+def test_agents_and_their_stores_say_what_is_wrong_where_they_are_declared(
+    build: Any, said: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
+        build(App("doc"))
+
+
+def test_a_store_of_agents_keeps_what_its_default_is() -> None:
+    assert App("doc").store("s", default=set).value_serde.name == "json[set]"
+    assert App("doc").store("s", default=list).value_serde.name == "json"
+    assert App("doc").store("s", default=int).value_serde.name == "int"
+    assert App("doc").store("s", default={"n": 0}).value_serde.name == "json"
 
 
 def test_a_grouping_of_a_table_takes_the_keys_that_its_function_says_it_makes() -> None:

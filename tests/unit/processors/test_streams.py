@@ -213,5 +213,6 @@ def test_wrong_options_are_refused_where_they_are_written() -> None:
 
 
 def test_sizes_are_read() -> None:
-    assert App("a", memory="512MB").options.memory_bytes == 512 << 20
+    for size in ("512MB", "512mb", "512 MiB", "512M", "0.5GB", "524288k", str(512 << 20)):
+        assert App("a", memory=size).options.memory_bytes == 512 << 20
     assert App("a", memory=64 << 20).options.memory_bytes == 64 << 20

@@ -27,13 +27,18 @@ stores.FLUSH_PERIOD_MS = 0
 
 log = streamlog.open(sys.argv[1])
 log.create_topic(TOPIC, 2, exist_ok=True)
+partitions = [streamlog.TopicPartition(TOPIC, number) for number in range(2)]
+ends = log.end_offsets(partitions)
 sender = threading.Thread(target=send, args=[log])
 if "--last" not in sys.argv:
     sender.start()
+    while log.end_offsets(partitions) == ends:
+        sender.join(0.001)
 print("up", flush=True)
 while True:
+    sending = sender.is_alive()
     make().run(log=log, until_idle=True)
-    if not sender.is_alive():
+    if not sending:
         break
 log.close()
 """
@@ -43,12 +48,14 @@ class KillAtRandom(Protocol):
     def __call__(
         self, program: str, path: Path, *, kills: int, seed: int, shortest_s: float
     ) -> None:
-        """Runs a program over a log in so many lives, and then in a last one, which ends by itself.
+        """Runs a program over a log in so many lives that are killed, between two that are not.
+
+        The first one sees that all is sent that one life sends, however slow the machine is.
 
         Args:
             program: Its `TOPIC` is made with two partitions, `make` gives its application, and
                 `send(log)` sends more records to the topic, beside all lives but the last.
-            shortest_s: No life ends before that.
+            shortest_s: No life is killed before that, nor before it has sent something.
         """
         ...
 
@@ -60,6 +67,7 @@ def kill_at_random() -> KillAtRandom:
 
 def _kill_at_random(program: str, path: Path, *, kills: int, seed: int, shortest_s: float) -> None:
     choice = random.Random(seed)
+    _run_to_end(program, path)
     for _ in range(kills):
         process = _live(program, path)
         assert process.stdout is not None
@@ -70,9 +78,13 @@ def _kill_at_random(program: str, path: Path, *, kills: int, seed: int, shortest
             process.send_signal(signal.SIGKILL)
         assert process.wait() in (0, -signal.SIGKILL)
         process.stdout.close()
-    last = _live(program, path, "--last")
-    last.communicate()
-    assert last.returncode == 0
+    _run_to_end(program, path, "--last")
+
+
+def _run_to_end(program: str, path: Path, *options: str) -> None:
+    process = _live(program, path, *options)
+    process.communicate()
+    assert process.returncode == 0
 
 
 def _live(program: str, path: Path, *options: str) -> subprocess.Popen[str]:

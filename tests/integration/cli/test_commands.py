@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Run = Callable[..., "Ended"]
 
+PATIENCE_S = 300
+
 HOLD = """
 import sys, streamlog
 log = streamlog.open(sys.argv[1])
@@ -198,7 +200,7 @@ def test_readers_work_beside_the_process_that_owns_the_log(run: Run, tmp_path: P
         )
         process.stdin.write("while it is open\n")
         process.stdin.flush()
-        out, _ = follower.communicate(timeout=30)
+        out, _ = follower.communicate(timeout=PATIENCE_S)
         assert follower.returncode == 0
         assert sorted(out.splitlines())[-1] == "while it is open"
         assert run("topics", "list", "--json").json[0]["offsets"] == 11
@@ -223,7 +225,7 @@ def owner(directory: Path) -> Generator[subprocess.Popen[str]]:
         assert process.stdout.readline() == "open\n"
         yield process
     finally:
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped(run: Run) -> None:
@@ -234,7 +236,7 @@ def test_text_that_the_terminal_cannot_show_is_escaped(run: Run) -> None:
         env=os.environ | {"PYTHONIOENCODING": "latin-1"},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert (shown.returncode, shown.stdout) == (0, b"\xfc\\u4e16\n"), shown.stderr
 
@@ -256,7 +258,7 @@ def follower() -> subprocess.Popen[str]:
 def test_an_interrupted_consume_ends_quietly() -> None:
     process = follower()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (130, "")
 
 
@@ -268,7 +270,7 @@ def test_consume_into_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     process.stdout.close()
     with streamlog.open(tmp_path / "log") as log, log.producer() as producer:
         producer.send("numbers", value="nobody reads this")
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
 

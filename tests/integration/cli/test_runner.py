@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from streamlog.targets import Target
 
 
+PATIENCE_S = 300
+
+
 class SilentView:
     def __init__(self) -> None:
         self.seen: list[Snapshot] = []
@@ -176,7 +179,7 @@ def run(
         assert context.stopping.is_set() == bool(interrupt or outcome.failures)
         return outcome
 
-    return asyncio.run(asyncio.wait_for(work(), 30))
+    return asyncio.run(asyncio.wait_for(work(), PATIENCE_S))
 
 
 def test_a_run_until_idle_drains_and_stops_in_stages(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ PARTITION = {"p": 1}
 
 def task(create: Callable[[Any], Any], **more: Any) -> SourceTask:
     plugin = Plugin(kind="source", name="test", config=None, create=create)
-    settings: dict[str, Any] = {"errors": Errors(), "commit": Commit()} | more
+    # What forces a commit is told by each test: not that it took a moment until something came.
+    settings: dict[str, Any] = {"errors": Errors(), "commit": Commit(age_ms=3_600_000)} | more
     document = SourceDocument(
         name="test",
         source=PluginConfig(name="test", config=None),

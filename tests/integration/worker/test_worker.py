@@ -65,7 +65,8 @@ def test_a_stop_in_the_middle_commits_what_was_processed_and_the_next_run_goes_o
     bench.send("lines", *LINES)
 
     async def stop_early(worker: Worker) -> None:
-        await bench.wait(worker, lambda: worker.status().records_in >= 100)
+        while worker.status().records_in < 100:  # asked at every turn of the loop
+            await asyncio.sleep(0)
 
     app = word_count(chunk_size=10)
     for _ in range(3):
@@ -210,10 +211,12 @@ def test_an_unknown_source_topic_is_named_with_the_near_miss(
 
 
 def test_a_source_topic_may_be_made_by_another_target_a_moment_later(
-    bench: Bench, word_count: Callable[..., App]
+    bench: Bench, word_count: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker_module, "SOURCE_WAIT_MS", 600_000)
+
     async def make_topic(worker: Worker) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # the worker has looked, and waits
         bench.log.create_topic("lines", 2)
         bench.send("lines", "a")
         await bench.wait_idle(worker)

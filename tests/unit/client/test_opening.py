@@ -106,7 +106,7 @@ def test_what_was_sent_is_written_when_the_interpreter_ends(tmp_path):
             producer.send("bids", value=b"%d" % number)
         consumer = log.consumer("bids", group="g")
         producer.flush()
-        consumer.poll(timeout=10, max_records=10)
+        consumer.poll(timeout=120, max_records=10)
         transaction = log.producer(transactional_id="t")
         transaction.begin_transaction()
         transaction.send("bids", value=b"left open")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PARTITIONS = [TopicPartition("a", number) for number in range(3)]
 PRODUCERS, TRANSACTIONS = 5, 12
+PATIENCE_S = 300
 
 
 class Application:
@@ -58,8 +59,8 @@ class Application:
             self.transactions.send_offsets(
                 self.name, identity, group, {PARTITIONS[0]: turn if commit else -1}
             )
-            identity = self.transactions.end(self.name, identity, commit=commit).result(30)
-            committed = self.coordination.groups.committed(self.name, timeout=30)
+            identity = self.transactions.end(self.name, identity, commit=commit).result(PATIENCE_S)
+            committed = self.coordination.groups.committed(self.name, timeout=PATIENCE_S)
             assert committed == {PARTITIONS[0]: turn if commit else turn - 1}
         self.transactions.release(self.name)
 
@@ -95,7 +96,7 @@ def test_producers_in_threads_share_partitions_without_getting_into_each_others_
             with ThreadPoolExecutor(PRODUCERS) as pool:
                 applications = [Application(directory, coordination, name) for name in names]
                 for outcome in [pool.submit(application.run) for application in applications]:
-                    outcome.result(60)
+                    outcome.result(PATIENCE_S)
         finally:
             stop.set()
             house.join()
@@ -157,9 +158,9 @@ def test_a_partition_with_too_much_unsynced_holds_up_nobody_for_ever(tmp_path: P
             while is_stable(coordination, PARTITIONS[2]):
                 assert not sending.done()
             go_on.set()
-            committing.result(60)
-            sending.result(60)
-        transactions.end("second", second, commit=True).result(60)
+            committing.result(PATIENCE_S)
+            sending.result(PATIENCE_S)
+        transactions.end("second", second, commit=True).result(PATIENCE_S)
         assert groups.committed("g", [PARTITIONS[0]]) == {PARTITIONS[0]: 1}
         assert groups.committed("g", [PARTITIONS[2]]) == {PARTITIONS[2]: 2}
         coordination.close()

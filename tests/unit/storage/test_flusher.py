@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .conftest import Disk
 
+PATIENCE_S = 60
+
 
 @pytest.fixture
 def threaded() -> Iterator[LogDirectory]:
@@ -150,7 +152,7 @@ def test_whoever_waits_may_read_the_log_whose_append_ends_writing() -> None:
 
     def occupy(_: StorageError | None) -> None:
         busy.set()
-        go_on.wait(10)
+        go_on.wait(2 * PATIENCE_S)  # behind the patience with who must not wait for it
 
     def look(error: StorageError | None) -> None:
         assert isinstance(error, DiskFullError)
@@ -167,15 +169,15 @@ def test_whoever_waits_may_read_the_log_whose_append_ends_writing() -> None:
         append(log, b"x")
         directory.flusher.wait_durable()
         directory.flusher.when_durable(occupy)
-        assert busy.wait(10)
+        assert busy.wait(PATIENCE_S)
         directory.flusher.when_durable(look)
         files.fail("write", error=errno.ENOSPC)
         failing = threading.Thread(target=fail, daemon=True)
         failing.start()
-        failing.join(10)
+        failing.join(PATIENCE_S)
         assert not failing.is_alive()
         go_on.set()
-        assert called.wait(10)
+        assert called.wait(PATIENCE_S)
     assert read[0]
 
 

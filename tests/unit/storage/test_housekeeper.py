@@ -10,6 +10,8 @@ from streamlog.errors import StreamlogError
 from streamlog.storage.housekeeper import NEVER, RETRY_MS, Housekeeper
 from streamlog.testing.manual_clock import ManualClock
 
+PATIENCE_S = 60
+
 
 class Recorder:
     """A task that says when it ran."""
@@ -126,10 +128,10 @@ def test_the_thread_runs_what_is_due_until_it_is_stopped() -> None:
         return NEVER
 
     housekeeper.add(task)
-    assert ran.wait(10)
+    assert ran.wait(PATIENCE_S)
     ran.clear()
     housekeeper.wake(task)
-    assert ran.wait(10)
+    assert ran.wait(PATIENCE_S)
     housekeeper.stop()
     ran.clear()
     housekeeper.add(task)
@@ -145,7 +147,7 @@ def test_the_thread_ends_with_writing() -> None:
 
     housekeeper = Housekeeper("test", ManualClock(1000), has_ended=ended.is_set)
     housekeeper.add(task)
-    assert ended.wait(10)
+    assert ended.wait(PATIENCE_S)
     housekeeper.stop()
 
 
@@ -163,9 +165,9 @@ def test_the_thread_goes_on_behind_a_task_that_fails(caplog: pytest.LogCaptureFi
 
     housekeeper.add(failing)
     housekeeper.add(task)
-    assert ran.wait(10)
+    assert ran.wait(PATIENCE_S)
     ran.clear()
     housekeeper.wake(task)
-    assert ran.wait(10)
+    assert ran.wait(PATIENCE_S)
     housekeeper.stop()
     assert "the housekeeper of a test: for some reason" in caplog.text

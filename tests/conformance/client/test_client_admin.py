@@ -20,7 +20,7 @@ from streamlog.errors import (
 from streamlog.topic import ConfigEntry
 
 
-def values(consumer, count, timeout=10.0):
+def values(consumer, count, timeout=60):
     found = []
     while len(found) < count and (records := consumer.poll(timeout)):
         found += [record.value for record in records]

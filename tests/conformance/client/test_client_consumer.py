@@ -52,7 +52,7 @@ def test_latest_starts_at_the_end(bids):
     with bids.consumer("bids", start="latest") as consumer:
         assert consumer.poll() == []
         fill(bids, b"e")
-        assert values(consumer.poll(timeout=10)) == [b"e"]
+        assert values(consumer.poll(timeout=60)) == [b"e"]
 
 
 def test_a_damaged_batch_is_named_by_file_and_byte(bids, tmp_path):
@@ -255,7 +255,7 @@ def test_a_waiting_poll_returns_what_comes(bids):
 
         def wait():
             waiting.set()
-            received.extend(consumer.poll(timeout=10))
+            received.extend(consumer.poll(timeout=60))
 
         thread = Thread(target=wait)
         thread.start()
@@ -306,7 +306,7 @@ def test_on_available_is_called_when_there_is_more_to_read(bids):
         consumer.poll()
         called.clear()
         fill(bids, b"e")
-        assert called.wait(10)
+        assert called.wait(60)
         assert values(consumer.poll()) == [b"e"]
         consumer.on_available(None)
 

@@ -174,7 +174,7 @@ def test_a_static_member_that_lives_comes_back_after_it_was_removed(bids):
         removed = bids.group("h").members
         bids.remove_group_members("h", ["one"])
         bids.step()  # a heartbeat
-        assert len(consumer.poll(timeout=10)) == 10
+        assert len(consumer.poll(timeout=60)) == 10
         assert bids.group("h").members != removed
         assert consumer.assignment() == [BIDS]
 

@@ -171,13 +171,13 @@ def test_members_share_the_partitions_and_hand_them_over_when_they_poll(log):
             assert other.poll() == []
             fill(log, b"2", partition=0)
             fill(log, b"3", partition=1)
-            mine = values(one.poll(timeout=10))
-            theirs = values(other.poll(timeout=10))
+            mine = values(one.poll(timeout=60))
+            theirs = values(other.poll(timeout=60))
             assert len(one.assignment()) == len(other.assignment()) == 1
             assert sorted(mine + theirs) == [b"2", b"3"]
         fill(log, b"4", partition=0)
         fill(log, b"5", partition=1)
-        assert sorted(values(one.poll(timeout=10)) + values(one.poll())) == [b"4", b"5"]
+        assert sorted(values(one.poll(timeout=60)) + values(one.poll())) == [b"4", b"5"]
 
 
 # Rebalancing
@@ -386,7 +386,7 @@ def test_members_in_threads_see_every_record_while_they_come_and_go(log):
     threads = [Thread(target=consume, args=(polls,)) for polls in (5, 10, 20, -1, -1)]
     for thread in threads:
         thread.start()
-    assert done.wait(60)
+    assert done.wait(300)
     for thread in threads:
         thread.join()
     assert set(seen.values()) == {1}

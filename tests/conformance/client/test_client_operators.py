@@ -71,7 +71,7 @@ def test_an_aborted_producer_is_told_and_goes_on(bids):
     with bids.producer() as plain:
         plain.flush()  # the markers are durable
     with bids.consumer("bids") as consumer:
-        assert [record.value for record in consumer.poll(timeout=10)] == [b"seen"]
+        assert [record.value for record in consumer.poll(timeout=60)] == [b"seen"]
 
 
 def test_a_producer_that_only_commits_is_told_as_well(bids):
@@ -110,7 +110,7 @@ def test_a_transaction_that_nobody_will_end_is_found_and_aborted(bids):
         bids.abort_hanging(found.partition, found.producer_id, found.producer_epoch)
     assert bids.hanging_transactions() == []
     with bids.consumer("bids") as consumer:
-        assert [record.value for record in consumer.poll(timeout=10)] == [b"seen"]
+        assert [record.value for record in consumer.poll(timeout=60)] == [b"seen"]
 
 
 def test_beside_the_owner_hangs_what_is_older_than_a_transaction_may_become(bids, tmp_path):

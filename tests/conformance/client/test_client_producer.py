@@ -15,7 +15,7 @@ def read(log, *topics, count, **options):
     with log.consumer(*topics, **options) as consumer:
         records = []
         while len(records) < count:
-            polled = consumer.poll(timeout=10.0, max_records=count - len(records))
+            polled = consumer.poll(timeout=60, max_records=count - len(records))
             assert polled, f"only {len(records)} of {count} records"
             records += polled
         assert consumer.poll() == []

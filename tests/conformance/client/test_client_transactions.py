@@ -34,7 +34,7 @@ def wait_for_end(log, offset, isolation="read_committed"):
     """Returns when the log of `bids` is stable up to `offset`: markers follow unsynced."""
     with log.consumer("bids", isolation=isolation) as consumer:
         while log.end_offsets([BIDS], isolation=isolation)[BIDS] < offset:
-            consumer.poll_columns(timeout=10)
+            consumer.poll_columns(timeout=60)
 
 
 @pytest.fixture
@@ -79,14 +79,14 @@ def test_an_aborted_transaction_is_left_out_of_columns_and_positions_go_over_it(
         producer.flush()
         producer.abort_transaction()
         wait_for_end(bids, 2)
-        (run,) = consumer.poll_columns(timeout=10)
+        (run,) = consumer.poll_columns(timeout=60)
         assert (run.values, run.next_offset) == ([], 2)
         assert consumer.position(BIDS) == 2
         assert consumer.poll_columns() == []
         producer.begin_transaction()
         producer.send("bids", value=b"good")
         producer.commit_transaction()
-        assert values(consumer.poll(timeout=10)) == [b"good"]
+        assert values(consumer.poll(timeout=60)) == [b"good"]
         wait_for_end(bids, 4)
         consumer.poll()
         assert consumer.position(BIDS) == 4
@@ -125,7 +125,7 @@ def test_a_transaction_covers_many_partitions(log):
     with log.consumer("bids") as consumer:
         seen = []
         while len(seen) < 5:
-            seen += values(consumer.poll(timeout=10))
+            seen += values(consumer.poll(timeout=60))
     assert sorted(seen) == [b"0", b"1", b"2", b"3", b"4"]
 
 

@@ -17,7 +17,7 @@ def values(log):
         end = log.end_offsets([BIDS])[BIDS]
         found = []
         while consumer.position(BIDS) < end:
-            found += consumer.poll(timeout=10)
+            found += consumer.poll(timeout=60)
         return [record.value for record in found]
 
 
@@ -107,5 +107,5 @@ def test_a_topic_may_set_the_times_itself(log):
         producer.send("bids", value=b"1", timestamp=far)
         producer.flush()
     with log.consumer("bids") as consumer:
-        (record,) = consumer.poll(timeout=10)
+        (record,) = consumer.poll(timeout=60)
     assert record.timestamp < far

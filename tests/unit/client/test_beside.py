@@ -42,7 +42,7 @@ def test_a_reader_follows_what_the_owner_goes_on_writing(owner, beside):
         assert consumer.poll() == []
         with owner.producer() as producer:
             producer.send("bids", value=b"b")
-        assert values(consumer.poll(timeout=10)) == [b"b"]
+        assert values(consumer.poll(timeout=60)) == [b"b"]
         owner.create_topic("asks")
         assert set(beside.topics()) == {"asks", "bids"}
     assert beside.end_offsets([BIDS]) == {BIDS: 2}
@@ -70,7 +70,7 @@ def test_an_open_transaction_is_not_seen_and_an_aborted_one_neither(owner, besid
             producer.begin_transaction()
             producer.send("bids", value=b"good")
             producer.commit_transaction()
-            assert values(consumer.poll(timeout=10)) == [b"good"]
+            assert values(consumer.poll(timeout=60)) == [b"good"]
 
 
 def test_committed_offsets_are_seen(owner, beside):

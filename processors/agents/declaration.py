@@ -6,6 +6,8 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from processors.topology.call import check_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,7 @@ class Agent:
                 f"agent {self.name!r}: an agent is an `async def` function with one parameter, "
                 "the stream of its events"
             )
+        check_arguments(f"agent {self.name!r}", self.function, "events")
         if self.yields and self.sink is None:
             raise TypeError(
                 f"agent {self.name!r} yields, but nothing says where to: name a topic with to="

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.topology.graph import check_name, check_plain
+from processors.topology.call import check_call
+from processors.topology.graph import check_name
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -13,17 +14,17 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 
-def check_function(at: str, function: object) -> None:
-    """Raises `TypeError` for what cannot be called, `TopologyError` for an async function."""
+def check_function(at: str, function: object, *given: str) -> None:
+    """Raises `TypeError` for what cannot be called, `TopologyError` for what takes others."""
     if not callable(function):
         raise TypeError(f"{at}: {function!r} is no function")
-    check_plain(at, function)
+    check_call(at, function, *given)
 
 
-def check_functions(at: str, functions: Iterable[object]) -> None:
-    """Raises `TopologyError` for what cannot be called, and for async functions."""
+def check_functions(at: str, functions: Iterable[object], *given: str) -> None:
+    """Raises `TopologyError` for what cannot be called with these arguments, or is async."""
     for function in functions:
-        check_plain(at, function)
+        check_call(at, function, *given)
 
 
 def at_least_one(what: str, number: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from processors.dsl.arguments import at_least_one, check_functions
 from processors.topology.duration import milliseconds
 from processors.topology.nodes.processor import StatefulProcessValuesNode, StateStore
+from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -39,17 +40,23 @@ def dedupe_node(
             context.schedule(within_ms, self.forget)
 
         def process(self, value: Any) -> None:
-            context, identity = self.context, identify(value)
-            found = self.seen.get(identity)
+            context, same = self.context, identify(value)
+            try:
+                found = self.seen.get(same)
+            except SerializationError as error:
+                raise TypeError(
+                    f"{error}; identities are written as {identity.name}, and dedupe takes another "
+                    "serde as identity="
+                ) from error
             time = context.timestamp
             if found is None or abs(time - found) > within_ms:
                 context.forward()
-                self.seen.put(identity, max(time, found or 0))
+                self.seen.put(same, max(time, found or 0))
 
         def forget(self, now: int) -> None:
-            for identity, time in self.seen.items():
+            for same, time in self.seen.items():
                 if time < now - within_ms:
-                    self.seen.delete(identity)
+                    self.seen.delete(same)
 
     return _node(path, parent, identify, Dedupe, identity, serde_for(int), "key_value")
 
@@ -150,7 +157,8 @@ def _node(
     *,
     store: str | None = None,
 ) -> StatefulProcessValuesNode:
-    check_functions(path, [] if function is None else [function])
+    if function is not None:
+        check_functions(f"dedupe at {path!r}", [function], "value")
     declared = StateStore(
         name=f"{path}.{store or _STORES[kind]}",
         kind=kind,

@@ -84,5 +84,5 @@ def joined(
         what=resolve.facts(),
     )
     for node in (subscribe, at_once, asks, answer, answers, resolve, made):
-        graph.add(node)
+        graph.add(node, at=f"join at {path!r}")
     return made

@@ -13,8 +13,8 @@ from processors.dsl.arguments import chosen_serde
 from processors.dsl.global_table import GlobalTable
 from processors.dsl.tables import check_lookups
 from processors.errors import TopologyError
+from processors.topology.call import check_call
 from processors.topology.duration import Duration, milliseconds
-from processors.topology.graph import check_plain
 from processors.topology.nodes.exchange import ExchangeNode
 from processors.topology.nodes.global_table import GlobalLookupNode
 from processors.topology.nodes.join import (
@@ -93,7 +93,7 @@ def join(
     """The join of a stream and something else; what stands between them is added to the graph."""
     check_graph(f"{left.node.path}.join", left.graph, right.graph)
     path = join_path(left.graph, left.node, (right.node,), "join", arguments.name)
-    check_callable(path, "joiner", joiner)
+    check_callable(path, "joiner", joiner, "value", "other")
     if isinstance(right, GlobalTable):
         return _join_global_table(path, left, right.node, joiner, arguments)
     if arguments.key is not None:
@@ -114,7 +114,7 @@ def join_asof(
     graph = left.graph
     check_graph(f"{left.node.path}.join_asof", graph, right.graph)
     path = join_path(graph, left.node, (right.node,), "join_asof", arguments.name)
-    check_callable(path, "joiner", joiner)
+    check_callable(path, "joiner", joiner, "value", "other")
     check_keys(path, left.key, right.key)
     if arguments.how not in ("inner", "left"):
         raise ValueError(
@@ -242,7 +242,7 @@ def _join_global_table(
     if mapper is None:
         check_keys(path, left.key, table.key)
     else:
-        check_callable(path, "key", mapper)
+        check_callable(path, "key", mapper, "value")
     return GlobalLookupNode(
         path=path,
         parents=(left.node,),
@@ -337,11 +337,11 @@ def check_keys(path: str, mine: Serde[Any], other: Serde[Any]) -> None:
         )
 
 
-def check_callable(path: str, what: str, function: object) -> None:
-    """Raises `TypeError` for what cannot be called, `TopologyError` for an async function."""
+def check_callable(path: str, what: str, function: object, *given: str) -> None:
+    """Raises `TypeError` for what cannot be called, `TopologyError` for what takes others."""
     if not callable(function):
         raise TypeError(f"{path}: {what} must be a function, not {function!r}")
-    check_plain(f"join at {path!r}: {what}", function)
+    check_call(f"join at {path!r}: {what}", function, *given)
 
 
 def check_how(path: str, how: object, allowed: tuple[str, ...]) -> None:

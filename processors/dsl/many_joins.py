@@ -36,7 +36,8 @@ def join_many(
     """
     partners = tuple(other.node for other in others)
     path = join_path(left.graph, left.node, partners, "join", arguments.name)
-    check_callable(path, "joiner", joiner)
+    names = [f"other {number}" for number in range(1, len(others) + 1)]
+    check_callable(path, "joiner", joiner, "value", *(names if len(names) > 1 else ["other"]))
     if not others:
         raise TopologyError(f"{path}: join with at least one stream or table")
     so_far = Joinable(left.graph, left.node, left.key, left.read_as)

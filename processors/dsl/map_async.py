@@ -6,6 +6,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from processors.errors import TopologyError
+from processors.topology.call import check_arguments
 from processors.topology.duration import milliseconds
 from processors.topology.nodes.map_async import AnswerCache, Asking, MapAsyncNode
 
@@ -39,6 +40,7 @@ def map_async_node(
     path = graph.stable_path(parent.path, "map_async", name)
     at = f"map_async at {path!r}"
     _check_async(at, function)
+    check_arguments(at, function, "value")
     _check_number(f"{at}: concurrency", concurrency, 1)
     _check_number(f"{at}: retries", retries, 0)
     asking = Asking(

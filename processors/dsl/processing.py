@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from processors.dsl.arguments import chosen_serde
 from processors.errors import TopologyError
+from processors.topology.call import check_plain
 from processors.topology.duration import milliseconds
-from processors.topology.graph import check_plain
 from processors.topology.nodes.processor import (
     ProcessNode,
     ProcessValuesNode,

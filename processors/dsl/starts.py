@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from processors.dsl.aggregators import Aggregator
 from processors.dsl.arguments import chosen_serde
-from processors.topology.graph import check_plain
+from processors.topology.call import check_call
 from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
 
@@ -69,7 +69,7 @@ def start_of(at: str, initial: Any, value: Any) -> tuple[Callable[[], Any], Serd
 
 def checked_start(at: str, make: Callable[[], Any]) -> Callable[[], Any]:
     """`make`, whose first result is looked at: JSON must give it back."""
-    check_plain(f"{at}: initial", make)
+    check_call(f"{at}: initial", make)
     is_checked = False
 
     def start() -> Any:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from processors.dsl.arguments import chosen_serde
 from processors.errors import TopologyError
-from processors.topology.graph import check_name, check_plain
+from processors.topology.call import check_call
+from processors.topology.graph import check_name
 from processors.topology.nodes.stateless import BranchNode
 from streamlog.serdes import serde_for
 
@@ -51,7 +52,7 @@ def projection(names: Sequence[str], renamed: Mapping[str, Any], path: str) -> C
                 f"{path}: {name}={source!r}: give the name of a field, or a function of the value"
             )
         if not isinstance(source, str):
-            check_plain(f"{path}: {name}", source)
+            check_call(f"{path}: {name}", source, "value")
 
     def project(value: Any) -> Any:
         return None if value is None else {name: _field(value, at) for name, at in wanted.items()}

@@ -55,6 +55,7 @@ from processors.dsl.suppress import suppressed
 from processors.dsl.table_aggregators import All, Extreme, TopOfAll
 from processors.dsl.windows import check_window
 from processors.errors import TopologyError
+from processors.topology.call import RESULT_AND_VALUE
 from processors.topology.fold import COUNT, Fold
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.endpoint import SinkNode, SourceNode
@@ -439,7 +440,7 @@ class Stream(Generic[K, V]):
         """
         path = self._graph.stable_path(self._node.path, "group_by", name)
         at_least_one(f"{path}: partitions", partitions)
-        check_functions(f"group_by at {path!r}", [function])
+        check_functions(f"group_by at {path!r}", [function], "value")
         keyed = MapKeyNode(path=f"{path}.key", parents=(self._node,), function=function)
         self._add(keyed)
         node = ExchangeNode(
@@ -633,7 +634,7 @@ class Stream(Generic[K, V]):
         is_known = isinstance(topic, str)
         path = self._path(f"to.{topic}" if is_known else "to", name)
         if not is_known:
-            check_functions(f"to at {path!r}: topic", [topic])
+            check_functions(f"to at {path!r}: topic", [topic], "row")
         if isinstance(topics, str):
             raise TypeError(f"to at {path!r}: topics={topics!r}: give a list of them")
         for written in (topic,) if is_known else topics:
@@ -1039,7 +1040,7 @@ class Aggregates(Generic[K, V]):
             >>> TopologyTestDriver(app).run("bids", [("lot", 5), ("lot", 3)]).map("highest")
             {'lot': 5}
         """
-        at = f"reduce of {self._node.path!r}: value"
+        at = at_of("reduce", self._node, name) + ": value"
         serde = self._node.value if value is None else chosen_serde(at, value)
         fold = Fold(kind="reduce", add=function, merge=function)
         return self._fold(fold, serde, name, emit)
@@ -1071,13 +1072,13 @@ class Aggregates(Generic[K, V]):
             >>> TopologyTestDriver(app).run("visits", [("ann", "/"), ("ann", "/a")]).map("paths")
             {'ann': ['/', '/a']}
         """
-        at = f"aggregate of {self._node.path!r}"
+        at = at_of("aggregate", self._node, name)
         if isinstance(initial, Aggregator):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
             fold = fold_of(at, aggregator, function=function, merge=merge, value=value)
             return self._by(aggregator, fold, value, name, emit)
         start, serde = start_of(at, initial, value)
-        check_function(f"{at}: function", function)
+        check_function(f"{at}: function", function, *RESULT_AND_VALUE)
         fold = Fold(kind="aggregate", initial=start, add=function, merge=merge)
         return self._fold(fold, serde, name, emit)
 
@@ -1210,7 +1211,7 @@ class Aggregates(Generic[K, V]):
             >>> TopologyTestDriver(app).run("in", [("a", "x"), ("a", "y"), ("a", "z")]).map("out")
             {'a': ['y', 'z']}
         """
-        at_least_one(f"collect of {self._node.path!r}: limit", limit)
+        at_least_one(at_of("collect", self._node, name) + ": limit", limit)
         return self._built_in("collect", Collect(of, limit), value, name, emit)
 
     def top_n(
@@ -1234,7 +1235,7 @@ class Aggregates(Generic[K, V]):
             >>> TopologyTestDriver(app).run("bids", [("lot", 5), ("lot", 9), ("lot", 7)]).map("out")
             {'lot': [9, 7]}
         """
-        at_least_one(f"top_n of {self._node.path!r}: n", n)
+        at_least_one(at_of("top_n", self._node, name) + ": n", n)
         return self._built_in("top_n", TopN(n, of, by), None, name, emit)
 
     def count_distinct(
@@ -1265,8 +1266,8 @@ class Aggregates(Generic[K, V]):
         *,
         like_values: bool = False,
     ) -> Table[Any, Any]:
-        at = f"{kind} of {self._node.path!r}"
-        check_functions(at, aggregator.functions())
+        at = at_of(kind, self._node, name)
+        check_functions(at, aggregator.functions(), "value")
         fold = fold_of(at, aggregator, kind=kind)
         if value is None and like_values:
             value = self._node.value
@@ -1280,7 +1281,7 @@ class Aggregates(Generic[K, V]):
         name: str | None,
         emit: WindowEmit,
     ) -> Table[Any, Any]:
-        at = f"{fold.kind} of {self._node.path!r}: value"
+        at = at_of(fold.kind, self._node, name) + ": value"
         serde = chosen_serde(at, aggregator.value if value is None else value)
         table = self._fold(fold, serde, name, emit)
         if not has(aggregator, "result"):
@@ -1368,7 +1369,7 @@ class Grouped(Aggregates[K, V]):
         functions = [function, *(each for _, each in others)]
         tagged: list[Node] = []
         for number, group in enumerate(groups):
-            check_function(at, functions[number])
+            check_function(at, functions[number], *RESULT_AND_VALUE)
             if group._graph is not self._graph:
                 raise TopologyError(f"{at}: group {number} belongs to another App")
             if group._node.key.name != self._node.key.name:
@@ -1388,7 +1389,7 @@ class Grouped(Aggregates[K, V]):
     ) -> Table[Any, Any]:
         path = self._graph.stable_path(self._node.path, fold.kind, name)
         node = unwindowed(path, self._node, self._node.key, fold, value, emit)
-        self._graph.add(node)
+        self._graph.add(node, at=f"{fold.kind} at {path!r}")
         return Table(self._graph, node)
 
 
@@ -1419,7 +1420,7 @@ class WindowedGroup(Aggregates[Windowed, V]):
         node = windowed(
             path, self._node, key, chosen, fold, value, emit, late=late, advance=advance
         )
-        self._graph.add(node)
+        self._graph.add(node, at=f"{fold.kind} at {path!r}")
         if late_to is not None:
             side = SideNode(path=f"{path}.late", parents=(node,), side="late")
             self._graph.add(side)
@@ -1483,7 +1484,7 @@ class CoGrouped(Generic[K]):
         >>> driver.run("outs", [("a", "x")]).values("inside")
         [1, 0]
         """
-        at = f"aggregate of {self._node.path!r}"
+        at = at_of("aggregate", self._node, name)
         start, serde = start_of(at, initial, value)
         fold = Fold(kind="aggregate", initial=start, add=self._function, merge=merge)
         graph, above, key = self._graph, self._node, self._key
@@ -1503,7 +1504,7 @@ class CoGrouped(Generic[K]):
                 late=False,
                 advance=self._advance,
             )
-        graph.add(node)
+        graph.add(node, at=f"{fold.kind} at {path!r}")
         return Table(graph, node)
 
 
@@ -1952,7 +1953,7 @@ class TableGrouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("scores", rows).values("best")[-1]
             ['cid', 'ann']
         """
-        at_least_one(f"top_n of {self._node.path!r}: n", n)
+        at_least_one(at_of("top_n", self._node, name) + ": n", n)
         return self._built_in("top_n", TopOfAll(n, of, by), None, name, emit)
 
     def count_distinct(
@@ -2005,7 +2006,8 @@ class TableGrouped(Generic[K, V]):
         Raises:
             TopologyError: there is no `remove`.
         """
-        check_function(f"reduce of {self._node.path!r}: add", add)
+        at = at_of("reduce", self._node, name)
+        check_function(f"{at}: add", add, *RESULT_AND_VALUE)
         return self._aggregate("reduce", None, add, remove, value, name, emit)
 
     def aggregate(
@@ -2047,12 +2049,12 @@ class TableGrouped(Generic[K, V]):
         """
         if isinstance(initial, Aggregator):
             aggregator = cast("Aggregator[Any, Any, Any]", initial)  # of what kinds it is, it says
-            at = f"aggregate of {self._node.path!r}"
+            at = at_of("aggregate", self._node, name)
             fold = fold_of(at, aggregator, function=add or remove, value=value)
             return self._by(aggregator, fold, value, name, emit)
-        at = f"aggregate of {self._node.path!r}"
+        at = at_of("aggregate", self._node, name)
         start, chosen = start_of(at, initial, value)
-        check_function(f"{at}: add", add)
+        check_function(f"{at}: add", add, *RESULT_AND_VALUE)
         return self._aggregate("aggregate", start, add, remove, chosen, name, emit)
 
     def _built_in(
@@ -2065,8 +2067,8 @@ class TableGrouped(Generic[K, V]):
         *,
         like_values: bool = False,
     ) -> Table[Any, Any]:
-        at = f"{kind} of {self._node.path!r}"
-        check_functions(at, aggregator.functions())
+        at = at_of(kind, self._node, name)
+        check_functions(at, aggregator.functions(), "value")
         if value is None and like_values:
             value = tables.result_serde(self._node, None)
         return self._by(aggregator, fold_of(at, aggregator, kind=kind), value, name, emit)
@@ -2125,6 +2127,11 @@ def check_groups(at: str, others: Sequence[Any]) -> None:
                 f"{at}: number {number} is {other!r}: give pairs of a group and its function: "
                 "(stream.group_by_key(), function)"
             )
+
+
+def at_of(kind: str, above: Node, name: str | None) -> str:
+    """What errors call an operator: by its name where it has one, else by what it is made of."""
+    return f"{kind} of {above.path!r}" if name is None else f"{kind} at {name!r}"
 
 
 Other = Stream[Any, Any] | Table[Any, Any] | GlobalTable[Any, Any]

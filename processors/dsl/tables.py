@@ -101,15 +101,16 @@ def filtered(
     wanted: bool,
     name: str | None,
 ) -> TableNode:
+    kind = "filter" if wanted else "filter_not"
     made = TableFilterNode(
-        path=graph.stateless_path(node.path, "filter" if wanted else "filter_not", None),
+        path=graph.stateless_path(node.path, kind, None),
         parents=(node,),
         key=node.key,
         value=node.value,
         function=predicate,
         wanted=wanted,
     )
-    graph.add(made)
+    graph.add(made, at=f"{kind} at {name or made.path!r}")
     return materialised(graph, made, name)
 
 
@@ -121,14 +122,15 @@ def mapped(
     value: Any,
     name: str | None,
 ) -> TableNode:
+    at = f"map of {node.path!r}" if name is None else f"map at {name!r}"
     made = TableMapNode(
         path=graph.stateless_path(node.path, "map", None),
         parents=(node,),
         key=node.key,
-        value=chosen_serde(f"map of {node.path!r}: value", "json" if value is None else value),
+        value=chosen_serde(f"{at}: value", "json" if value is None else value),
         function=function,
     )
-    graph.add(made)
+    graph.add(made, at=f"map at {name or made.path!r}")
     return materialised(graph, made, name)
 
 
@@ -164,7 +166,7 @@ def joined(
     node = TableJoinNode(
         path=f"{path}.rows", parents=(left, right), joiner=joiner, how=how, **common
     )
-    graph.add(node)
+    graph.add(node, at=f"join at {path!r}")
     keep = "olds" if name is None else "always"
     made = StoredTableNode(
         path=path,
@@ -193,7 +195,8 @@ def regrouped(
     """The changes of a table by group, in the tasks of the groups."""
     path = graph.stable_path(node.path, "group_by", name)
     at_least_one(f"{path}: partitions", partitions)
-    check_functions(f"group_by at {path!r}", [function, *([] if select is None else [select])])
+    functions = [function, *([] if select is None else [select])]
+    check_functions(f"group_by at {path!r}", functions, "value")
     serde = chosen_serde(f"{path}: value", value) if value is not None else node.value
     if value is None and select is not None:
         serde = serde_for("json")
@@ -246,7 +249,7 @@ def aggregated(
         remove=remove,
         what=what,
     )
-    graph.add(made)
+    graph.add(made, at=f"{what} at {path!r}")
     return made
 
 

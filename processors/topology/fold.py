@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import RESULT_AND_VALUE, Call
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,9 +31,10 @@ class Fold:
     def counts(self) -> bool:
         return self.add is None
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
+    def calls(self) -> tuple[Call, ...]:
         """Those that are the user's."""
-        return tuple(each for each in (self.initial, self.add, self.merge) if each is not None)
+        users = (self.initial, ()), (self.add, RESULT_AND_VALUE), (self.merge, ("earlier", "later"))
+        return tuple(Call(each, given) for each, given in users if each is not None)
 
 
 COUNT = Fold(kind="count")

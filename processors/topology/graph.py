@@ -10,10 +10,10 @@ may stand below such a suffix: there the user must name.
 from __future__ import annotations
 
 import re
-from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING
 
 from processors.errors import TopologyError
+from processors.topology.call import check_arguments, check_plain
 from processors.topology.nodes.endpoint import SourceNode
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ class Graph:
         self._paths: dict[str, Node | None] = {}
         self._partners: dict[str, str] = {}
 
-    def add(self, node: Node) -> None:
+    def add(self, node: Node, *, at: str | None = None) -> None:
+        """Takes a node. `at` is what errors call it, where the user wrote something else."""
         assert node.path not in self._paths
         assert all(parent in self.nodes for parent in node.parents)
-        for function in node.functions():
-            check_plain(f"{node.kind} at {node.path!r}", function)
+        for function, given in node.calls():
+            check_plain(at or f"{node.kind} at {node.path!r}", function)
+            if given is not None:
+                check_arguments(at or f"{node.kind} at {node.path!r}", function, *given)
         self._paths[node.path] = node
         self.nodes.append(node)
 
@@ -101,16 +104,4 @@ def check_name(what: str, name: object) -> None:
         raise ValueError(
             f"{what} {name!r}: names are letters, digits, '.', '_' and '-', as they become part of "
             "topic names"
-        )
-
-
-def check_plain(at: str, function: object) -> None:
-    """Raises `TopologyError` for what cannot be called, or gives coroutines for values."""
-    if not callable(function):
-        raise TopologyError(f"{at}: {function!r} cannot be called; give a function")
-    if iscoroutinefunction(function) or isasyncgenfunction(function):
-        name = getattr(function, "__qualname__", repr(function))
-        raise TopologyError(
-            f"{at}: {name} is an async function, and operators call plain ones; what has to await "
-            "something belongs into stream.map_async() or an @app.agent"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import RESULT_AND_VALUE, Call
 from processors.topology.nodes.node import Emit, Node, StoreDeclaration
 from processors.topology.reads import Reads
 
@@ -61,8 +62,8 @@ class ReduceNode(KeyedNode):
     kind = "reduce"
     function: Callable[[Any, Any], Any]
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.function,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.function, RESULT_AND_VALUE),)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,5 +72,5 @@ class AggregateNode(KeyedNode):
     initial: Callable[[], Any]
     function: Callable[[Any, Any], Any]
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.initial, self.function)
+    def calls(self) -> tuple[Call, ...]:
+        return Call(self.initial, ()), Call(self.function, RESULT_AND_VALUE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
+from processors.topology.call import VALUE, Call
 from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import ALL
 from streamlog.serdes import LONG, STRING
@@ -61,8 +62,8 @@ class SourceNode(Node):
     pattern: str | None = None
     idle_timeout_ms: int | None = None
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return () if self.timestamp is None else (self.timestamp,)
+    def calls(self) -> tuple[Call, ...]:
+        return () if self.timestamp is None else (Call(self.timestamp, VALUE),)
 
     @property
     def time_store(self) -> str:
@@ -130,8 +131,9 @@ class SinkNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return ALL
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return tuple(each for each in (self.route, self.partition) if each is not None)
+    def calls(self) -> tuple[Call, ...]:
+        users = (self.route, ("row",)), (self.partition, ("row", "partitions"))
+        return tuple(Call(each, given) for each, given in users if each is not None)
 
     def facts(self) -> str:
         topic = f"topic {self.topics[0]}" if self.route is None else "a topic a row"

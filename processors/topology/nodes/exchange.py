@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import Call
 from processors.topology.nodes.node import Node
 from processors.topology.reads import Reads
 
@@ -42,8 +43,10 @@ class ExchangeNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return output | Reads(keys=True, values=self.partitioner is not None)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return () if self.partitioner is None else (self.partitioner,)
+    def calls(self) -> tuple[Call, ...]:
+        if self.partitioner is None:
+            return ()
+        return (Call(self.partitioner, ("key", "value", "partitions")),)
 
 
 class RepartitionNode(ExchangeNode):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import BOTH_VALUES, VALUE, Call
 from processors.topology.foreign_key import PageSerde
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import Node, StoreDeclaration
@@ -52,8 +53,8 @@ class SubscribeNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads(keys=True, values=True, headers=output.headers, olds=True)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.foreign_key.function,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.foreign_key.function, VALUE),)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,8 +95,8 @@ class ResolveNode(TableNode):
             return Reads(emitted=True)
         return Reads(keys=True, values=True, headers=output.headers)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.joiner,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.joiner, BOTH_VALUES),)
 
     def facts(self) -> str:
         how = "inner" if self.foreign_key.inner else "left"

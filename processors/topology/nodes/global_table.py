@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import BOTH_VALUES, VALUE, Call
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.endpoint import SourceNode
 from processors.topology.nodes.node import Node, StoreDeclaration
@@ -55,8 +56,9 @@ class GlobalLookupNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return output | Reads(keys=output.keys or self.mapper is None, values=True)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.joiner,) if self.mapper is None else (self.joiner, self.mapper)
+    def calls(self) -> tuple[Call, ...]:
+        joiner = Call(self.joiner, BOTH_VALUES)
+        return (joiner,) if self.mapper is None else (joiner, Call(self.mapper, VALUE))
 
     def facts(self) -> str:
         return f"{'left' if self.keep else 'inner'} join with global table {self.table.path}"

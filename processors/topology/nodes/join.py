@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from processors.topology.call import BOTH_VALUES, Call
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import Reads
@@ -102,8 +103,8 @@ class StreamJoinNode(Node):
         """Those that it needs where both sides are kept as one."""
         return (self._store("rows", self.left_value), *self._unmatched())
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.joiner,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.joiner, BOTH_VALUES),)
 
     def facts(self) -> str:
         return f"{self.how} join: {self.window}"
@@ -156,8 +157,8 @@ class TableLookupNode(Node):
             return Reads(view=True)
         return Reads(keys=True, values=True, headers=output.headers)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.joiner,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.joiner, BOTH_VALUES),)
 
     def facts(self) -> str:
         return f"{'left' if self.keep else 'inner'} join with table {self.parents[1].path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import VALUE, Call
 from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import Reads
 from streamlog.serdes import BYTES, LONG
@@ -77,9 +78,9 @@ class MapAsyncNode(Node):
         )
         return (declared,)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
+    def calls(self) -> tuple[Call, ...]:
         cache = self.asking.cache
-        return () if cache is None or cache.key is None else (cache.key,)
+        return () if cache is None or cache.key is None else (Call(cache.key, VALUE),)
 
     def facts(self) -> str:
         asking = self.asking

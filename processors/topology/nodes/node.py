@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from processors.topology.call import VALUE, Call
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -72,7 +74,7 @@ class Node:
         """The stores that it needs, where `output` is read of it."""
         return ()
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
+    def calls(self) -> tuple[Call, ...]:
         """The user's functions, which must be plain ones."""
         return ()
 
@@ -83,9 +85,10 @@ class Node:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FunctionNode(Node):
-    """A function of the value."""
+    """A function of the value, or of what `given` says."""
 
+    given: ClassVar[tuple[str, ...] | None] = VALUE
     function: Callable[[Any], Any]
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.function,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.function, self.given),)

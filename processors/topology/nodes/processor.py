@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from processors.topology.call import Call
 from processors.topology.nodes.node import Node, StoreDeclaration
 from processors.topology.reads import ALL
 from processors.topology.versions import VersionsSerde
@@ -65,8 +66,8 @@ class ProcessNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return ALL
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.function,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.function, None),)
 
     def facts(self) -> str:
         named = getattr(self.function, "__qualname__", type(self.function).__qualname__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from processors.topology.call import VALUE, Call
 from processors.topology.nodes.node import FunctionNode, Node
 from processors.topology.reads import ALL, Reads
 
@@ -43,6 +44,7 @@ class PrintNode(FunctionNode):
     """A function of the key and the value, for the eye."""
 
     kind = "print"
+    given = None
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return output | Reads(keys=True, values=True)
@@ -57,6 +59,7 @@ class HeadersNode(FunctionNode):
     """A function of the row."""
 
     kind = "with_headers"
+    given = ("row",)
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return ALL
@@ -82,6 +85,7 @@ class MapBatchNode(ValueFunctionNode):
     """A function of all values of a chunk, as a column of this kind."""
 
     kind = "map_batch"
+    given = ("values",)
     column: Column = "list"
 
 
@@ -89,6 +93,7 @@ class MapItemsNode(FunctionNode):
     """A function of key and value that gives both."""
 
     kind = "map_items"
+    given = ("key", "value")
     placement = "changed"
 
     def reads_of(self, parent: int, output: Reads) -> Reads:
@@ -145,8 +150,8 @@ class BranchNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return output | Reads(values=True)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return tuple(predicate for _, predicate in self.branches if predicate is not None)
+    def calls(self) -> tuple[Call, ...]:
+        return tuple(Call(predicate, VALUE) for _, predicate in self.branches if predicate)
 
     def facts(self) -> str:
         return f"branch: {', '.join(name for name, _ in self.branches)}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from processors.errors import TopologyError
+from processors.topology.call import BOTH_VALUES, VALUE, Call
 from processors.topology.nodes.aggregate import TableNode
 from processors.topology.nodes.node import Emit, StoreDeclaration
 from processors.topology.reads import Reads
@@ -118,8 +119,8 @@ class DerivedTableNode(TableNode):
 class TableFunctionNode(DerivedTableNode):
     function: Callable[[Any], Any]
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.function,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.function, VALUE),)
 
 
 class TableMapNode(TableFunctionNode):
@@ -181,8 +182,8 @@ class TableJoinNode(TableNode):
             emitted=True,
         )
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return (self.joiner,)
+    def calls(self) -> tuple[Call, ...]:
+        return (Call(self.joiner, BOTH_VALUES),)
 
     def facts(self) -> str:
         return f"{self.how} join of tables: {self.parents[0].path} and {self.parents[1].path}"

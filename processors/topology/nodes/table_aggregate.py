@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from processors.topology.call import RESULT_AND_VALUE, VALUE, Call
 from processors.topology.nodes.aggregate import KeyedNode
 from processors.topology.nodes.node import Node
 from processors.topology.reads import Reads
@@ -34,8 +35,9 @@ class RegroupNode(Node):
     def reads_of(self, parent: int, output: Reads) -> Reads:
         return Reads(values=True, headers=output.headers, olds=True)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return tuple(each for each in (self.function, self.select) if each is not None)
+    def calls(self) -> tuple[Call, ...]:
+        users = (self.function, self.select)
+        return tuple(Call(each, VALUE) for each in users if each is not None)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,9 +56,9 @@ class TableAggregateNode(KeyedNode):
     remove: Callable[[Any, Any], Any]
     what: str
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        users = (self.initial, self.add, self.remove)
-        return tuple(each for each in users if each is not None)
+    def calls(self) -> tuple[Call, ...]:
+        users = Call(self.add, RESULT_AND_VALUE), Call(self.remove, RESULT_AND_VALUE)
+        return users if self.initial is None else (Call(self.initial, ()), *users)
 
     def facts(self) -> str:
         key, value = self.key.name, self.value.name

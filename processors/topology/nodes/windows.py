@@ -11,8 +11,7 @@ from processors.topology.reads import ALL, Reads
 from processors.topology.sessions import SessionsSerde
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from processors.topology.call import Call
     from processors.topology.fold import Fold
     from processors.topology.windows import (
         CountWindows,
@@ -53,8 +52,8 @@ class WindowedNode(TableNode):
         headers = output.headers and self.emit == "every"
         return Reads(keys=True, values=not self.fold.counts, headers=headers)
 
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        return self.fold.functions()
+    def calls(self) -> tuple[Call, ...]:
+        return self.fold.calls()
 
     def stores(self, output: Reads) -> tuple[StoreDeclaration, ...]:
         return (

@@ -330,7 +330,7 @@ def test_a_start_that_a_function_makes_is_refused_at_the_first_record(arguments:
     app = App("a")
     group = app.stream("in", value=int).group_by_key()
     group.aggregate(*arguments, name="refused").to_stream().to("out")
-    said = "aggregate of 'in.group_by_key': a key starts with a .*, which json gives back as a "
+    said = "aggregate at 'refused': a key starts with a .*, which json gives back as a "
     with pytest.raises(ProcessingError, match=f"refused: .*{said}"):
         TopologyTestDriver(app).pipe("in", 1, key="k")
 

@@ -76,6 +76,15 @@ def test_what_was_seen_within_a_time_is_left_out(chunk_size: int) -> None:
     assert dict(driver.store("d.seen").items()) == {"1": 1_000}
 
 
+def test_an_identity_of_another_kind_says_where_its_serde_is_chosen() -> None:
+    driver = make(build=lambda s: s.dedupe(lambda n: n % 10, within=10, name="d"))
+    said = "d: .* str expected, not int 1; identities are written as str, .* as identity="
+    with pytest.raises(ProcessingError, match=said):
+        driver.run("in", [1])
+    driver = make(build=lambda s: s.dedupe(lambda n: n % 10, within=10, identity=int))
+    assert driver.run("in", [1, 11]).values("out") == [1]
+
+
 def test_what_was_seen_is_remembered_over_a_restart() -> None:
     driver = make(build=lambda s: s.dedupe(str, within="1h"))
     pipe(driver, ("k", 1, 0))

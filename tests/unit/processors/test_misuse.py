@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections import Counter
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -313,3 +315,125 @@ def test_a_grouping_of_a_table_takes_the_keys_that_its_function_says_it_makes() 
     table(app).group_by(size).count().to_stream().to("sizes")
     rows = [("ann", "Bern"), ("bob", "Genf"), ("cid", "Basel")]
     assert TopologyTestDriver(app).run("in", rows).map("sizes") == {4: 2, 5: 1}
+
+
+def one(value: Any) -> Any:
+    return value
+
+
+class Called:
+    def __call__(self, left: Any, right: Any = None) -> Any:
+        return left
+
+    def method(self, left: Any, right: Any) -> Any:
+        return left
+
+
+def passed_on(function: Any) -> Any:
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        return function(*arguments, 5)
+
+    return call
+
+
+OF_ONE = "is called with (value): missing a required argument: 'right'"
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: stream().map(pair), f"map at 'in.map': pair(left, right) {OF_ONE}"),
+        (lambda: stream().map(pair, name="m"), "map at 'm': pair("),
+        (lambda: stream().map(lambda: 1), "<lambda>() is called with (value): too many"),
+        (lambda: stream().map(Called().method), f"Called.method(left, right) {OF_ONE}"),
+        (lambda: stream().map(partial(pair)), "(left, right) is called"),
+        (lambda: stream().map(partial(one, 1)), "map at 'in.map': functools.partial("),
+        (lambda: stream().filter(pair), "filter at 'in.filter': pair("),
+        (lambda: stream().map_items(one), "one(value) is called with (key, value)"),
+        (lambda: stream().branch(pair), "branch at 'in.branch': pair("),
+        (lambda: stream().select(two=pair), "in.select: two: pair("),
+        (lambda: stream().with_headers(pair), "is called with (row): missing"),
+        (lambda: stream().to("out", partition=one), "is called with (row, partitions): too many"),
+        (lambda: stream().to(pair), "to at 'in.to': topic: pair("),
+        (lambda: stream().repartition(partitioner=pair), "is called with (key, value, partitions)"),
+        (lambda: stream().group_by(pair), "group_by at 'in.group_by': pair("),
+        (lambda: stream().dedupe(pair, within="1m"), "dedupe at 'in.dedupe': pair("),
+        (lambda: App("a").stream("in", timestamp=pair), "source at 'in': pair("),
+        (
+            lambda: group().reduce(one),
+            "reduce at 'in.group_by_key.reduce': one(value) is called with (result, value)",
+        ),
+        (lambda: group().windowed_by(Tumbling(5)).reduce(one, name="r"), "reduce at 'r': one("),
+        (lambda: group().aggregate(0, one), "aggregate of 'in.group_by_key': function: one("),
+        (lambda: group().aggregate(one, pair), "initial: one(value) is called with ()"),
+        (
+            lambda: group().windowed_by(Session(5)).aggregate(0, pair, merge=one),
+            "is called with (earlier, later)",
+        ),
+        (lambda: group().cogroup(one), "cogroup at 'in.group_by_key.cogroup': one("),
+        (lambda: group().sum(pair), "sum of 'in.group_by_key': pair("),
+        (lambda: table().filter(pair, name="low"), "filter at 'low': pair("),
+        (lambda: table().map(pair, name="low"), "map at 'low': pair("),
+        (lambda: table().group_by(pair), "group_by at 'in.table.group_by': pair("),
+        (lambda: table().group_by(str).reduce(pair, remove=one, name="r"), "reduce at 'r': one("),
+        (
+            lambda: _joined(one),
+            "join at 'in.join': joiner: one(value) is called with (value, other)",
+        ),
+        (lambda: _of_three(pair), "is called with (value, other 1, other 2): too many"),
+        (lambda: _tables(one, name="both"), "join at 'both': one("),
+        (lambda: _tables(pair, foreign_key=pair, name="both"), "join at 'both': pair("),
+        (lambda: stream().map_async(later_pair), "map_async at 'in.map_async': later_pair("),
+        (
+            lambda: App("a").agent("in")(nothing),
+            "agent 'nothing': nothing() is called with (events)",
+        ),
+    ],
+)
+def test_a_function_of_another_number_of_arguments_is_refused(build: Any, said: str) -> None:
+    with pytest.raises(TopologyError, match=re.escape(said)):
+        build()
+
+
+async def later_pair(left: Any, right: Any) -> Any:
+    return left
+
+
+async def nothing() -> None: ...
+
+
+def _joined(joiner: Any) -> Any:
+    app = App("doc")
+    return stream(app).join(app.table("other"), joiner)
+
+
+def _tables(joiner: Any, **options: Any) -> Any:
+    app = App("doc")
+    return table(app).join(app.table("other"), joiner, **options)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        str.upper,
+        "{}".format,
+        [].append,
+        max,
+        str,
+        dict,
+        print,
+        operator.itemgetter(0),
+        Called(),
+        partial(pair, 1),
+        partial(pair, right=1),
+        partial(Called().method, 1),
+        lambda *values: values,
+        lambda value, i=5: (value, i),
+        lambda value, **named: value,
+        passed_on(pair),
+        Counter,
+    ],
+)
+def test_a_function_that_can_be_called_or_does_not_say_is_taken(function: Any) -> None:
+    stream().map(function).to("out")

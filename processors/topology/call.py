@@ -1,0 +1,67 @@
+"""Functions of the user's: what they must be, and how they are called."""
+
+from __future__ import annotations
+
+from inspect import Parameter, Signature, isasyncgenfunction, iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from processors.errors import TopologyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Call(NamedTuple):
+    """A function, and what it is called with; None where that is looked at elsewhere."""
+
+    function: Callable[..., Any]
+    given: tuple[str, ...] | None
+
+
+VALUE = ("value",)
+RESULT_AND_VALUE = ("result", "value")
+BOTH_VALUES = ("left", "right")
+
+
+def check_call(at: str, function: Any, *given: str) -> None:
+    """As `check_plain`, and for what cannot be called with so many arguments, where it says so."""
+    check_plain(at, function)
+    check_arguments(at, function, *given)
+
+
+def check_arguments(at: str, function: Any, *given: str) -> None:
+    """Raises `TopologyError` for a function that takes another number of arguments.
+
+    What a decorator's function passes on is its own affair, and some built-ins do not say.
+    """
+    try:
+        takes = signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    try:
+        takes.bind(*given)
+    except TypeError as error:
+        raise TopologyError(
+            f"{at}: {_name(function)}{_bare(takes)} is called with ({', '.join(given)}): {error}"
+        ) from None
+
+
+def check_plain(at: str, function: object) -> None:
+    """Raises `TopologyError` for what cannot be called, or gives coroutines for values."""
+    if not callable(function):
+        raise TopologyError(f"{at}: {function!r} cannot be called; give a function")
+    if iscoroutinefunction(function) or isasyncgenfunction(function):
+        raise TopologyError(
+            f"{at}: {_name(function)} is an async function, and operators call plain ones; what "
+            "has to await something belongs into stream.map_async() or an @app.agent"
+        )
+
+
+def _bare(takes: Signature) -> Signature:
+    """Without what the arguments are."""
+    names = [each.replace(annotation=Parameter.empty) for each in takes.parameters.values()]
+    return Signature(names)
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__qualname__", repr(function))

@@ -32,7 +32,7 @@ ends = log.end_offsets(partitions)
 sender = threading.Thread(target=send, args=[log])
 if "--last" not in sys.argv:
     sender.start()
-    while log.end_offsets(partitions) == ends:
+    while sender.is_alive() and log.end_offsets(partitions) == ends:
         sender.join(0.001)
 print("up", flush=True)
 while True:

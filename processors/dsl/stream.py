@@ -390,28 +390,37 @@ class Stream(Generic[K, V]):
             )
         return self._next(RecordsNode(path=path, parents=(self._node,)), value=None)
 
-    def merge(self, other: Stream[K, V], *, name: str | None = None) -> Stream[K, V]:
-        """The records of both streams, in the order in which they run.
+    def merge(self, *others: Stream[K, V], name: str | None = None) -> Stream[K, V]:
+        """The records of this stream and others, in the order in which they run.
 
-        >>> app = App("doc")
-        >>> left, right = app.stream("left", value=str), app.stream("right", value=str)
-        >>> left.merge(right).to("both")
-        >>> driver = TopologyTestDriver(app)
-        >>> driver.run("left", ["l"]).run("right", ["r"]).values("both")
-        ['l', 'r']
+        What one record became in several of them comes in the order in which they are written.
+
+            >>> app = App("doc")
+            >>> one, two, three = (app.stream(topic, value=str) for topic in ("1", "2", "3"))
+            >>> one.merge(two, three).to("all")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.run("1", ["a"]).run("3", ["b"]).run("2", ["c"]).values("all")
+            ['a', 'b', 'c']
+
+        Raises:
+            TopologyError: a stream belongs to another App, or has other keys; there is none.
         """
         path = self._path("merge", name)
-        check_stream(path, other)
-        if other._graph is not self._graph:
-            raise TopologyError(f"{path}: the other stream belongs to another App")
-        if other._key.name != self._key.name:
-            raise TopologyError(
-                f"{path}: keys are {self._key.name} here and {other._key.name} there; give both "
-                "streams one kind of key with map_key(..., key=...)"
-            )
-        node = MergeNode(path=path, parents=(self._node, other._node))
-        same = self._value and other._value and self._value.name == other._value.name
-        return self._next(node, value=self._value if same else None)
+        if not others:
+            raise TopologyError(f"{path}: merge with at least one stream")
+        for other in others:
+            check_stream(path, other)
+            if other._graph is not self._graph:
+                raise TopologyError(f"{path}: the other stream belongs to another App")
+            if other._key.name != self._key.name:
+                raise TopologyError(
+                    f"{path}: keys are {self._key.name} here and {other._key.name} in "
+                    f"{other._node.path}; give all streams one kind of key with "
+                    "map_key(..., key=...)"
+                )
+        node = MergeNode(path=path, parents=(self._node, *(other._node for other in others)))
+        values = {None if each._value is None else each._value.name for each in (self, *others)}
+        return self._next(node, value=self._value if len(values) == 1 else None)
 
     def group_by(
         self,

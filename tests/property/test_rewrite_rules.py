@@ -91,8 +91,11 @@ def apply(app: App, stream: Any, word: str, number: int) -> Any:
         case "map":
             return stream.map(no_nulls(lambda value: value + "z"), name=f"m{number}")
         case "merge":
+            other = app.stream("y", value=str)
             return stream.merge(
-                app.stream("y", value=str).repartition(name=f"y{number}"), name=f"u{number}"
+                other.repartition(name=f"y{number}"),
+                *([other.repartition(name=f"z{number}")] if number % 2 else []),
+                name=f"u{number}",
             )
         case "fails":
             return stream.filter(no_nulls(lambda value: value[0]), name=f"e{number}")

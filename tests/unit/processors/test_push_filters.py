@@ -37,6 +37,17 @@ def test_filters_behind_an_exchange_and_a_merge_of_exchanges_are_pushed() -> Non
     assert pushed(App("b")) == {}
 
 
+def test_filters_behind_a_merge_of_several_are_pushed_into_all_or_none() -> None:
+    app = App("a")
+    three = [moved(app, topic, name=f"m{topic}") for topic in ("x", "y", "z")]
+    three[0].merge(*three[1:]).filter(bool, name="f").to("out")
+    assert pushed(app) == {"mx": ["f"], "my": ["f"], "mz": ["f"]}
+    app = App("a")
+    three = [moved(app, topic, name=f"m{topic}") for topic in ("x", "y")]
+    three[0].merge(three[1], app.stream("z", value=str)).filter(bool, name="f").to("out")
+    assert pushed(app) == {}
+
+
 @pytest.mark.parametrize(
     "why", ["other child", "a topic is merged", "merged with itself", "partitioner", "switched off"]
 )

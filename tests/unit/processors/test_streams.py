@@ -175,8 +175,53 @@ def test_streams_of_two_applications_do_not_merge() -> None:
 
 def test_streams_with_keys_of_two_kinds_do_not_merge() -> None:
     app = App("a")
-    with pytest.raises(TopologyError, match="keys are str here and int there"):
-        app.stream("l").merge(app.stream("r", key=int))
+    with pytest.raises(TopologyError, match="keys are str here and int in r; give all streams"):
+        app.stream("l").merge(app.stream("m"), app.stream("r", key=int))
+
+
+def test_a_merge_names_a_stream() -> None:
+    with pytest.raises(TopologyError, match=r"in\.merge: merge with at least one stream"):
+        App("a").stream("in").merge()
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 100])
+@pytest.mark.parametrize("exchange", ["memory", "topic"])
+def test_several_merge_as_one_after_the_other(chunk_size: int, exchange: Any) -> None:
+    def run(merge: Any) -> list[Any]:
+        app = App("a")
+        one, two, three = (app.stream(topic, value=str) for topic in ("1", "2", "3"))
+        merged = merge(one, two.map(str.upper), three.filter(bool), one.map(lambda v: v * 2))
+        merged.group_by_key().reduce(lambda a, b: a + b, emit="every").to_stream().to("out")
+        driver = TopologyTestDriver(
+            app,
+            partitions=2,
+            commit_every=9,
+            chunk_size=chunk_size,
+            exchange=exchange,
+            order="timestamps",
+        )
+        for time, topic in enumerate("132213312"):
+            driver.pipe(topic, f"{topic}{time}", key="ab"[time % 2], timestamp=time // 2)
+        driver.commit()
+        return driver.items("out")
+
+    found = run(lambda first, *others: first.merge(*others))
+    assert found == run(lambda a, b, c, d: a.merge(b).merge(c).merge(d))
+    assert len(found) == 12
+
+
+def test_values_of_several_keep_their_serde_where_all_have_one() -> None:
+    app = App("a")
+    one, two = app.stream("1", value=str), app.stream("2", value=str)
+    one.merge(two, name="alike").to("texts")
+    one.merge(two, app.stream("3", value=int), name="mixed").to("objects")
+    one.merge(two.map(str.upper), name="made").to("made-of")
+    serdes = {sink.path: sink.value.name for sink in app.plan().topology.sinks}
+    assert serdes == {
+        "alike.to.texts": "str",
+        "mixed.to.objects": "json",
+        "made.to.made-of": "json",
+    }
 
 
 @pytest.mark.parametrize("initial", [{"seen": []}, lambda: {"seen": []}])

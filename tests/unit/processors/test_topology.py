@@ -318,6 +318,16 @@ def test_stateless_operators_and_sinks_are_not_in_the_manifest() -> None:
     assert facts(more) == facts(word_count())
 
 
+def test_describe_draws_a_merge_of_several_below_each() -> None:
+    app = App("a")
+    one, two, three = (app.stream(topic, value=str) for topic in ("1", "2", "3"))
+    one.merge(two, three).to("all")
+    drawn = app.describe()
+    assert drawn.count("1.merge  ") == 3
+    assert drawn.count("(see above)") == 2
+    assert app.describe("mermaid").count("--> ") == 4
+
+
 def test_describe_draws_the_topology() -> None:
     app = App("a")
     left = app.stream("l", value=str)

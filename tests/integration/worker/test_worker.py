@@ -363,7 +363,7 @@ def test_a_slow_function_leaves_the_loop_its_turns(bench: Bench) -> None:
         await bench.wait(worker, lambda: worker.status().commits > 0)
 
     bench.drive(app, look)
-    assert 0 < len(calls) < 1_000
+    assert 0 < len(calls) < 3_000
     assert bench.log.committed_offsets("slow") == {("lines", 0): len(calls)}
 
 

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from processors.errors import ProcessorsError
+from streamlog.errors import SerializationError
 
 if TYPE_CHECKING:
     from processors.state.cached import KeyValueState
@@ -121,7 +122,7 @@ class Store(MutableMapping[Any, Any]):
         self._default = default
 
     def __getitem__(self, key: Any) -> Any:
-        value = self._here().read(key)
+        value = self._read(key)
         if value is not None:
             return value
         if self._default is None:
@@ -135,20 +136,22 @@ class Store(MutableMapping[Any, Any]):
     def __setitem__(self, key: Any, value: Any) -> None:
         if value is None:
             raise ValueError(f"store {self.name!r}: None is no value; delete the key instead")
-        self._here().write(key, value)
+        try:
+            self._here().write(key, value)
+        except SerializationError as error:
+            raise self._refusal(error) from error
 
     def __delitem__(self, key: Any) -> None:
-        here = self._here()
-        if here.read(key) is None:
+        if self._read(key) is None:
             raise KeyError(key)
-        here.write(key, None)
+        self._here().write(key, None)
 
     def __contains__(self, key: object) -> bool:
-        return self._here().read(key) is not None
+        return self._read(key) is not None
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value, or `default`: the store's own default is not asked here."""
-        value = self._here().read(key)
+        value = self._read(key)
         return default if value is None else value
 
     def __iter__(self) -> Iterator[Any]:
@@ -159,6 +162,19 @@ class Store(MutableMapping[Any, Any]):
 
     def __repr__(self) -> str:
         return f"Store({self.name!r})"
+
+    def _read(self, key: Any) -> Any:
+        try:
+            return self._here().read(key)
+        except SerializationError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: SerializationError) -> SerializationError:
+        return SerializationError(
+            error.serde,
+            f"{error.reason}; store {self.name!r} has keys as {self.key_serde.name} and values as "
+            f"{self.value_serde.name}: app.store(..., key=, value=) chooses others",
+        )
 
     def _here(self) -> WriteSet:
         instance = CURRENT.get()

@@ -14,6 +14,7 @@ from processors.errors import AgentError, CorruptStoreError
 from processors.state.cached import KeyValueState
 from processors.state.memory import MemoryStore
 from streamlog.client.contract import FetchedColumns, Record
+from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ def test_a_default_that_can_be_changed_is_fresh_for_every_key() -> None:
 
 def test_a_store_refuses_keys_and_values_of_another_kind_and_none() -> None:
     errors: list[str] = []
+    told: list[str] = []
 
     async def agent(lines: Any) -> None:
         async for _ in lines:
@@ -246,6 +248,9 @@ def test_a_store_refuses_keys_and_values_of_another_kind_and_none() -> None:
                     counts[key] = value
                 except Exception as error:
                     errors.append(type(error).__name__)
+                    told.append(str(error))
+            with pytest.raises(SerializationError, match="not int 5; store 'counts' has keys as"):
+                counts.get(5)
             try:
                 del counts["missing"]
             except KeyError:
@@ -254,6 +259,10 @@ def test_a_store_refuses_keys_and_values_of_another_kind_and_none() -> None:
     bench = Bench(agent)
     run(bench, b"a")
     assert errors == ["SerializationError", "SerializationError", "ValueError", "KeyError"]
+    assert told[1] == (
+        "serde int: int expected, not str 'x'; store 'counts' has keys as str and values as int: "
+        "app.store(..., key=, value=) chooses others"
+    )
     assert bench.count() == {}
 
 

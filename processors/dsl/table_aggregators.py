@@ -22,11 +22,13 @@ class All(Of):
         return kept
 
     def remove(self, kept: list[Any], value: Any) -> list[Any] | None:
-        serialize = serde_for("json").serialize  # as 1, 1.0 and True are equal in Python
+        json = serde_for("json")
         chosen = self.keep(value)
-        leaving = serialize([chosen])  # a list, as a value alone may be None
+        leaving = json.serialize([chosen])  # in a list, as a value alone may be None
+        as_kept = json.deserialize(leaving)[0]
         for index, each in enumerate(kept):
-            if serialize([each]) == leaving:
+            # The text says it, as 1, 1.0 and True are equal in Python, but takes longer.
+            if each == as_kept and json.serialize([each]) == leaving:
                 del kept[index]
                 return kept
         raise LookupError(f"{chosen!r} leaves a group that it was never in")

@@ -43,10 +43,11 @@ def unpack_timestamp(data: bytes) -> int:
 class Entry:
     """One key's decoded value. `value` is None where the key is absent.
 
-    Whoever changes `value` or `timestamp` calls `state.mark` unless `dirty` is set.
+    Whoever changes `value` or `timestamp` calls `state.mark` unless `dirty` is set. `stored` is
+    False where the layers below are known to have no value.
     """
 
-    __slots__ = ("dirty", "generation", "key", "key_bytes", "state", "timestamp", "value")
+    __slots__ = ("dirty", "generation", "key", "key_bytes", "state", "stored", "timestamp", "value")
 
     def __init__(
         self, state: KeyValueState, key: Any, key_bytes: bytes, value: Any, timestamp: i64
@@ -57,6 +58,7 @@ class Entry:
         self.value: Any = value
         self.timestamp: i64 = timestamp
         self.dirty: bool = False
+        self.stored: bool = value is not None
         self.generation: i64 = 0
 
 
@@ -161,9 +163,18 @@ class KeyValueState:
 
     def read_below(self, entries: list[Entry]) -> tuple[list[Any], list[int]]:
         """Values and timestamps (-1 where absent) below the cache: as the last flush left them."""
-        rows = self._rows_below([entry.key_bytes for entry in entries])
-        values: list[Any] = self._decode(rows)
-        timestamps: list[int] = [NO_TIMESTAMP if row[0] is None else row[1] for row in rows]
+        values: list[Any] = [None] * len(entries)
+        timestamps: list[int] = [NO_TIMESTAMP] * len(entries)
+        places: list[int] = []
+        for place in range(len(entries)):
+            if entries[place].stored:
+                places.append(place)
+        if places:
+            rows = self._rows_below([entries[place].key_bytes for place in places])
+            found: list[Any] = self._decode(rows)
+            for index in range(len(places)):
+                values[places[index]] = found[index]
+                timestamps[places[index]] = NO_TIMESTAMP if found[index] is None else rows[index][1]
         return values, timestamps
 
     def mark(self, entry: Entry) -> None:
@@ -259,6 +270,7 @@ class KeyValueState:
         generation = self._generation
         for entry in dirty:
             entry.dirty = False
+            entry.stored = entry.value is not None
             entry.generation = generation
         rows = zip(values, timestamps, strict=True)
         self.committing.update(zip(keys, rows, strict=True))
@@ -435,6 +447,7 @@ class KeyValueState:
         key_bytes = self.prefix + key_bytes
         if self.complete:
             entry = Entry(self, key, key_bytes, None, NO_TIMESTAMP)
+            entry.stored = bool(self._cleared)  # which the next flush deletes below
         else:
             row = self.committing.get(key_bytes)
             if row is None:
@@ -456,9 +469,9 @@ class KeyValueState:
         entries = self.entries
         if self.complete:
             for index in range(len(keys)):
-                entries[cache_keys[index]] = Entry(
-                    self, keys[index], encoded[index], None, NO_TIMESTAMP
-                )
+                entry = Entry(self, keys[index], encoded[index], None, NO_TIMESTAMP)
+                entry.stored = bool(self._cleared)
+                entries[cache_keys[index]] = entry
             return
         rows = self._rows_below(encoded)
         values: list[Any] = self._decode(rows)

@@ -131,6 +131,9 @@ class RocksDB:
         options.create_missing_column_families(True)
         options.set_atomic_flush(True)
         options.set_write_buffer_size(self._memory_bytes // 8)
+        # A key that is new is not looked for in the memtable: a quarter of the time of a miss.
+        options.set_memtable_prefix_bloom_ratio(0.1)
+        options.set_memtable_whole_key_filtering(True)
         options.set_db_write_buffer_size(self._memory_bytes // 2)
         options.set_max_background_jobs(2)
         options.set_keep_log_file_num(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,9 @@ from processors.state.memory import MemoryStore
 from processors.state.position import Position, decode_position
 from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 POSITION = Position(topic_id=UUID(int=7), offset=42, wall_time_ms=1_000)
 
@@ -171,15 +175,19 @@ def test_a_deleted_key_is_a_tombstone_in_every_layer() -> None:
     assert list(store.range()) == []
 
 
+class CountingStore(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[list[bytes]] = []
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        self.reads.append(list(keys))
+        return super().get_many(keys)
+
+
 def test_a_column_of_keys_is_loaded_with_one_read() -> None:
-    reads: list[list[bytes]] = []
-
-    class Counting(MemoryStore):
-        def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-            reads.append(list(keys))
-            return super().get_many(keys)
-
-    store = Counting()
+    store = CountingStore()
+    reads = store.reads
     state = make_state(store)
     add(state, "a", 3)
     commit(state)
@@ -192,6 +200,37 @@ def test_a_column_of_keys_is_loaded_with_one_read() -> None:
     assert [entry.value for entry in entries] == [1, None, 1, 1]
     assert entries[0] is entries[3]
     assert reads == [[b"a", b"b"]]
+
+
+def test_what_was_below_is_read_only_where_there_was_something() -> None:
+    store = CountingStore()
+    state = make_state(store)
+    for key in ("kept", "deleted"):
+        add(state, key, 3)
+    commit(state)
+    state.checkpoint(POSITION)
+    state.evict_clean()
+    state.delete("deleted", 4)
+    state.flush()
+    for key in ("kept", "deleted", "new"):
+        add(state, key, 5)
+    store.reads.clear()
+    entries = [state.entry(key) for key in ("new", "kept", "deleted")]
+    assert state.read_below(entries) == ([None, 1, None], [-1, 3, -1])
+    assert store.reads == [[b"kept"]]
+
+
+def test_what_a_clear_has_not_yet_deleted_below_is_read_as_it_was() -> None:
+    state = make_state()
+    for key in ("a", "b"):
+        add(state, key, 3)
+    commit(state)
+    state.clear()
+    add(state, "a", 4)
+    entries = state.lookup(["b", "a", "c"])
+    assert state.read_below(entries) == ([1, 1, None], [3, 3, -1])
+    state.flush()
+    assert state.read_below(state.lookup(["a", "b"])) == ([1, None], [4, -1])
 
 
 def test_keys_that_are_equal_in_python_and_not_in_bytes_are_different_keys() -> None:

@@ -114,9 +114,6 @@ class Sum(Of):
     def merge(self, earlier: Any, later: Any) -> Any:
         return earlier + later
 
-    def remove(self, kept: Any, value: Any) -> Any:
-        return kept - self.of(value)
-
 
 class Min(Of):
     def add(self, kept: Any, value: Any) -> Any:
@@ -147,9 +144,6 @@ class Mean(Of):
 
     def merge(self, earlier: list[Any], later: list[Any]) -> list[Any]:
         return [earlier[0] + later[0], earlier[1] + later[1]]
-
-    def remove(self, kept: list[Any], value: Any) -> list[Any] | None:
-        return [kept[0] - self.of(value), kept[1] - 1] if kept[1] > 1 else None
 
     def result(self, kept: list[Any]) -> float:
         return kept[0] / kept[1]
@@ -234,7 +228,7 @@ class CountDistinct(Of):
         return {}
 
     def add(self, kept: dict[str, int], value: Any) -> dict[str, int]:
-        text = self._text(value)
+        text = distinct_text(self.of(value))
         kept[text] = kept.get(text, 0) + 1
         return kept
 
@@ -243,16 +237,16 @@ class CountDistinct(Of):
             earlier[text] = earlier.get(text, 0) + times
         return earlier
 
-    def remove(self, kept: dict[str, int], value: Any) -> dict[str, int]:
-        text = self._text(value)
-        if kept[text] > 1:
-            kept[text] -= 1
-        else:
-            del kept[text]
-        return kept
-
     def result(self, kept: dict[str, int]) -> int:
         return len(kept)
 
-    def _text(self, value: Any) -> str:
-        return json.dumps(self.of(value), sort_keys=True, default=str)
+
+def distinct_text(value: Any) -> str:
+    """A JSON text that equal values share, whatever the order of their parts."""
+    return json.dumps(value, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    import msgspec  # slow to import, and seldom needed
+
+    return msgspec.to_builtins(value, order="sorted", str_keys=True)

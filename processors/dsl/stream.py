@@ -52,7 +52,15 @@ from processors.dsl.stateless import (
     projection,
 )
 from processors.dsl.suppress import suppressed
-from processors.dsl.table_aggregators import All, Extreme, TopOfAll
+from processors.dsl.table_aggregators import (
+    All,
+    Chosen,
+    DistinctNow,
+    Extreme,
+    MeanNow,
+    SumNow,
+    TopOfAll,
+)
 from processors.dsl.windows import check_window
 from processors.errors import TopologyError
 from processors.topology.call import RESULT_AND_VALUE
@@ -1825,7 +1833,8 @@ class TableGrouped(Generic[K, V]):
     ) -> Table[K, Any]:
         """Adds up the values of each group, or what `of` makes of them; of one without any it is 0.
 
-        What is taken back of a sum of floats leaves their rounding errors in it.
+        A value for which `of` fails, or that is no finite number, is in no group, if the policy is
+        to go on. What is taken back of a sum of floats leaves their rounding errors in it.
 
         Args:
             value: The serde of results. Without it that of the values, and JSON with `of`.
@@ -1838,7 +1847,8 @@ class TableGrouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("carts", rows).map("totals")
             {'ann': 7}
         """
-        return self._built_in("sum", Sum(of), value, name, emit, like_values=of is None)
+        serde = self._like_values(of, value)
+        return self._built_in("sum", SumNow(of, serde), serde, name, emit)
 
     def mean(
         self,
@@ -1849,7 +1859,7 @@ class TableGrouped(Generic[K, V]):
     ) -> Table[K, float]:
         """The mean of the values of each group, or of what `of` makes of them.
 
-        A group that has lost all is deleted.
+        A group that has lost all is deleted. As for `sum`, floats leave rounding errors.
 
             >>> app = App("doc")
             >>> ages = app.table("ages")
@@ -1860,7 +1870,7 @@ class TableGrouped(Generic[K, V]):
             >>> driver.map("out")
             {'Bern': 31.5}
         """
-        return self._built_in("mean", Mean(of), None, name, emit)
+        return self._built_in("mean", MeanNow(of), None, name, emit)
 
     def min(
         self,
@@ -1872,8 +1882,9 @@ class TableGrouped(Generic[K, V]):
     ) -> Table[K, Any]:
         """The least of the values of each group, or of what `of` makes of them; see `sum`.
 
-        All values of a group are kept, as JSON, and read and written with each change. A group that
-        has lost all is deleted.
+        All values of a group are kept, as the serde of results writes them, and read and written
+        with each change; what it would give back as something else, as JSON does a `Decimal`, has
+        failed. A group that has lost all is deleted.
 
             >>> app = App("doc")
             >>> offers = app.table("offers").group_by(lambda offer: offer["item"])
@@ -1933,7 +1944,9 @@ class TableGrouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("homes", rows).map("people")
             {'Bern': ['bob'], 'Genf': ['ann']}
         """
-        return self._built_in("collect", All(of), value, name, emit)
+        return self._built_in(
+            "collect", All(of, "json" if value is None else value), None, name, emit
+        )
 
     def top_n(
         self,
@@ -1983,7 +1996,7 @@ class TableGrouped(Generic[K, V]):
             >>> TopologyTestDriver(app).run("homes", rows).values("cities")
             [1, 2, 1]
         """
-        return self._built_in("count_distinct", CountDistinct(of), None, name, emit)
+        return self._built_in("count_distinct", DistinctNow(of), None, name, emit)
 
     def reduce(
         self,
@@ -2067,26 +2080,17 @@ class TableGrouped(Generic[K, V]):
         return self._aggregate("aggregate", start, add, remove, chosen, name, emit)
 
     def _built_in(
-        self,
-        kind: str,
-        aggregator: Of,
-        value: Any,
-        name: str | None,
-        emit: Emit,
-        *,
-        like_values: bool = False,
+        self, kind: str, aggregator: Chosen, value: Any, name: str | None, emit: Emit
     ) -> Table[Any, Any]:
         at = at_of(kind, self._node, name)
         check_functions(at, aggregator.functions(), "value")
-        if value is None and like_values:
-            value = tables.result_serde(self._node, None)
-        return self._by(aggregator, fold_of(at, aggregator, kind=kind), value, name, emit)
+        fold = fold_of(at, aggregator, kind=kind)
+        return self._by(aggregator, fold, value, name, emit, aggregator.choose)
 
-    def _like_values(self, of: object, value: Any) -> Any:
+    def _like_values(self, of: object, value: Any) -> Serde[Any]:
         """The serde of results: as asked for, that of the values, or JSON where `of` makes them."""
-        return (
-            "json" if value is None and of is not None else tables.result_serde(self._node, value)
-        )
+        chosen = "json" if value is None and of is not None else value
+        return tables.result_serde(self._node, chosen)
 
     def _by(
         self,
@@ -2095,10 +2099,11 @@ class TableGrouped(Generic[K, V]):
         value: Any,
         name: str | None,
         emit: Emit,
+        choose: Callable[[Any], Any] | None = None,
     ) -> Table[Any, Any]:
         remove = aggregator.remove if has(aggregator, "remove") else None
-        chosen = aggregator.value if value is None else value
-        table = self._aggregate(fold.kind, fold.initial, fold.add, remove, chosen, name, emit)
+        kept = aggregator.value if value is None else value
+        table = self._aggregate(fold.kind, fold.initial, fold.add, remove, kept, name, emit, choose)
         if not has(aggregator, "result"):
             return table
         return table.map(aggregator.result, value=aggregator.result_value)
@@ -2112,6 +2117,7 @@ class TableGrouped(Generic[K, V]):
         value: Any,
         name: str | None,
         emit: Emit,
+        choose: Callable[[Any], Any] | None = None,
     ) -> Table[Any, Any]:
         made = tables.aggregated(
             self._graph,
@@ -2123,6 +2129,7 @@ class TableGrouped(Generic[K, V]):
             value=tables.result_serde(self._node, value),
             name=name,
             emit=emit,
+            choose=choose,
         )
         return Table(self._graph, made)
 

@@ -1,65 +1,137 @@
-"""Aggregators of grouped tables that keep all values of a group, as any of them may leave it."""
+"""Aggregators of grouped tables: what is added of a value is chosen first, and can leave again.
+
+A value for which the choice fails is in no group, so the functions behind it need not fail: what
+was added is always there to be removed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from processors.dsl.aggregators import Of
+from processors.dsl.aggregators import Of, distinct_text
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamlog.serdes import Serde
 
-class All(Of):
-    """The values in the order in which they came. Of equal ones, as JSON, the first one leaves."""
 
-    def start(self) -> list[Any]:
-        return []
+class Chosen(Of):
+    """An aggregator whose `add` and `remove` are given what `choose` makes of the values."""
 
-    def add(self, kept: list[Any], value: Any) -> list[Any] | None:
-        kept.append(self.keep(value))
-        return kept
-
-    def remove(self, kept: list[Any], value: Any) -> list[Any] | None:
-        json = serde_for("json")
-        chosen = self.keep(value)
-        leaving = json.serialize([chosen])  # in a list, as a value alone may be None
-        as_kept = json.deserialize(leaving)[0]
-        for index, each in enumerate(kept):
-            # The text says it, as 1, 1.0 and True are equal in Python, but takes longer.
-            if each == as_kept and json.serialize([each]) == leaving:
-                del kept[index]
-                return kept
-        raise LookupError(f"{chosen!r} leaves a group that it was never in")
-
-    def keep(self, value: Any) -> Any:
-        """What is kept of a value."""
+    def choose(self, value: Any) -> Any:
+        """Raises where the value cannot be added, or could not be taken back."""
         return self.of(value)
 
 
+class SumNow(Chosen):
+    """Sums, which are kept by a serde."""
+
+    def __init__(self, of: Callable[[Any], Any] | None, serde: Serde[Any]) -> None:
+        super().__init__(of)
+        self.serde = serde
+
+    def start(self) -> Any:
+        return 0
+
+    def choose(self, value: Any) -> Any:
+        return _number(self.of(value), self.serde)
+
+    def add(self, kept: Any, value: Any) -> Any:
+        return kept + value
+
+    def remove(self, kept: Any, value: Any) -> Any:
+        return kept - value
+
+
+class MeanNow(Chosen):
+    result_value = float
+
+    def start(self) -> list[Any]:
+        return [0, 0]
+
+    def choose(self, value: Any) -> Any:
+        return _number(self.of(value), serde_for("json"))
+
+    def add(self, kept: list[Any], value: Any) -> list[Any]:
+        return [kept[0] + value, kept[1] + 1]
+
+    def remove(self, kept: list[Any], value: Any) -> list[Any] | None:
+        return [kept[0] - value, kept[1] - 1] if kept[1] > 1 else None
+
+    def result(self, kept: list[Any]) -> float:
+        return kept[0] / kept[1]
+
+
+class All(Chosen):
+    """The values in the order in which they came, each as its bytes in a text.
+
+    Args:
+        result_value: The serde of what is given on.
+    """
+
+    def __init__(self, of: Callable[[Any], Any] | None, result_value: Any = "json") -> None:
+        super().__init__(of)
+        self.serde: Serde[Any] = serde_for("json")  # of lists, as a value alone may be None
+        self.result_value = result_value  # type: ignore[misc] # each has its own
+
+    def start(self) -> list[str]:
+        return []
+
+    def choose(self, value: Any) -> str | None:
+        return self.text([self.of(value)])
+
+    def add(self, kept: list[str], value: str) -> list[str]:
+        kept.append(value)
+        return kept
+
+    def remove(self, kept: list[str], value: str) -> list[str] | None:
+        if value not in kept:
+            raise LookupError(_stranger(value))
+        kept.remove(value)
+        return kept
+
+    def result(self, kept: list[str]) -> Any:
+        return [value for (value,) in self.values(kept)]
+
+    def text(self, value: Any) -> str:
+        return self.serde.serialize(value).decode("latin-1")
+
+    def values(self, kept: list[str]) -> list[Any]:
+        """What was made into these texts."""
+        return [self.serde.deserialize(each.encode("latin-1")) for each in kept]
+
+
 class Extreme(All):
-    """The one that `choose`, min or max, takes of all; a group that has lost all is deleted."""
+    """The one that `pick`, min or max, takes of all; a group that has lost all is deleted."""
 
     def __init__(
         self,
         of: Callable[[Any], Any] | None,
-        choose: Callable[[list[Any]], Any],
-        result_value: Any,
+        pick: Callable[[list[Any]], Any],
+        serde: Serde[Any],
     ) -> None:
-        super().__init__(of)
-        self.choose = choose
-        self.result_value = result_value  # type: ignore[misc] # each has its own
+        super().__init__(of, serde)
+        self.serde = serde
+        self.pick = pick
 
-    def remove(self, kept: list[Any], value: Any) -> list[Any] | None:
+    def choose(self, value: Any) -> str | None:
+        chosen = self.of(value)
+        if chosen is None:
+            return None
+        _check_kept(chosen, self.serde)
+        return self.text(chosen)
+
+    def remove(self, kept: list[str], value: str) -> list[str] | None:
         return super().remove(kept, value) or None
 
-    def result(self, kept: list[Any]) -> Any:
-        return self.choose(kept)
+    def result(self, kept: list[str]) -> Any:
+        return self.pick(self.values(kept))
 
 
 class TopOfAll(All):
-    """The largest, as `TopN` gives them, of all."""
+    """The largest, as `TopN` gives them, of all; kept as [rank, what is given on]."""
 
     def __init__(
         self, count: int, of: Callable[[Any], Any] | None, by: Callable[[Any], Any] | None
@@ -71,13 +143,72 @@ class TopOfAll(All):
     def functions(self) -> tuple[Callable[[Any], Any], ...]:
         return (self.of, self.by)
 
-    def keep(self, value: Any) -> list[Any]:
-        return [self.by(value), self.of(value)]
+    def choose(self, value: Any) -> str | None:
+        rank = self.by(value)
+        _check_kept(rank, self.serde)
+        return self.text([rank, self.of(value)])
 
-    def result(self, kept: list[Any]) -> list[Any]:
-        ranked = sorted(kept, key=_rank, reverse=True)
+    def result(self, kept: list[str]) -> list[Any]:
+        ranked = sorted(self.values(kept), key=_rank, reverse=True)
         return [chosen for _, chosen in ranked[: self.count]]
+
+
+class DistinctNow(Chosen):
+    """How many different values there are; each is kept as a text, with how often."""
+
+    result_value = int
+
+    def start(self) -> dict[str, int]:
+        return {}
+
+    def choose(self, value: Any) -> str:
+        return distinct_text(self.of(value))
+
+    def add(self, kept: dict[str, int], value: str) -> dict[str, int]:
+        kept[value] = kept.get(value, 0) + 1
+        return kept
+
+    def remove(self, kept: dict[str, int], value: str) -> dict[str, int]:
+        times = kept.pop(value, 0)
+        if not times:
+            raise LookupError(_stranger(value))
+        if times > 1:
+            kept[value] = times - 1
+        return kept
+
+    def result(self, kept: dict[str, int]) -> int:
+        return len(kept)
 
 
 def _rank(pair: list[Any]) -> Any:
     return pair[0]
+
+
+def _stranger(text: str) -> str:
+    return f"{text} leaves a group that it was never in"
+
+
+def _number(value: Any, serde: Serde[Any]) -> Any:
+    """A number that can be added, kept and taken back."""
+    _check_kept(0 + value, serde)
+    if value - value != 0:  # inf, nan
+        raise ValueError(f"{value!r} cannot be taken back out of a sum")
+    return value
+
+
+def _check_kept(value: Any, serde: Serde[Any]) -> None:
+    """Raises for what the serde gives back as something that is ordered in another way."""
+    back = serde.deserialize(serde.serialize(value))
+    if not _is_same(value, back):
+        raise TypeError(
+            f"{value!r} is kept as {serde.name}, which gives back {back!r}: choose the serde of "
+            "results with value=, or make a number or a text of it"
+        )
+
+
+def _is_same(value: Any, back: Any) -> bool:
+    """Whether it is, in what its order follows from; a tuple may come back as a list."""
+    if isinstance(value, list | tuple) and isinstance(back, list | tuple):
+        parts, given = cast("list[Any]", value), cast("list[Any]", back)
+        return len(parts) == len(given) and all(map(_is_same, parts, given))
+    return isinstance(value, type(back)) and (value == back or (value != value and back != back))

@@ -223,6 +223,7 @@ def aggregated(
     value: Serde[Any],
     name: str | None,
     emit: Emit,
+    choose: Callable[[Any], Any] | None = None,
 ) -> TableNode:
     """An aggregate of changes; without `remove` it cannot be."""
     path = graph.stable_path(grouped.path, what, name)
@@ -247,6 +248,7 @@ def aggregated(
         initial=initial,
         add=add,
         remove=remove,
+        choose=choose,
         what=what,
     )
     graph.add(made, at=f"{what} at {path!r}")

@@ -134,7 +134,13 @@ class MergeStep(UserStep):
 
 
 class ChangeStep(UserStep):
-    """`remove(result so far, old)`, then `add(result so far, new)`, of a `Change`."""
+    """`remove(result so far, old)`, then `add(result so far, new)`, of a `Change`.
+
+    Args:
+        choose: Makes what is added and removed of the values. A value for which it fails is not in
+            the group: that is reported when it is new, and what was there before leaves all the
+            same.
+    """
 
     def __init__(
         self,
@@ -144,11 +150,34 @@ class ChangeStep(UserStep):
         add: Callable[[Any, Any], Any],
         initial: Callable[[], Any] | None,
         remove: Callable[[Any, Any], Any],
+        choose: Callable[[Any], Any] | None,
         *,
         shield: bool,
     ) -> None:
         super().__init__(path, failures, copier, add, initial, shield=shield)
         self.remove: Any = remove
+        self.choose: Any = choose
+
+    def run(self, result: Any, value: Any, index: i64) -> Any:
+        if self.choose is not None:
+            old, new = value
+            # The new one first: an old one that fails was new in this chunk or before it.
+            new = self._chosen(new, index, True)
+            old = self._chosen(old, index, False)
+            if old is None and new is None:
+                return None
+            value = (old, new)
+        return super().run(result, value, index)
+
+    def _chosen(self, value: Any, index: i64, is_new: bool) -> Any:
+        if value is None:
+            return None
+        try:
+            return self.choose(value)
+        except Exception as error:
+            if is_new or not self.failures.survives("processing"):
+                self.failures.report("processing", self.path, self.tickets[index], error)
+        return None
 
     def make(self, result: Any, value: Any) -> Any:
         old, new = value

@@ -114,6 +114,7 @@ class TableFoldOperator(KeyedTableOperator):
 
     Args:
         initial: Makes the first `result so far`; None where the first value is the first result.
+        choose: Makes what is added and removed of the values; see `ChangeStep`.
     """
 
     def __init__(
@@ -126,12 +127,13 @@ class TableFoldOperator(KeyedTableOperator):
         remove: Callable[[Any, Any], Any],
         failures: Failures,
         *,
+        choose: Callable[[Any], Any] | None = None,
         reads: Reads = NOTHING,
     ) -> None:
         super().__init__(path, states, emit, reads=reads)
         shield = needs_shield(self.value_serde, failures, olds=self.needs_olds)
         copier = Copier(self.value_serde)
-        self._step = ChangeStep(path, failures, copier, add, initial, remove, shield=shield)
+        self._step = ChangeStep(path, failures, copier, add, initial, remove, choose, shield=shield)
 
     def update(self, chunk: Chunk, updates: Updates | None) -> None:
         assert chunk.keys is not None

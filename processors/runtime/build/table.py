@@ -106,6 +106,7 @@ def _aggregate(node: TableAggregateNode, place: Place) -> Operator:
         node.add,
         node.remove,
         place.failures,
+        choose=node.choose,
         reads=place.reads(node),
     )
 

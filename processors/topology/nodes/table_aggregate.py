@@ -47,6 +47,7 @@ class TableAggregateNode(KeyedNode):
     Attributes:
         initial: Makes the first `result so far`; None where the first value is the first result.
         add, remove: `add(result so far, value)`, and what undoes it.
+        choose: Makes what these are given of the values; a value for which it fails is in no group.
         what: Its name in paths.
     """
 
@@ -54,6 +55,7 @@ class TableAggregateNode(KeyedNode):
     initial: Callable[[], Any] | None
     add: Callable[[Any, Any], Any]
     remove: Callable[[Any, Any], Any]
+    choose: Callable[[Any], Any] | None = None
     what: str
 
     def calls(self) -> tuple[Call, ...]:

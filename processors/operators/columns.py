@@ -51,6 +51,18 @@ def byte_size(column: list[Any]) -> int:
     return size
 
 
+def longest(column: list[Any]) -> int:
+    """The bytes of the longest one."""
+    most: i64 = 0
+    for item in column:
+        if item is not None:
+            data: bytes = item
+            size: i64 = len(data)
+            if size > most:
+                most = size
+    return most
+
+
 def are_within(column: list[Any], highest: i64) -> bool:
     """Whether all numbers of 64 bits are from zero to the highest."""
     for item in column:

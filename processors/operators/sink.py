@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from processors.errors import ResultTooLargeError
 from processors.operators.chunk import EMPTY, Chunk
-from processors.operators.columns import byte_size
+from processors.operators.columns import longest
 from processors.operators.handover import serialize_rows
 from processors.operators.operator import Failures, Operator, reporter
 
@@ -94,8 +94,8 @@ class SinkOperator(Operator):
         keys: list[bytes | None] = rows.keys
         values: list[bytes | None] = rows.values
         most = self.max_bytes - OVERHEAD_BYTES
-        if byte_size(values) + byte_size(keys) <= most:
-            return rows  # all together would fit into one
+        if longest(values) + longest(keys) <= most:
+            return rows
         report = reporter(self.encoder.failures, "production", self.path, rows.tickets)
         large: list[int] = []
         for index, (key, value) in enumerate(zip(keys, values, strict=True)):

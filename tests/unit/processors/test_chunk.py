@@ -78,6 +78,14 @@ def test_rows_of_one_ticket_keep_their_order_and_that_of_the_inputs() -> None:
     assert merge_chunks([right, left]).keys == ["r1", "r2", "l1", "l2"]
 
 
+def test_chunks_that_follow_each_other_are_joined() -> None:
+    first = Chunk(["a", "b"], [1, 2], [5, 6], range(3, 5), None)
+    second = Chunk(["c", "d"], [3, 4], [7, 8], [4, 9], None)
+    merged = merge_chunks([first, EMPTY, second])
+    assert (merged.keys, merged.values) == (["a", "b", "c", "d"], [1, 2, 3, 4])
+    assert (merged.timestamps, list(merged.tickets)) == ([5, 6, 7, 8], [3, 4, 4, 9])
+
+
 def test_merge_fills_up_headers() -> None:
     left = Chunk(["a"], [1], [10], [1], [[("h", b"1")]])
     right = Chunk(["b"], [2], [20], [0])

@@ -367,8 +367,10 @@ class App:
 
         at = f"store({name!r})"
         if value is None:
-            plain = default in (str, int, float, bytes)
-            value = default if plain else start_of(f"{at}: default", default, None)[1]
+            if default is None or default in (str, int, float, bytes):
+                value = default or "json"
+            else:
+                default, value = start_of(f"{at}: default", default, None)
         keys, values = chosen_serde(f"{at}: key", key), chosen_serde(f"{at}: value", value)
         made = Store(self._graph.claim(name), key=keys, value=values, default=default)
         self._stores.append(made)

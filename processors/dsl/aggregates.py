@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.dsl.aggregators import Of, has
+from processors.dsl.arguments import chosen_serde
+from processors.dsl.kept import kept
 from processors.dsl.starts import checked_start
 from processors.errors import TopologyError
 from processors.topology.fold import COUNT, Fold
@@ -136,13 +138,24 @@ def fold_of(
         )
     if not has(aggregator, "start") or not has(aggregator, "add"):
         raise TypeError(f"{at}: {type(aggregator).__name__} lacks start or add")
-    is_json = value is None and aggregator.value == "json" and not isinstance(aggregator, Of)
+    is_asked = _is_asked(aggregator, value)
     return Fold(
         kind=kind,
-        initial=checked_start(at, aggregator.start) if is_json else aggregator.start,
+        initial=aggregator.start if is_asked else checked_start(at, aggregator.start),
         add=aggregator.add,
         merge=aggregator.merge if has(aggregator, "merge") else None,
     )
+
+
+def serde_of(at: str, aggregator: Aggregator[Any, Any, Any], value: Any) -> Serde[Any]:
+    """The serde of what an aggregator keeps: its own, or `value`."""
+    chosen = chosen_serde(f"{at}: value", aggregator.value if value is None else value)
+    return chosen if _is_asked(aggregator, value) else kept(at, chosen)
+
+
+def _is_asked(aggregator: Aggregator[Any, Any, Any], value: object) -> bool:
+    """Whether somebody has chosen how results are kept; the built-in ones have."""
+    return value is not None or aggregator.value != "json" or isinstance(aggregator, Of)
 
 
 def tag(number: int) -> Callable[[Any], Any]:

@@ -1,9 +1,4 @@
-"""What a key starts with, and how it is kept.
-
-Results are kept as JSON unless somebody says otherwise, and JSON gives back lists for sets and
-dicts for objects: a function would be called with one for the first record, and with the other
-behind it.
-"""
+"""What a key starts with, and how it is kept: as JSON, unless somebody says otherwise."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from processors.dsl.aggregators import Aggregator
 from processors.dsl.arguments import chosen_serde
+from processors.dsl.kept import REMEDY, fault_of, kept
 from processors.topology.call import check_call
 from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
@@ -21,10 +17,7 @@ if TYPE_CHECKING:
 
     from streamlog.serdes import Serde
 
-_REMEDY: Final = (
-    "choose value=, a serde that does (a dataclass, set, a Serde of your own), or start with a "
-    "list or dict"
-)
+_OR_PLAIN: Final = "or start with a list or dict"
 _PLAIN: Final = (list, dict, type(None))
 _ALIKE: Final = (int, float, str)
 """Of these and their subclasses JSON gives back what works alike."""
@@ -44,19 +37,14 @@ def start_of(at: str, initial: Any, value: Any) -> tuple[Callable[[], Any], Serd
     is_class = inspect.isclass(initial)
     if is_class and issubclass(initial, Aggregator):
         raise TypeError(f"{at}: {initial.__qualname__} is a class: give {initial.__qualname__}()")
-    if value is not None:
-        serde = chosen_serde(f"{at}: value", value)
-    elif is_class:
-        serde = _serde_of(at, initial, initial)
-    elif callable(initial):
-        return checked_start(at, cast("Callable[[], Any]", initial)), serde_for("json")
-    else:
-        kind = cast("type[Any]", type(initial))
-        serde = serde_for("json") if kind is tuple else _serde_of(at, kind, lambda: initial)
+    serde = _serde_of(at, initial) if value is None else chosen_serde(f"{at}: value", value)
+    results = kept(at, serde) if value is None else serde
     if callable(initial):
-        return cast("Callable[[], Any]", initial), serde  # what is callable is the maker
+        make = cast("Callable[[], Any]", initial)  # what is callable is the maker
+        is_asked = is_class or value is not None
+        return make if is_asked else checked_start(at, make), results
     if serde.immutable or initial is None:
-        return lambda: initial, serde
+        return lambda: initial, results
     try:
         encoded = serde.serialize(initial)
     except SerializationError as error:
@@ -64,7 +52,7 @@ def start_of(at: str, initial: Any, value: Any) -> tuple[Callable[[], Any], Serd
             f"{at}: initial={initial!r}: {error}; choose a serde that writes it, value=..., or a "
             "function that makes it"
         ) from None
-    return lambda: serde.deserialize(encoded), serde
+    return lambda: serde.deserialize(encoded), results
 
 
 def checked_start(at: str, make: Callable[[], Any]) -> Callable[[], Any]:
@@ -76,37 +64,34 @@ def checked_start(at: str, make: Callable[[], Any]) -> Callable[[], Any]:
         nonlocal is_checked
         made = make()
         if not is_checked:
-            kind = cast("type[Any]", type(made))
-            if kind is not tuple:  # of which JSON makes what is read alike, a list
-                _check_kept(at, made, serde_for("json"))
+            _check_kept(at, made, serde_for("json"))
             is_checked = True
         return made
 
     return start
 
 
-def _serde_of(at: str, kind: type[Any], make: Callable[[], Any]) -> Serde[Any]:
+def _serde_of(at: str, initial: Any) -> Serde[Any]:
     """JSON, read as a class where it would not be read as that by itself."""
-    if kind in _PLAIN or issubclass(kind, _ALIKE):
-        return serde_for("json")
+    is_class = inspect.isclass(initial)
+    if callable(initial) and not is_class:
+        return serde_for("json")  # what a function makes is not known yet
+    kind = cast("type[Any]", initial if is_class else type(initial))
+    is_plain = kind in _PLAIN or issubclass(kind, _ALIKE) or type(initial) is tuple
     try:
-        made, serde = make(), serde_for(kind)
+        made = cast("Any", initial() if is_class else initial)
+        serde = serde_for("json" if is_plain else kind)
     except TypeError as error:
-        raise TypeError(f"{at}: initial={kind.__qualname__}: {error}; {_REMEDY}") from None
+        raise TypeError(
+            f"{at}: initial={kind.__qualname__}: {error}; {REMEDY}, {_OR_PLAIN}"
+        ) from None
     _check_kept(at, made, serde)
     return serde
 
 
 def _check_kept(at: str, made: Any, serde: Serde[Any]) -> None:
     """Raises `TypeError` for what a serde gives back as something else."""
-    kind = cast("type[Any]", type(made))
-    if kind in _PLAIN or issubclass(kind, _ALIKE):
-        return
-    try:
-        found = f"gives back as a {type(serde.deserialize(serde.serialize(made))).__qualname__}"
-    except SerializationError as error:
-        found = f"cannot keep ({error})"
-    if found != f"gives back as a {kind.__qualname__}":
-        raise TypeError(
-            f"{at}: a key starts with a {kind.__qualname__}, which {serde.name} {found}; {_REMEDY}"
-        )
+    found = None if made is None else fault_of(made, serde)
+    if found is not None:
+        kind = type(made).__qualname__
+        raise TypeError(f"{at}: a key starts with a {kind}, and {found}, {_OR_PLAIN}")

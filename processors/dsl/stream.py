@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from processors.dsl import tables
-from processors.dsl.aggregates import fold_of, tag, untagging, unwindowed, windowed
+from processors.dsl.aggregates import fold_of, serde_of, tag, untagging, unwindowed, windowed
 from processors.dsl.aggregators import (
     Aggregator,
     Collect,
@@ -1081,7 +1081,9 @@ class Aggregates(Generic[K, V]):
                 `Aggregator`, which has the functions too.
             merge: One result of two, where sessions become one: `merge(earlier, later)`.
             value: The serde of what is kept. Without it JSON, of the shape of the class that
-                `initial` is or is one of (`set`, a dataclass).
+                `initial` is or is one of (`set`, a dataclass). What JSON changes, such as bytes
+                in a set or keys that are numbers, is refused in the first result that is not
+                empty: choose `set[bytes]`, `dict[int, int]`.
 
             >>> app = App("doc")
             >>> visits = app.stream("visits", value=str).group_by_key()
@@ -1298,8 +1300,7 @@ class Aggregates(Generic[K, V]):
         name: str | None,
         emit: WindowEmit,
     ) -> Table[Any, Any]:
-        at = at_of(fold.kind, self._node, name) + ": value"
-        serde = chosen_serde(at, aggregator.value if value is None else value)
+        serde = serde_of(at_of(fold.kind, self._node, name), aggregator, value)
         table = self._fold(fold, serde, name, emit)
         if not has(aggregator, "result"):
             return table

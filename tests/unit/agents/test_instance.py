@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from processors import App
 from processors.agents import Agent, Keyed, OutsideEventError, Store
 from processors.agents.declaration import Sink
 from processors.agents.instance import AgentInstance
@@ -415,3 +416,17 @@ def test_what_is_no_agent_is_refused() -> None:
         Agent(name="a", function=plain, topic="in", key=STR, value=STR)
     with pytest.raises(TypeError, match="to="):
         Agent(name="a", function=yields, topic="in", key=STR, value=STR)
+
+
+def test_what_a_default_makes_must_come_back_as_what_it_is() -> None:
+    seen = App("a").store("lists", default=lambda: set[str]())
+
+    async def note(lines: Any) -> Any:
+        async for line in lines:
+            seen[line] = seen[line] | {line}
+            yield 1
+
+    bench = Bench(note, fails=True)
+    run(bench, b"x")
+    assert bench.reports == [("processing", 0, b"x", "TypeError")]
+    assert bench.count("lists") == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from processors import (
     Tumbling,
     Unlimited,
 )
-from processors.errors import ProcessingError, TopologyError
+from processors.errors import ProcessingError, ProductionError, TopologyError
 from processors.testing import TopologyTestDriver
 
 ROWS = [("k", 3, 0), ("k", 1, 2), ("j", 9, 3), ("k", 3, 4), ("k", 8, 5)]
@@ -303,7 +303,18 @@ def test_what_a_key_starts_with_comes_back_as_what_it_is(
     assert driver.values("out")[-1] == result
 
 
-@pytest.mark.parametrize("initial", [Counter, OrderedDict, deque, object, FunctionType])
+@dataclass
+class Untyped:
+    seen: object = field(default_factory=set[int])
+
+
+@pytest.mark.parametrize(
+    "initial",
+    [
+        *(Counter, OrderedDict, deque, object, FunctionType, Untyped, Untyped()),
+        *(float("inf"), float("nan"), [1.0, float("-inf")], {"seen": {1}}, ({1},), {5: 1}, [b"5"]),
+    ],
+)
 def test_a_start_that_no_text_gives_back_is_refused_when_the_graph_is_built(initial: Any) -> None:
     group = App("a").stream("in", value=int).group_by_key()
     said = "aggregate of 'in.*choose value=, a serde that does"
@@ -324,15 +335,88 @@ class Different(Aggregator[int, set[int], int]):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(lambda: set[int](), add_in), (Different(),), (lambda: Counter[int](), add_in)]
+    "arguments",
+    [
+        (lambda: set[int](), add_in),
+        (lambda: {"seen": set[int]()}, add_in),
+        (lambda: (0, [Limits()]), add_in),
+        (lambda: float("inf"), min),
+        (Different(),),
+        (lambda: Counter[int](), add_in),
+    ],
 )
 def test_a_start_that_a_function_makes_is_refused_at_the_first_record(arguments: Any) -> None:
     app = App("a")
     group = app.stream("in", value=int).group_by_key()
     group.aggregate(*arguments, name="refused").to_stream().to("out")
-    said = "aggregate at 'refused': a key starts with a .*, which json gives back as a "
+    said = "aggregate at 'refused': a key starts with a .*, and json gives back .* as "
     with pytest.raises(ProcessingError, match=f"refused: .*{said}"):
         TopologyTestDriver(app).pipe("in", 1, key="k")
+
+
+class Bytes(Aggregator[bytes, list[bytes], int]):
+    def start(self) -> list[bytes]:
+        return []
+
+    def add(self, kept: list[bytes], value: bytes) -> list[bytes]:
+        return [*kept, value]
+
+
+def count_in(kept: dict[Any, int], key: Any) -> dict[Any, int]:
+    return {**kept, key: kept.get(key, 0) + 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            (set, lambda kept, value: {*kept, value}),
+            r"json\[set\] gives back set \{b'5'\} as set \{",
+        ),
+        (
+            (set, lambda kept, value: {*kept, (value, 1)}),
+            r"json\[set\] cannot keep it .*unhashable",
+        ),
+        ((list, lambda kept, value: [*kept, {value}]), r"json gives back set \{b'5'\} as list \["),
+        (
+            (dict, lambda kept, value: count_in(kept, len(value))),
+            "gives back dict {1: 1} as dict {'",
+        ),
+        ((dict, count_in), "gives back dict {b'5': 1} as dict {'NQ==': 1}"),
+        ((0.5, lambda kept, value: float("inf")), "json gives back float inf as NoneType None"),
+        (
+            (Untyped(None), lambda kept, value: Untyped(value)),
+            "gives back bytes b'5' as str 'NQ=='",
+        ),
+        ((Bytes(),), "json gives back bytes b'5' as str 'NQ=='"),
+    ],
+)
+def test_a_result_that_json_changes_is_refused_at_the_first_one(arguments: Any, said: str) -> None:
+    app = App("a")
+    app.stream("in", value=bytes).group_by_key().aggregate(*arguments, name="refused")
+    driver = TopologyTestDriver(app)
+    said = f"aggregate at 'refused': it keeps a .*{said}.*; choose value=, a serde that does"
+    for _ in range(2):
+        with pytest.raises(ProductionError, match=said):
+            driver.pipe("in", b"5", key="k")
+
+
+def test_results_that_are_empty_or_kept_as_asked_are_not_refused() -> None:
+    app = App("a")
+    group = app.stream("in", value=int).group_by_key()
+    group.aggregate(dict, count_in, value=dict[int, int], name="counted")
+    group.aggregate(dict, count_in, value="json", name="texts")
+    group.aggregate((), lambda kept, value: (*kept, (value,)), name="lists")
+    group.aggregate(list, lambda kept, value: kept if value == 5 else [{value}], name="refused")
+    driver = TopologyTestDriver(app)
+    pipe(driver, [("k", 5, 0), ("k", 5, 1)])
+    assert driver.store("counted")["k"] == {5: 2}
+    assert driver.store("texts")["k"] == {"5": 1}
+    assert driver.store("lists")["k"] == [[5], [5]]
+    with pytest.raises(
+        ProductionError, match=r"'refused': it keeps a list, and json gives back set"
+    ):
+        driver.pipe("in", 6, key="k")
 
 
 def test_a_serde_that_is_asked_for_has_the_last_word() -> None:

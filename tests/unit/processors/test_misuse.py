@@ -259,6 +259,10 @@ def test_an_aggregate_says_what_its_start_may_be(grouped: Any) -> None:
     with pytest.raises(TypeError, match=r"Total is a class: give Total\(\)"):
         grouped().aggregate(Total)
     with pytest.raises(TypeError, match=r"aggregate of .*: initial=.* a function that makes it"):
+        grouped().aggregate([object()], pair, value="json")
+    with pytest.raises(
+        TypeError, match=r"aggregate of .*: a key starts with a list, and json cannot"
+    ):
         grouped().aggregate([object()], pair)
 
 

@@ -48,14 +48,11 @@ class ForeignKeys:
 
     def of(self, values: list[Any], tickets: Sequence[int], *, is_new: bool) -> list[Any]:
         """A column of bytes, None for values that are None or refer to nothing."""
-        present = values
-        indexes: Sequence[int] = range(len(values))
-        if has_null(values):
-            indexes = [index for index, value in enumerate(values) if value is not None]
-            present = [values[index] for index in indexes]
+        if not has_null(values):
+            return self._extract(values, tickets, is_new=is_new)
+        indexes = [index for index, value in enumerate(values) if value is not None]
+        present = [values[index] for index in indexes]
         keys = self._extract(present, [tickets[index] for index in indexes], is_new=is_new)
-        if len(keys) == len(values):
-            return keys
         column: list[Any] = [None] * len(values)
         for index, key in zip(indexes, keys, strict=True):
             column[index] = key

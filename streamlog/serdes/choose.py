@@ -55,7 +55,7 @@ def _json(kind: Any) -> Serde[Any]:
 
     try:
         return JsonSerde(kind)
-    except TypeError as error:
+    except (TypeError, NameError, AttributeError) as error:  # the latter of its annotations
         raise TypeError(f"no serde for {describe(kind)}: {error}") from error
 
 

@@ -326,6 +326,19 @@ def test_a_start_that_no_text_gives_back_is_refused_when_the_graph_is_built(init
         group.cogroup(max).aggregate(initial)
 
 
+@dataclass
+class Unresolved:
+    paid: Money = 0  # type: ignore[name-defined] # pyright: ignore # noqa: F821 - as is meant
+
+
+def test_a_start_whose_annotations_nobody_knows_is_refused_when_the_graph_is_built() -> None:
+    group = App("a").stream("in", value=int).group_by_key()
+    said = "aggregate of 'in.*name 'Money' is not defined; choose value=, a serde that does"
+    for initial in (Unresolved, Unresolved()):
+        with pytest.raises(TypeError, match=said):
+            group.aggregate(initial, lambda kept, value: kept)
+
+
 class Different(Aggregator[int, set[int], int]):
     def start(self) -> set[int]:
         return set()

@@ -1,6 +1,7 @@
 """`serde_for` takes what a user writes."""
 
 import re
+from dataclasses import dataclass
 
 import pytest
 
@@ -43,3 +44,12 @@ def test_a_class_that_json_cannot_hold_is_refused_when_it_is_chosen():
 
     serde = serde_for(Opaque)
     assert serde.name == "json[Opaque]"
+
+
+def test_a_class_whose_annotations_nobody_knows_is_named():
+    @dataclass
+    class Order:
+        paid: "Money"  # noqa: F821 - as where only a type checker imports it
+
+    with pytest.raises(TypeError, match=r"no serde for type .*: name 'Money' is not defined"):
+        serde_for(Order)

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from inspect import Parameter, Signature, isasyncgenfunction, iscoroutinefunction, signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from inspect import (
+    Parameter,
+    Signature,
+    getattr_static,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    signature,
+)
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+)
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from processors.errors import TopologyError
 
@@ -22,6 +38,17 @@ VALUE = ("value",)
 RESULT_AND_VALUE = ("result", "value")
 BOTH_VALUES = ("left", "right")
 
+_SAYS_ITSELF: Final = (
+    FunctionType,
+    MethodType,
+    BuiltinFunctionType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+    partial,
+    type,
+)
+
 
 def check_call(at: str, function: Any, *given: str) -> None:
     """As `check_plain`, and for what cannot be called with so many arguments, where it says so."""
@@ -34,8 +61,10 @@ def check_arguments(at: str, function: Any, *given: str) -> None:
 
     What a decorator's function passes on is its own affair, and some built-ins do not say.
     """
+    if {"__wrapped__", "__signature__"} <= getattr(function, "__dict__", {}).keys():
+        return  # the signature is that of the inner one, of which `wraps` copies it
     try:
-        takes = signature(function, follow_wrapped=False)
+        takes = signature(_called(function), follow_wrapped=False)
     except (TypeError, ValueError):
         return
     try:
@@ -50,11 +79,27 @@ def check_plain(at: str, function: object) -> None:
     """Raises `TopologyError` for what cannot be called, or gives coroutines for values."""
     if not callable(function):
         raise TopologyError(f"{at}: {function!r} cannot be called; give a function")
-    if iscoroutinefunction(function) or isasyncgenfunction(function):
+    if _is_async(function):
         raise TopologyError(
             f"{at}: {_name(function)} is an async function, and operators call plain ones; what "
             "has to await something belongs into stream.map_async() or an @app.agent"
         )
+
+
+def _called(function: Any) -> Any:
+    """What runs when it is called: its class's `__call__`, whatever an object claims to be."""
+    kind = cast("type[Any]", type(function))
+    if issubclass(kind, _SAYS_ITSELF):
+        return function
+    call = getattr_static(kind, "__call__")
+    return call.__get__(function, kind) if hasattr(call, "__get__") else call
+
+
+def _is_async(function: Any) -> bool:
+    try:
+        return iscoroutinefunction(function) or isasyncgenfunction(function)
+    except TypeError:  # a mock that stands for a function has mocks for the flags of its code
+        return False
 
 
 def _bare(takes: Signature) -> Signature:

@@ -151,7 +151,8 @@ class BranchNode(Node):
         return output | Reads(values=True)
 
     def calls(self) -> tuple[Call, ...]:
-        return tuple(Call(predicate, VALUE) for _, predicate in self.branches if predicate)
+        predicates = (predicate for _, predicate in self.branches)
+        return tuple(Call(each, VALUE) for each in predicates if each is not None)
 
     def facts(self) -> str:
         return f"branch: {', '.join(name for name, _ in self.branches)}"

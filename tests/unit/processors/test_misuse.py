@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
+from inspect import signature
 from typing import Any
+from unittest.mock import AsyncMock, Mock, create_autospec
 
 import pytest
 
@@ -61,6 +63,7 @@ def test_a_built_in_aggregate_wants_a_function_of_the_value(kind: str, of: Any) 
         lambda: group().sum(later),
         lambda: group().top_n(2, by=later),
         lambda: group().reduce(later),
+        lambda: stream().map(AsyncMock()),
         lambda: group().windowed_by(Session("1s")).aggregate(0, pair, merge=later),
         lambda: group().cogroup(later),
         lambda: stream().select(who=later),
@@ -70,7 +73,7 @@ def test_a_built_in_aggregate_wants_a_function_of_the_value(kind: str, of: Any) 
     ],
 )
 def test_async_functions_are_refused_wherever_plain_ones_are_called(build: Any) -> None:
-    with pytest.raises(TopologyError, match="later is an async function"):
+    with pytest.raises(TopologyError, match=r"(later|AsyncMock.*) is an async function"):
         build()
 
 
@@ -333,6 +336,34 @@ class Called:
         return left
 
 
+class Delegate:
+    """Has the attributes of a function, and is called with a value all the same."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def __call__(self, value: Any) -> Any:
+        return value
+
+
+class Falsy(Called):
+    def __call__(self, left: Any, right: Any) -> Any:
+        return left
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def signed(left: Any, right: Any) -> Any:
+    return left
+
+
+signed.__signature__ = signature(pair)  # type: ignore[attr-defined] # as decorators set it
+
+
 def passed_on(function: Any) -> Any:
     @wraps(function)
     def call(*arguments: Any) -> Any:
@@ -356,6 +387,7 @@ OF_ONE = "is called with (value): missing a required argument: 'right'"
         (lambda: stream().filter(pair), "filter at 'in.filter': pair("),
         (lambda: stream().map_items(one), "one(value) is called with (key, value)"),
         (lambda: stream().branch(pair), "branch at 'in.branch': pair("),
+        (lambda: stream().branch(Falsy()), f"(left, right) {OF_ONE}"),
         (lambda: stream().select(two=pair), "in.select: two: pair("),
         (lambda: stream().with_headers(pair), "is called with (row): missing"),
         (lambda: stream().to("out", partition=one), "is called with (row, partitions): too many"),
@@ -436,6 +468,13 @@ def _tables(joiner: Any, **options: Any) -> Any:
         lambda value, i=5: (value, i),
         lambda value, **named: value,
         passed_on(pair),
+        passed_on(signed),
+        Delegate(signed),
+        Delegate(pair),
+        Mock(),
+        Mock(spec=one),
+        create_autospec(one),
+        lru_cache(one),
         Counter,
     ],
 )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from processors.dsl.arguments import at_least_one
+from processors.errors import IterableError
 from processors.runtime.engine import Engine, ExchangeMode
 from processors.runtime.feeds import begin_feeds
 from processors.state.cached import DEFAULT_CACHE_BYTES
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from processors.app import App
+    from processors.runtime.feeds import Feed
     from processors.runtime.outbox import Output
     from processors.runtime.stores import Database
     from processors.testing.topics import SomeHeaders, Time
@@ -62,7 +64,8 @@ class TopologyTestDriver:
         topics: Those that there are, for sources that take all that match a pattern.
 
     Errors, such as `ProcessingError`, come out of the call that piped the record; what was piped
-    since the last commit is forgotten then.
+    since the last commit is forgotten then. That an iterable has failed is said once, by the next
+    call that pipes or commits; it gives no more rows, and what was piped is processed.
 
     Attributes:
         stream_time: The highest timestamp piped so far; -1 before the first record.
@@ -169,17 +172,17 @@ class TopologyTestDriver:
         self._source_serdes(topic)
         time = time_of(f"pipe to {topic!r}: timestamp", timestamp)
         pairs = headers_of(f"pipe to {topic!r}", headers)
-        self._take()
-        count = self._topics[topic].partitions
-        if partition is not None and not 0 <= partition < count:
-            raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
-        row = self._append(topic, partition, time, key, value, pairs)
-        if self._order == "arrival":
-            self._arrivals.append(TopicPartition(topic, row.partition))
-        self.stream_time = max(self.stream_time, time)
-        self._piped += 1
-        if self._piped % self._commit_every == 0:
-            self.commit()
+        self._check_partition(topic, partition)
+        try:
+            self._take()
+        finally:  # the record is piped, whatever becomes of an iterable
+            row = self._append(topic, partition, time, key, value, pairs)
+            if self._order == "arrival":
+                self._arrivals.append(TopicPartition(topic, row.partition))
+            self.stream_time = max(self.stream_time, time)
+            self._piped += 1
+            if self._piped % self._commit_every == 0:
+                self.commit()
 
     def input_topic(self, topic: str, *, start: Time = 0, advance: Duration = 0) -> InputTopic:
         """Pipes into a topic with timestamps from `start` on, each `advance` after the last one."""
@@ -462,16 +465,32 @@ class TopologyTestDriver:
 
     def _take(self) -> None:
         """Pipes what channels and iterables have."""
-        for feed in self._feeds:
-            while (columns := feed.take()) is not None:
-                headers = columns.headers or [[] for _ in columns.keys]
-                rows = zip(columns.timestamps, columns.keys, columns.values, headers, strict=True)
-                for timestamp, key, value, row_headers in rows:
-                    row = self._append(feed.topic, 0, timestamp, key, value, row_headers)
-                    if self._order == "arrival":
-                        self._arrivals.append(TopicPartition(feed.topic, row.partition))
-                    self.stream_time = max(self.stream_time, timestamp)
-                feed.on_committed(columns.next_offset)
+        for feed in list(self._feeds):
+            try:
+                self._take_from(feed)
+            except IterableError:
+                self._feeds.remove(feed)  # it has failed for good, and that is said once
+                raise
+
+    def _take_from(self, feed: Feed) -> None:
+        while (columns := feed.take()) is not None:
+            headers = columns.headers or [[] for _ in columns.keys]
+            rows = zip(columns.timestamps, columns.keys, columns.values, headers, strict=True)
+            for timestamp, key, value, row_headers in rows:
+                row = self._append(feed.topic, 0, timestamp, key, value, row_headers)
+                if self._order == "arrival":
+                    self._arrivals.append(TopicPartition(feed.topic, row.partition))
+                self.stream_time = max(self.stream_time, timestamp)
+            feed.on_committed(columns.next_offset)
+
+    def _check_partition(self, topic: str, partition: Any) -> None:
+        if partition is None:
+            return
+        if type(partition) is not int:
+            raise TypeError(f"pipe to {topic!r}: partition={partition!r}: give a whole number")
+        count = self._topics[topic].partitions
+        if not 0 <= partition < count:
+            raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
 
     def _append(
         self,

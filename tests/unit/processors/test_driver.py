@@ -200,6 +200,10 @@ def test_partitions_and_topics_that_are_not_there_are_refused() -> None:
     for partition in (2, -1):
         with pytest.raises(ValueError, match="'lines' has 2 partitions"):
             driver.pipe("lines", "x", partition=partition)
+    wrongs: list[Any] = ["0", True, 0.0]
+    for wrong in wrongs:
+        with pytest.raises(TypeError, match=f"pipe to 'lines': partition={wrong!r}: give a whole"):
+            driver.pipe("lines", "x", partition=wrong)
 
 
 def test_records_run_in_the_order_in_which_they_were_piped() -> None:

@@ -198,6 +198,18 @@ def test_an_iterable_that_fails_names_the_row() -> None:
     assert driver.values("out") == [1]
 
 
+@pytest.mark.parametrize("commit_every", [1, 2])
+def test_what_is_piped_beside_an_iterable_that_fails_is_processed(commit_every: int) -> None:
+    app = App("a")
+    app.from_iterable(["row", 1], name="x", value=str).to("rows", value=str)
+    app.stream("in", value=str).to("out", value=str)
+    driver = TopologyTestDriver(app, commit_every=commit_every)
+    with pytest.raises(IterableError, match="iterable 'x' at row 1"):
+        driver.pipe("in", "x")
+    driver.pipe("in", "y")
+    assert (driver.values("rows"), driver.values("out")) == (["row"], ["x", "y"])
+
+
 def test_a_channel_meets_a_topic_of_several_partitions_behind_a_repartition() -> None:
     def app(*, moved: bool) -> App:
         app = App("a")

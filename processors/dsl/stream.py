@@ -2103,7 +2103,7 @@ class TableGrouped(Generic[K, V]):
         choose: Callable[[Any], Any] | None = None,
     ) -> Table[Any, Any]:
         remove = aggregator.remove if has(aggregator, "remove") else None
-        kept = aggregator.value if value is None else value
+        kept = serde_of(at_of(fold.kind, self._node, name), aggregator, value)
         table = self._aggregate(fold.kind, fold.initial, fold.add, remove, kept, name, emit, choose)
         if not has(aggregator, "result"):
             return table

@@ -6,9 +6,10 @@ was added is always there to be removed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from processors.dsl.aggregators import Of, distinct_text
+from processors.dsl.kept import fault_of
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
@@ -190,25 +191,16 @@ def _stranger(text: str) -> str:
 
 def _number(value: Any, serde: Serde[Any]) -> Any:
     """A number that can be added, kept and taken back."""
-    _check_kept(0 + value, serde)
     if value - value != 0:  # inf, nan
         raise ValueError(f"{value!r} cannot be taken back out of a sum")
+    _check_kept(0 + value, serde)
     return value
 
 
 def _check_kept(value: Any, serde: Serde[Any]) -> None:
-    """Raises for what the serde gives back as something that is ordered in another way."""
-    back = serde.deserialize(serde.serialize(value))
-    if not _is_same(value, back):
-        raise TypeError(
-            f"{value!r} is kept as {serde.name}, which gives back {back!r}: choose the serde of "
-            "results with value=, or make a number or a text of it"
-        )
-
-
-def _is_same(value: Any, back: Any) -> bool:
-    """Whether it is, in what its order follows from; a tuple may come back as a list."""
-    if isinstance(value, list | tuple) and isinstance(back, list | tuple):
-        parts, given = cast("list[Any]", value), cast("list[Any]", back)
-        return len(parts) == len(given) and all(map(_is_same, parts, given))
-    return isinstance(value, type(back)) and (value == back or (value != value and back != back))
+    """Raises for what has no place in an order, or is given back as something in another one."""
+    if value != value:
+        raise ValueError(f"{value!r} has no place in an order")
+    found = fault_of(value, serde)
+    if found is not None:
+        raise TypeError(f"{found}, or make a number or a text of it")

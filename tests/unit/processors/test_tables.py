@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from processors import Aggregator, App, Tumbling
-from processors.errors import CopartitionError, ProcessingError, TopologyError
+from processors.errors import CopartitionError, ProcessingError, ProductionError, TopologyError
 from processors.testing import TopologyTestDriver
 
 Rows = list[tuple[Any, Any]]
@@ -421,7 +421,7 @@ def test_what_json_gives_back_as_something_else_is_not_compared_or_added(
 ) -> None:
     app, grouped = grouped_as(Offer)
     getattr(grouped, kind)(of=lambda offer: offer.price, **given).to_stream().to("out")
-    with pytest.raises(ProcessingError, match=r"is kept as json, which gives back '.*choose the"):
+    with pytest.raises(ProcessingError, match=r"json gives back .* as str '.*; choose value="):
         TopologyTestDriver(app).pipe("rows", Offer(Decimal(9)), key="a")
 
 
@@ -473,3 +473,21 @@ def test_sets_are_the_same_value_whatever_their_order() -> None:
     for key, value in {"a": [0, 8], "b": [8, 0], "c": ["x", "y"], "d": ["y", "x"]}.items():
         driver.pipe("rows", value, key=key)
     assert driver.values("out") == [1, 1, 2, 2]
+
+
+class Prices(Aggregator[Offer, Any, Any]):
+    def start(self) -> list[Any]:
+        return []
+
+    def add(self, kept: list[Any], value: Offer) -> list[Any]:
+        return [*kept, value.price]
+
+    def remove(self, kept: list[Any], value: Offer) -> list[Any]:
+        return [each for each in kept if each != value.price]
+
+
+def test_what_an_aggregator_keeps_of_a_group_is_looked_at_once() -> None:
+    app, grouped = grouped_as(Offer)
+    grouped.aggregate(Prices()).to_stream().to("out")
+    with pytest.raises(ProductionError, match=r"json gives back Decimal .* as str '9'"):
+        TopologyTestDriver(app).pipe("rows", Offer(Decimal(9)), key="a")

@@ -120,13 +120,18 @@ class JoinSide:
 class StreamJoin:
     """The join of one task. Owned by one thread.
 
+    Args:
+        in_turn: Whether both sides are the same rows: each is taken from the left and then from the
+            right, also where one record has become several.
+
     Attributes:
         stream_time: The highest timestamp of both sides.
     """
 
-    def __init__(self, left: JoinSide, right: JoinSide) -> None:
+    def __init__(self, left: JoinSide, right: JoinSide, *, in_turn: bool) -> None:
         self.left: JoinSide = left
         self.right: JoinSide = right
+        self.in_turn: bool = in_turn
         self.is_self: bool = left.buffer is right.buffer
         self.stream_time: i64 = -1
         self._times: list[int] = []
@@ -165,6 +170,7 @@ class StreamJoin:
 
     def run(self, left: JoinInput, right: JoinInput, joined: Joined) -> None:
         """Takes both inputs by ticket, the left one first where tickets are equal."""
+        owed: i64 = -1  # the ticket of a row of which the right one comes next
         left_index: i64 = 0
         right_index: i64 = 0
         left_end: i64 = len(left.tickets)
@@ -177,12 +183,15 @@ class StreamJoin:
             else:
                 left_ticket: i64 = left.tickets[left_index]
                 right_ticket: i64 = right.tickets[right_index]
-                is_left = left_ticket <= right_ticket
+                is_left = left_ticket <= right_ticket and right_ticket != owed
             if is_left:
                 self._row(self.left, self.right, left, left_index, joined)
+                if self.in_turn:
+                    owed = left.tickets[left_index]
                 left_index += 1
             else:
                 self._row(self.right, self.left, right, right_index, joined)
+                owed = -1
                 right_index += 1
 
     def run_self(self, rows: JoinInput, joined: Joined) -> None:

@@ -56,7 +56,9 @@ def _stream_join(node: StreamJoinNode, place: Place) -> Operator:
 
     before, after = node.window.before, node.window.after
     join = StreamJoin(
-        side(left, before, after, is_left=True), side(right, after, before, is_left=False)
+        side(left, before, after, is_left=True),
+        side(right, after, before, is_left=False),
+        in_turn=node.is_self,
     )
     parents = topology.parents[node]
     return StreamJoinOperator(

@@ -163,10 +163,17 @@ def test_a_match_that_comes_after_a_restart_still_counts() -> None:
 
 
 def self_joined(
-    *, how: Any = "inner", single: bool = True, changed: bool = False, **window: Any
+    *,
+    how: Any = "inner",
+    single: bool = True,
+    changed: bool = False,
+    twice: bool = False,
+    **window: Any,
 ) -> App:
     app = App("a", optimize={"single_store_self_joins": single})
     stream = app.stream("L", value=str)
+    if twice:  # one record becomes two rows
+        stream = stream.flat_map(lambda value: [f"{value}x", value])
     if changed:
         stream = stream.map_key(lambda value: value[-1])
     stream.join(stream, both, how=how, name="j", **window).to("out", value=str)
@@ -194,14 +201,16 @@ def test_a_stream_that_meets_itself_has_one_store() -> None:
 @pytest.mark.parametrize("how", ["inner", "left", "right", "outer"])
 @pytest.mark.parametrize("window", [(5, 5), (0, 7), (-2, 8), (8, -2), (0, 0)])
 @pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("twice", [False, True])
 def test_the_rule_that_makes_it_one_store_changes_no_result(
-    how: str, window: tuple[int, int], changed: bool
+    how: str, window: tuple[int, int], changed: bool, twice: bool
 ) -> None:
     before, after = window
     times = (3, 9, 8, 12, 1, 11, 20, 19, 4, 18, 40, 20, 38, 60, 60)
     rows: list[Row] = [("L", "ab"[n % 3 // 2], str(n), at) for n, at in enumerate(times)]
     rows.insert(5, ("L", None, "null", 11))
-    options: Any = {"before": before, "after": after, "grace": 4, "how": how, "changed": changed}
+    options: Any = {"before": before, "after": after, "grace": 4, "how": how}
+    options |= {"changed": changed, "twice": twice}
     for driving in ({}, {"commit_every": 100, "chunk_size": 4}):
         one = TopologyTestDriver(self_joined(**options), **driving)
         two = TopologyTestDriver(self_joined(**options, single=False), **driving)

@@ -19,6 +19,7 @@ grouped.windowed_by(Session("30m")).aggregate(Range())
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -212,11 +213,12 @@ class TopN(Of):
         return [chosen for _, chosen in kept]
 
     def _largest(self, ranked: list[Any]) -> list[Any]:
-        return sorted(ranked, key=_rank, reverse=True)[: self.count]
+        return highest(ranked, self.count)
 
 
-def _rank(pair: list[Any]) -> Any:
-    return pair[0]
+def highest(ranked: list[Any], count: int) -> list[Any]:
+    """The first so many [rank, value] by rank, the greatest first; equal ones as they came."""
+    return sorted(ranked, key=itemgetter(0), reverse=True)[:count]
 
 
 class CountDistinct(Of):

@@ -21,7 +21,7 @@ REMEDY: Final = (
     "choose value=, a serde that does (float, a dataclass, set[bytes], dict[int, int], a Serde of "
     "your own)"
 )
-_ALIKE: Final = (int, float, str)
+ALIKE: Final = (int, float, str)
 """Of these and their subclasses comes back what works alike, if it is equal."""
 
 
@@ -88,7 +88,7 @@ def _change(value: Any, back: Any) -> tuple[Any, Any] | None:
 
     A tuple may come back as a list, which is read alike.
     """
-    if value is back or (isinstance(value, _ALIKE) and value == back):
+    if value is back or (isinstance(value, ALIKE) and value == back):
         return None
     kind, read = cast("type[Any]", type(value)), cast("type[Any]", type(back))
     if read is not kind and (kind, read) != (tuple, list):

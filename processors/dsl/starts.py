@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from processors.dsl.aggregators import Aggregator
 from processors.dsl.arguments import chosen_serde
-from processors.dsl.kept import REMEDY, fault_of, kept
+from processors.dsl.kept import ALIKE, REMEDY, fault_of, kept
 from processors.topology.call import check_call
 from streamlog.errors import SerializationError
 from streamlog.serdes import serde_for
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _OR_PLAIN: Final = "or start with a list or dict"
 _PLAIN: Final = (list, dict, type(None))
-_ALIKE: Final = (int, float, str)
-"""Of these and their subclasses JSON gives back what works alike."""
 
 
 def start_of(at: str, initial: Any, value: Any) -> tuple[Callable[[], Any], Serde[Any]]:
@@ -77,7 +75,7 @@ def _serde_of(at: str, initial: Any) -> Serde[Any]:
     if callable(initial) and not is_class:
         return serde_for("json")  # what a function makes is not known yet
     kind = cast("type[Any]", initial if is_class else type(initial))
-    is_plain = kind in _PLAIN or issubclass(kind, _ALIKE) or type(initial) is tuple
+    is_plain = kind in _PLAIN or issubclass(kind, ALIKE) or type(initial) is tuple
     try:
         made = cast("Any", initial() if is_class else initial)
         serde = serde_for("json" if is_plain else kind)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.dsl.aggregators import Of, distinct_text
+from processors.dsl.aggregators import Of, distinct_text, highest
 from processors.dsl.kept import fault_of
 from streamlog.serdes import serde_for
 
@@ -150,8 +150,7 @@ class TopOfAll(All):
         return self.text([rank, self.of(value)])
 
     def result(self, kept: list[str]) -> list[Any]:
-        ranked = sorted(self.values(kept), key=_rank, reverse=True)
-        return [chosen for _, chosen in ranked[: self.count]]
+        return [chosen for _, chosen in highest(self.values(kept), self.count)]
 
 
 class DistinctNow(Chosen):
@@ -179,10 +178,6 @@ class DistinctNow(Chosen):
 
     def result(self, kept: dict[str, int]) -> int:
         return len(kept)
-
-
-def _rank(pair: list[Any]) -> Any:
-    return pair[0]
 
 
 def _stranger(text: str) -> str:

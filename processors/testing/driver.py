@@ -176,10 +176,7 @@ class TopologyTestDriver:
         try:
             self._take()
         finally:  # the record is piped, whatever becomes of an iterable
-            row = self._append(topic, partition, time, key, value, pairs)
-            if self._order == "arrival":
-                self._arrivals.append(TopicPartition(topic, row.partition))
-            self.stream_time = max(self.stream_time, time)
+            self._arrive(topic, partition, time, key, value, pairs)
             self._piped += 1
             if self._piped % self._commit_every == 0:
                 self.commit()
@@ -477,10 +474,7 @@ class TopologyTestDriver:
             headers = columns.headers or [[] for _ in columns.keys]
             rows = zip(columns.timestamps, columns.keys, columns.values, headers, strict=True)
             for timestamp, key, value, row_headers in rows:
-                row = self._append(feed.topic, 0, timestamp, key, value, row_headers)
-                if self._order == "arrival":
-                    self._arrivals.append(TopicPartition(feed.topic, row.partition))
-                self.stream_time = max(self.stream_time, timestamp)
+                self._arrive(feed.topic, 0, timestamp, key, value, row_headers)
             feed.on_committed(columns.next_offset)
 
     def _check_partition(self, topic: str, partition: Any) -> None:
@@ -491,6 +485,21 @@ class TopologyTestDriver:
         count = self._topics[topic].partitions
         if not 0 <= partition < count:
             raise ValueError(f"partition={partition}: topic {topic!r} has {count} partitions")
+
+    def _arrive(
+        self,
+        topic: str,
+        partition: int | None,
+        timestamp: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+    ) -> None:
+        """A record from outside: next in the order of arrival, and stream time knows it."""
+        row = self._append(topic, partition, timestamp, key, value, headers)
+        if self._order == "arrival":
+            self._arrivals.append(TopicPartition(topic, row.partition))
+        self.stream_time = max(self.stream_time, timestamp)
 
     def _append(
         self,

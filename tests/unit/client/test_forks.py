@@ -71,10 +71,10 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_log(start_program, t
         import os, sys, streamlog
         log = streamlog.open(sys.argv[1])
         log.create_topic("bids")
-        if os.fork() == 0:
+        if os.fork() == 0:  # by now the child has dropped what it inherited
+            print("forked", flush=True)
             sys.stdin.read()
             os._exit(0)
-        print("forked", flush=True)
         sys.stdin.read()
         """,
         tmp_path / "data",

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class CountOperator(KeyedTableOperator):
     """The number of rows a key."""
 
-    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         assert chunk.keys is not None
-        count(self.states, chunk.keys, chunk.values, chunk.timestamps, updates)
+        count(self.states, chunk.keys, names, chunk.values, chunk.timestamps, updates)
 
 
 class FoldOperator(KeyedTableOperator):
@@ -52,13 +52,13 @@ class FoldOperator(KeyedTableOperator):
         *,
         reads: Reads = NOTHING,
     ) -> None:
-        super().__init__(path, states, emit, reads=reads)
+        super().__init__(path, states, emit, failures, reads=reads)
         shield = needs_shield(self.value_serde, failures, olds=self.needs_olds)
         copier = Copier(self.value_serde)
         self._step = AddStep(path, failures, copier, function, initial, shield=shield)
 
-    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         assert chunk.keys is not None
         assert chunk.values is not None
         step = self._step.begin(chunk.tickets)
-        fold(self.states, step, chunk.keys, chunk.values, chunk.timestamps, updates)
+        fold(self.states, step, chunk.keys, names, chunk.values, chunk.timestamps, updates)

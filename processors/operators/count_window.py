@@ -16,6 +16,7 @@ from processors.topology.sessions import Session, Sessions
 if TYPE_CHECKING:
     from processors.operators.chunk import Chunk
     from processors.operators.folding import Folding
+    from processors.operators.operator import Failures
     from processors.operators.steps import Step
     from processors.state.cached import Entry
     from processors.state.segmented import SegmentedState
@@ -37,9 +38,10 @@ class CountWindowOperator(WindowedTableOperator):
         windows: CountWindows,
         emit: WindowEmit,
         folding: Folding | None,
+        failures: Failures,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, value, state, emit, folding, reads)
+        super().__init__(path, key, value, state, emit, folding, failures, reads)
         self.windows = windows
         self._step = CountStep() if folding is None else folding.step
         self._changed: list[Entry] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.operators.key_names import names_of
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class KeyedStates:
         self.loads: i64 = 0
 
     def begin(self, keys: list[Any]) -> list[Any]:
-        """Before a chunk: what the index knows its keys by."""
+        """Before a chunk: what the index knows its keys by.
+
+        Raises for a key that cannot be written, and nothing has changed then.
+        """
         forgotten: i64 = 0
         for state in self.states:
             forgotten += state.forgotten
@@ -44,10 +48,7 @@ class KeyedStates:
             self.entries = {}
             self.forgotten = forgotten
         self.loads = 0
-        if self.exact_keys:
-            return keys
-        column: list[Any] = self.key_serde.serialize_column(keys)
-        return column
+        return names_of(self.key_serde, keys)
 
     def load(self, keys: list[Any], names: list[Any], index: i64) -> Entry:
         """The entry of the key at `index`, which is not in the index; `names` is from `begin`.
@@ -134,12 +135,15 @@ class Updates:
 def count(
     states: KeyedStates,
     keys: list[Any],
+    names: list[Any],
     values: list[Any] | None,
     timestamps: list[int],
     updates: Updates | None,
 ) -> None:
-    """Adds one to the entry of every row's key; rows with a null key or value are skipped."""
-    names = states.begin(keys)
+    """Adds one to the entry of every row's key; rows with a null key or value are skipped.
+
+    `names` are from `states.begin`.
+    """
     entries = states.entries
     index: i64 = -1
     for name, timestamp in zip(names, timestamps):  # noqa: B905 - the compiled zip knows no strict
@@ -170,15 +174,15 @@ def fold(
     states: KeyedStates,
     step: Step,
     keys: list[Any],
+    names: list[Any],
     values: list[Any],
     timestamps: list[int],
     updates: Updates | None,
 ) -> None:
     """Runs the step for every row and stores what it makes; a new value of None deletes the entry.
 
-    A row that failed changes nothing.
+    A row that failed changes nothing. `names` are from `states.begin`.
     """
-    names = states.begin(keys)
     entries = states.entries
     index: i64 = -1
     for name, value in zip(names, values):  # noqa: B905 - the compiled zip knows no strict

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk, Encoded
 from processors.operators.kernel import Updates, columns_of
-from processors.operators.operator import Operator, Origin
+from processors.operators.key_names import writable_rows
+from processors.operators.operator import Failures, Operator, Origin
 from processors.operators.table_view import RoundChanges
 from processors.topology.reads import NOTHING, Reads
 from streamlog.errors import SerializationError
@@ -36,10 +37,17 @@ class KeyedTableOperator(Operator):
     """
 
     def __init__(
-        self, path: str, states: KeyedStates, emit: Emit, *, reads: Reads = NOTHING
+        self,
+        path: str,
+        states: KeyedStates,
+        emit: Emit,
+        failures: Failures,
+        *,
+        reads: Reads = NOTHING,
     ) -> None:
         super().__init__(path)
         self.states = states
+        self.failures = failures
         self.emit: Emit = emit
         self.reads = reads
         self.value_serde: Serde[Any] = states.states[0].value_serde
@@ -51,14 +59,14 @@ class KeyedTableOperator(Operator):
         """Whether the values that rows replace are asked for, row by row; they must not change."""
 
     def process(self, chunk: Chunk) -> Chunk:
+        chunk, names = self.begin(chunk)
         if self.emit == "latest" and not self._notes:
-            self._update(chunk, None)
+            self._update(chunk, names, None)
             return EMPTY
         updates = Updates(has_olds=self.needs_olds)
-        self._update(chunk, updates)
+        self._update(chunk, names, updates)
         if self._notes:
-            assert chunk.keys is not None
-            self._changed.note_updates(self._names(chunk.keys), list(chunk.tickets), updates)
+            self._changed.note_updates(names, list(chunk.tickets), updates)
         if self.emit == "latest":
             return EMPTY
         kept = chunk if len(updates.indexes) == len(chunk) else chunk.take(updates.indexes)
@@ -66,7 +74,12 @@ class KeyedTableOperator(Operator):
         values, timestamps = updates.values, updates.timestamps
         return Chunk(kept.keys, values, timestamps, kept.tickets, kept.headers, olds=olds)
 
-    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def begin(self, chunk: Chunk) -> tuple[Chunk, list[Any]]:
+        """The rows whose keys can be written, and what the states know those by."""
+        states = self.states
+        return writable_rows(chunk, states.begin, states.key_serde, self.failures, self.path)
+
+    def update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         """Takes the rows into the state and notes what each made, where that is asked for."""
         raise NotImplementedError
 
@@ -130,19 +143,15 @@ class KeyedTableOperator(Operator):
             self.states, rows.keys[index], rows.values[index], rows.timestamps[index]
         )
 
-    def _update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def _update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         try:
-            self.update(chunk, updates)
+            self.update(chunk, names, updates)
         except SerializationError as error:
-            # No row is at fault: keys were read or checked on the way here, results in the fold.
+            # No row is at fault: keys have been written before, results checked in the fold.
             raise StateError(
                 f"store {self.path!r}: what it holds cannot be read as {self.value_serde.name} "
                 f"under {self.states.key_serde.name} keys: {error}"
             ) from error
-
-    def _names(self, keys: list[Any]) -> list[Any]:
-        """What the states know the keys by."""
-        return keys if self.states.exact_keys else self.states.key_serde.serialize_column(keys)
 
 
 def locate_stored(states: KeyedStates, key: Any, value: Any, timestamp: int) -> Origin:

@@ -21,6 +21,7 @@ from processors.operators.windowed import ClosingOperator
 if TYPE_CHECKING:
     from processors.operators.chunk import Chunk
     from processors.operators.folding import Folding
+    from processors.operators.operator import Failures
     from processors.operators.window_kernel import WindowRows
     from processors.state.segmented import SegmentedState
     from processors.topology.nodes.windows import WindowEmit
@@ -41,9 +42,10 @@ class SessionOperator(ClosingOperator[SessionStates]):
         windows: SessionWindows,
         emit: WindowEmit,
         folding: Folding | None,
+        failures: Failures,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, value, state, emit, folding, reads)
+        super().__init__(path, key, value, state, emit, folding, failures, reads)
         self.states = SessionStates(
             state,
             lateness=windows.gap_ms + windows.grace_ms,

@@ -17,6 +17,7 @@ import struct
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
+from processors.operators.key_names import names_of
 from processors.operators.window_kernel import WindowRows
 from processors.topology.sessions import Session, Sessions
 from processors.topology.timestamp import NEVER
@@ -67,7 +68,6 @@ class SessionStates:
         self.lasting: i64 = lasting
         self.difference: i64 = difference
         self.key_serde: Any = state.key_serde
-        self.exact_keys: bool = self.key_serde.exact_keys
         self.final: bool = final
         self.track: bool = track
         self.stream_time: i64 = -1
@@ -86,13 +86,15 @@ class SessionStates:
     # A chunk.
 
     def begin(self, keys: list[Any]) -> list[Any]:
-        """Before a chunk: what the cache knows its keys by."""
+        """Before a chunk: what the cache knows its keys by.
+
+        Raises for a key that cannot be written, and nothing has changed then.
+        """
         self.refresh()
         self.late = []
         self._keys = keys
         self._loads = 0
-        names: list[Any] = keys if self.exact_keys else self.key_serde.serialize_column(keys)
-        return names
+        return names_of(self.key_serde, keys)
 
     def refresh(self) -> None:
         """Takes times and the index from the store at the start and after an abort."""

@@ -9,7 +9,14 @@ from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
-from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
+from processors.operators.key_names import writable_rows
+from processors.operators.operator import (
+    Failures,
+    LocatingFailures,
+    Operator,
+    Origin,
+    reporter,
+)
 from processors.operators.stream_join_kernel import Joined, JoinInput, JoinSide, StreamJoin
 from processors.topology.timed_rows import pack_rows
 from processors.topology.timestamp import NEVER
@@ -18,7 +25,6 @@ from streamlog.errors import SerializationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from processors.operators.guard import OnFailure
     from processors.operators.mark import Mark
     from processors.state.segmented import SegmentedState
     from streamlog.client.contract import Headers
@@ -42,19 +48,23 @@ class JoinValues:
         self.is_read = is_read
 
     def take(
-        self, chunk: Chunk, key_serde: Serde[Any], on_failure: OnFailure
+        self, chunk: Chunk, key_serde: Serde[Any], failures: Failures, path: str
     ) -> tuple[Chunk, JoinInput]:
-        """The rows that can be kept, and as what the kernel takes."""
+        """The rows that can be kept, and as what the kernel takes; the others are reported."""
         if not len(chunk):
             return chunk, JoinInput([], [], [], [], [], [], [])
+        write = key_serde.serialize_column
+        chunk, encoded = writable_rows(chunk, write, key_serde, failures, path)
         assert chunk.values is not None
-        data, failed = serialize_rows(self.serde, chunk.values, on_failure)
+        report = reporter(failures, "production", path, chunk.tickets)
+        data, failed = serialize_rows(self.serde, chunk.values, report)
         if failed:
             chunk = chunk.without(failed)
+            assert chunk.keys is not None
+            encoded = write(chunk.keys)
         read = chunk.values if self.is_read else self.serde.deserialize_column(data)
         assert chunk.keys is not None
         assert read is not None
-        encoded = key_serde.serialize_column(chunk.keys)
         return chunk, JoinInput(
             chunk.keys,
             chunk.keys if key_serde.exact_keys else encoded,
@@ -195,8 +205,8 @@ class StreamJoinOperator(Operator):
         return self._results(joined, left, right) if joined.keys else EMPTY
 
     def _input(self, chunk: Chunk, side: JoinSide, values: JoinValues) -> tuple[Chunk, JoinInput]:
-        report = reporter(self.failures, "production", self.path, chunk.tickets)
-        chunk, given = values.take(chunk, side.buffer.states.key_serde, report)
+        key_serde = side.buffer.states.key_serde
+        chunk, given = values.take(chunk, key_serde, self.failures, self.path)
         self.join.prefetch(side, given)
         return chunk, given
 

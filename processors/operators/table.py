@@ -34,8 +34,8 @@ class StoreOperator(KeyedTableOperator):
     """The last row of each key; a null value deletes it, rows with a null key are left out.
 
     Args:
-        failures: Given where values must be checked: those of functions, not those of topics. What
-            the store cannot hold has failed in production, and deletes its key.
+        checked: Whether values must be checked: those of functions, not those of topics. What the
+            store cannot hold has failed in production, and deletes its key.
         view: What the rows follow from, and who has more than was given on; it is looked up there.
     """
 
@@ -44,32 +44,31 @@ class StoreOperator(KeyedTableOperator):
         path: str,
         states: KeyedStates,
         emit: Emit,
+        failures: Failures,
         *,
         reads: Reads = NOTHING,
-        failures: Failures | None = None,
+        checked: bool = False,
         view: TableView | None = None,
     ) -> None:
         if view is not None:
             reads = replace(reads, view=False)  # it is asked, so nothing need be noted for it
-        super().__init__(path, states, emit, reads=reads)
-        self._failures = failures
+        super().__init__(path, states, emit, failures, reads=reads)
+        self._checked = checked
         self._view = view
 
     def read(self, keys: list[Any], tickets: Sequence[int]) -> tuple[list[Any], list[int]]:
         return super().read(keys, tickets) if self._view is None else self._view.read(keys, tickets)
 
-    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         assert chunk.keys is not None
         assert chunk.values is not None
         values = chunk.values
-        if self._failures is not None and not is_sound(self.value_serde, values):
-            values = self._hand_over(values, chunk.tickets, self._failures)
-        put(self.states, chunk.keys, values, chunk.timestamps, updates)
+        if self._checked and not is_sound(self.value_serde, values):
+            values = self._hand_over(values, chunk.tickets)
+        put(self.states, chunk.keys, names, values, chunk.timestamps, updates)
 
-    def _hand_over(
-        self, values: list[Any], tickets: Sequence[int], failures: Failures
-    ) -> list[Any]:
-        report = reporter(failures, "production", self.path, tickets)
+    def _hand_over(self, values: list[Any], tickets: Sequence[int]) -> list[Any]:
+        report = reporter(self.failures, "production", self.path, tickets)
         encoded, failed = serialize_rows(self.value_serde, values, report)
         for index in failed:
             encoded.insert(index, None)

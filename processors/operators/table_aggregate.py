@@ -130,16 +130,16 @@ class TableFoldOperator(KeyedTableOperator):
         choose: Callable[[Any], Any] | None = None,
         reads: Reads = NOTHING,
     ) -> None:
-        super().__init__(path, states, emit, reads=reads)
+        super().__init__(path, states, emit, failures, reads=reads)
         shield = needs_shield(self.value_serde, failures, olds=self.needs_olds)
         copier = Copier(self.value_serde)
         self._step = ChangeStep(path, failures, copier, add, initial, remove, choose, shield=shield)
 
-    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         assert chunk.keys is not None
         assert chunk.values is not None
         step = self._step.begin(chunk.tickets)
-        fold(self.states, step, chunk.keys, chunk.values, chunk.timestamps, updates)
+        fold(self.states, step, chunk.keys, names, chunk.values, chunk.timestamps, updates)
 
 
 def _forget(index: int, error: Exception) -> None:

@@ -16,6 +16,7 @@ from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
     from processors.operators.kernel import KeyedStates, Updates
+    from processors.operators.operator import Failures
     from processors.state.segmented import SegmentedState
     from processors.topology.reads import Reads
 
@@ -35,20 +36,27 @@ class ExpiryOperator(KeyedTableOperator):
     """
 
     def __init__(
-        self, path: str, states: KeyedStates, due: SegmentedState, after_ms: int, *, reads: Reads
+        self,
+        path: str,
+        states: KeyedStates,
+        due: SegmentedState,
+        after_ms: int,
+        failures: Failures,
+        *,
+        reads: Reads,
     ) -> None:
-        super().__init__(path, states, "every", reads=reads)
+        super().__init__(path, states, "every", failures, reads=reads)
         self._due = due
         self._after = after_ms
         self._step = max(after_ms // STEPS, 1)
 
     def process(self, chunk: Chunk) -> Chunk:
-        return super().process(self._with_deletions(chunk))
+        return super().process(self._with_deletions(*self.begin(chunk)))
 
-    def update(self, chunk: Chunk, updates: Updates | None) -> None:
+    def update(self, chunk: Chunk, names: list[Any], updates: Updates | None) -> None:
         assert chunk.keys is not None
         assert chunk.values is not None
-        put(self.states, chunk.keys, chunk.values, chunk.timestamps, updates)
+        put(self.states, chunk.keys, names, chunk.values, chunk.timestamps, updates)
 
     def next_due(self) -> int:
         starts = self._due.starts()
@@ -72,22 +80,22 @@ class ExpiryOperator(KeyedTableOperator):
         self._due.flush()
         return super().flush(next_ticket)
 
-    def _with_deletions(self, chunk: Chunk) -> Chunk:
+    def _with_deletions(self, chunk: Chunk, names: list[Any]) -> Chunk:
         """The rows and, before them, the deletions that they bring about."""
         assert chunk.keys is not None
         assert chunk.values is not None
         stream_time = self._due.scalar(STREAM_TIME)
         times: dict[Any, int] = {}  # what the rows so far have made of the times of their keys
         made = Chunk([], [], [], [], None if chunk.headers is None else [])
-        rows = zip(chunk.keys, chunk.values, chunk.timestamps, chunk.tickets, strict=True)
-        for index, (key, value, timestamp, ticket) in enumerate(rows):
+        columns = chunk.keys, names, chunk.values, chunk.timestamps, chunk.tickets
+        rows = enumerate(zip(*columns, strict=True))
+        for index, (key, name, value, timestamp, ticket) in rows:
             if key is None:
                 continue
             if timestamp > stream_time:
                 stream_time = timestamp
                 self._delete_due(stream_time, times, made, ticket)
             due = self._due_at(timestamp)
-            name = self._name(key)
             if value is None or due <= stream_time:
                 if value is not None and self._time_of(key, name, times) < 0:
                     continue  # is due already, and there is nothing that it replaces

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 def put(
     states: KeyedStates,
     keys: list[Any],
+    names: list[Any],
     values: list[Any],
     timestamps: list[int],
     updates: Updates | None,
 ) -> None:
     """Stores every row, in its order and not that of its time; None deletes.
 
-    Rows with a null key are left out.
+    Rows with a null key are left out. `names` are from `states.begin`.
     """
-    names = states.begin(keys)
     entries = states.entries
     index: i64 = -1
     for name, value in zip(names, values):  # noqa: B905 - the compiled zip knows no strict

@@ -12,6 +12,7 @@ from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.columns import has_null
 from processors.operators.guard import apply
 from processors.operators.handover import is_sound, serialize_rows
+from processors.operators.key_names import without_refused
 from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.stream_join_kernel import Joined, JoinInput
 from processors.topology.timestamp import NEVER
@@ -39,6 +40,7 @@ class TableLookupOperator(Operator):
 
     Args:
         find_table: Gives the table; asked when the first rows come, as it may be built later.
+        key_serde: The table's. A row whose key it refuses has failed.
         keep: Whether rows go on for which the table has nothing, those with a null key among them.
         versioned: Whether rows find what the table had at their time.
     """
@@ -50,10 +52,12 @@ class TableLookupOperator(Operator):
         joiner: Callable[[Any, Any], Any],
         failures: LocatingFailures,
         *,
+        key_serde: Serde[Any],
         keep: bool,
         versioned: bool,
     ) -> None:
         super().__init__(path)
+        self.key_serde = key_serde
         self.find_table = find_table
         self.joiner = joiner
         self.failures = failures
@@ -72,7 +76,17 @@ class TableLookupOperator(Operator):
     def look_up(self, rows: Chunk) -> Chunk:
         """Joins rows that have a value."""
         assert rows.keys is not None
-        return self.join(rows, rows.keys)
+        try:
+            return self.join(rows, rows.keys)
+        except SerializationError as error:
+            kept = without_refused(rows, self.key_serde, self.failures, self.path)
+            if len(kept) == len(rows):
+                raise self.unreadable(error) from error
+            return self.look_up(kept) if len(kept) else EMPTY
+
+    def unreadable(self, error: SerializationError) -> StateError:
+        """Where no row is at fault."""
+        return StateError(f"{self.path}: what the table holds cannot be read: {error}")
 
     def join(
         self,
@@ -111,7 +125,6 @@ class KeyedLookupOperator(TableLookupOperator):
 
     Args:
         mapper: None where the row's own key is looked up.
-        key_serde: The table's. What it refuses has failed.
     """
 
     def __init__(
@@ -125,14 +138,14 @@ class KeyedLookupOperator(TableLookupOperator):
         mapper: Callable[[Any], Any] | None,
         key_serde: Serde[Any],
     ) -> None:
-        super().__init__(path, find_table, joiner, failures, keep=keep, versioned=False)
+        super().__init__(
+            path, find_table, joiner, failures, key_serde=key_serde, keep=keep, versioned=False
+        )
         self.mapper = mapper
-        self.key_serde = key_serde
 
     def look_up(self, rows: Chunk) -> Chunk:
         if self.mapper is None:
-            assert rows.keys is not None
-            return self.join(rows, rows.keys)
+            return super().look_up(rows)
         assert rows.values is not None
         report = reporter(self.failures, "processing", self.path, rows.tickets)
         keys, failed = apply(self.mapper, rows.values, report)
@@ -158,12 +171,15 @@ class GraceLookupOperator(TableLookupOperator):
         joiner: Callable[[Any, Any], Any],
         failures: LocatingFailures,
         *,
+        key_serde: Serde[Any],
         keep: bool,
         buffer: GraceBuffer,
         values: JoinValues,
         with_headers: bool,
     ) -> None:
-        super().__init__(path, find_table, joiner, failures, keep=keep, versioned=True)
+        super().__init__(
+            path, find_table, joiner, failures, key_serde=key_serde, keep=keep, versioned=True
+        )
         self.buffer = buffer
         self.values = values
         self.with_headers = with_headers
@@ -178,7 +194,7 @@ class GraceLookupOperator(TableLookupOperator):
         try:
             return self._process(inputs[0], inputs[1])
         except SerializationError as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
 
     def next_due(self) -> int:
         self.buffer.begin(self.states.scalar(STREAM_TIME))
@@ -194,7 +210,7 @@ class GraceLookupOperator(TableLookupOperator):
             states.set_scalar(STREAM_TIME, buffer.stream_time)
             self.values.read_back(joined.lefts, joined.stored_lefts)
         except SerializationError as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
         if not joined.keys:
             return None
         tickets = range(next_ticket, next_ticket + len(joined.keys))
@@ -228,7 +244,7 @@ class GraceLookupOperator(TableLookupOperator):
 
         return report
 
-    def _unreadable(self, error: SerializationError) -> StateError:
+    def unreadable(self, error: SerializationError) -> StateError:
         return StateError(f"store {self.states.name!r}: what it holds cannot be read: {error}")
 
     def flush(self, next_ticket: int) -> Chunk | None:
@@ -246,8 +262,7 @@ class GraceLookupOperator(TableLookupOperator):
 
     def _process(self, rows: Chunk, changes: Chunk) -> Chunk:
         states, buffer = self.states, self.buffer
-        report = reporter(self.failures, "production", self.path, rows.tickets)
-        rows, given = self.values.take(rows, states.key_serde, report)
+        rows, given = self.values.take(rows, states.key_serde, self.failures, self.path)
         joined = Joined()
         buffer.begin(states.scalar(STREAM_TIME))
         as_of = self.run(given, changes, joined)

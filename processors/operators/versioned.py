@@ -10,7 +10,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.kernel import KeyedStates
-from processors.operators.operator import Operator
+from processors.operators.key_names import writable_rows
+from processors.operators.operator import Failures, Operator
 from processors.operators.table_view import RoundChanges
 from processors.topology.versions import NO_TIMESTAMP, Versions
 
@@ -33,9 +34,17 @@ class VersionedTableOperator(Operator):
     """
 
     def __init__(
-        self, path: str, state: SegmentedState, history_ms: int, reads: Reads, *, deletes: bool
+        self,
+        path: str,
+        state: SegmentedState,
+        history_ms: int,
+        failures: Failures,
+        reads: Reads,
+        *,
+        deletes: bool,
     ) -> None:
         super().__init__(path)
+        self._failures = failures
         self._deletes = deletes
         self._state = state
         self._history = history_ms
@@ -45,10 +54,11 @@ class VersionedTableOperator(Operator):
         self._times: tuple[list[int], list[int]] = ([], [])
 
     def process(self, chunk: Chunk) -> Chunk:
+        states = self._states()
+        begin, key_serde = states.begin, states.key_serde
+        chunk, names = writable_rows(chunk, begin, key_serde, self._failures, self.path)
         assert chunk.keys is not None
         assert chunk.values is not None
-        states = self._states()
-        names = states.begin(chunk.keys)
         stream_time = self._state.scalar(STREAM_TIME)
         self._begin_times(stream_time)
         kept: list[int] = []

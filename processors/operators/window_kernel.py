@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from processors.operators.key_names import names_of
 from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ class WindowStates:
         self.windows: Any = windows
         self.grace: i64 = windows.grace_ms
         self.key_serde: Any = state.key_serde
-        self.exact_keys: bool = self.key_serde.exact_keys
         self.final: bool = final
         self.track: bool = track
         self.olds: bool = olds
@@ -110,11 +110,14 @@ class WindowStates:
     # A chunk.
 
     def begin(self, keys: list[Any], timestamps: list[int]) -> list[Any]:
-        """Before a chunk: what the cache knows its keys by."""
+        """Before a chunk: what the cache knows its keys by.
+
+        Raises for a key that cannot be written, and nothing has changed then.
+        """
         self.refresh()
         self._panes = {}
         self.late = []
-        names: list[Any] = keys if self.exact_keys else self.key_serde.serialize_column(keys)
+        names = names_of(self.key_serde, keys)
         self._keys = keys
         self._timestamps = timestamps
         self._names = names

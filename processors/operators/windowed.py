@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from processors.errors import StateError
 from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
 from processors.operators.deferred import Deferred
+from processors.operators.key_names import without_refused
 from processors.operators.mark import UNKNOWN, Mark
-from processors.operators.operator import Operator, Origin
+from processors.operators.operator import Failures, Operator, Origin
 from processors.operators.window_kernel import (
     WindowRows,
     WindowStates,
@@ -49,6 +50,7 @@ class WindowedTableOperator(Operator):
     Args:
         key, value: The serdes of windowed keys and of results.
         folding: Makes results of values; None counts rows.
+        failures: Where a row is reported whose key cannot be written.
 
     Attributes:
         late_records: How many rows were late since the start of the process.
@@ -62,9 +64,11 @@ class WindowedTableOperator(Operator):
         state: SegmentedState,
         emit: WindowEmit,
         folding: Folding | None,
+        failures: Failures,
         reads: Reads,
     ) -> None:
         super().__init__(path)
+        self.failures = failures
         self.state = state
         self.emit: WindowEmit = emit
         self.key_serde = key
@@ -77,8 +81,10 @@ class WindowedTableOperator(Operator):
         try:
             rows, late = self.update(chunk)
         except SerializationError as error:
-            # No row is at fault: keys were read or checked on the way here, results in the fold.
-            raise self._unreadable(error) from error
+            kept = without_refused(chunk, self.state.key_serde, self.failures, self.path)
+            if len(kept) == len(chunk):  # no row is at fault: results are checked in the fold
+                raise self._unreadable(error) from error
+            return self.process(kept) if len(kept) else EMPTY  # keys come first: nothing was done
         if late:
             self.late_records += len(late)
             if LATE in self.sides:
@@ -92,7 +98,10 @@ class WindowedTableOperator(Operator):
         )
 
     def update(self, chunk: Chunk) -> tuple[WindowRows, list[int]]:
-        """Takes the rows into the state; returns results, and the indexes of late rows."""
+        """Takes the rows into the state; returns results, and the indexes of late rows.
+
+        Raises for a key that cannot be written before anything is changed.
+        """
         raise NotImplementedError
 
     def _results(self, chunk: Chunk, rows: WindowRows) -> Chunk:
@@ -215,9 +224,10 @@ class FixedWindowedOperator(ClosingOperator[WindowStates]):
         windows: FixedWindows,
         emit: WindowEmit,
         folding: Folding | None,
+        failures: Failures,
         reads: Reads,
     ) -> None:
-        super().__init__(path, key, value, state, emit, folding, reads)
+        super().__init__(path, key, value, state, emit, folding, failures, reads)
         self.states = WindowStates(
             state, windows, final=emit == "final", track=emit == "latest", olds=reads.olds
         )

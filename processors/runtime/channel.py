@@ -234,8 +234,7 @@ class ChannelFeed:
 
 def _in_loop(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[], None]:
     def wake() -> None:
-        # A loop that is closed has nobody left who waits.
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # a loop that is closed has nobody left who waits
             loop.call_soon_threadsafe(event.set)
 
     return wake

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from processors.runtime.pace import FIRST_ROUND, choose_commit_at, choose_round_size
@@ -155,7 +156,12 @@ class Work:
         self._ahead = 0
         self._progress.begin_commit()
         call, wake = self._loop.call_soon_threadsafe, self._wake.set
-        self._transactions.begin_commit().add_done_callback(lambda _: call(wake))
+
+        def tell(_: object) -> None:
+            with suppress(RuntimeError):  # the loop has seen that it is durable, and has ended
+                call(wake)
+
+        self._transactions.begin_commit().add_done_callback(tell)
 
     def _end_commit(self) -> None:
         self._transactions.end_commit()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import CorruptStoreError
@@ -215,7 +215,8 @@ def make_wake(event: asyncio.Event) -> Callable[[], None]:
         # Two threads may both get past this: then the event is set twice, which does no harm.
         if not on_its_way:
             on_its_way = True
-            loop.call_soon_threadsafe(arrive)
+            with suppress(RuntimeError):  # the loop has ended, so nobody waits
+                loop.call_soon_threadsafe(arrive)
 
     return wake
 

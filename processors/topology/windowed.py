@@ -84,6 +84,11 @@ class _WindowedSerde:
         raise NotImplementedError
 
 
+def bare_keys(serde: Serde[Any]) -> Serde[Any]:
+    """The serde of the keys in windowed keys; of others, itself."""
+    return serde.key if isinstance(serde, _WindowedSerde) else serde
+
+
 class TimeWindowedSerde(_WindowedSerde):
     """Keys of windows whose start says which one it is.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _count(node: CountNode, place: Place) -> Operator:
     states = keyed_states(node.path, place)
-    return CountOperator(node.path, states, node.emit, reads=place.reads(node))
+    return CountOperator(node.path, states, node.emit, place.failures, reads=place.reads(node))
 
 
 def _reduce(node: ReduceNode, place: Place) -> Operator:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def _table(node: GlobalTableNode, place: Place) -> Operator:
     state = place.parts.stores[node.path, 0]
     assert isinstance(state, KeyValueState)
-    operator = StoreOperator(node.path, KeyedStates([state]), "every", reads=Reads(view=True))
+    operator = StoreOperator(
+        node.path, KeyedStates([state]), "every", place.failures, reads=Reads(view=True)
+    )
     place.parts.tables[node] = operator
     return operator
 

@@ -79,6 +79,7 @@ def _table_lookup(node: TableLookupNode, place: Place) -> Operator:
         lambda: view_of(node, place, 1),
         node.joiner,
         place.failures,
+        key_serde=node.table.key,
         keep=node.keep,
         versioned=node.table.history is not None,
     )
@@ -94,6 +95,7 @@ def _grace_lookup(node: GraceLookupNode, place: Place) -> Operator:
         lambda: view_of(node, place, 1),
         node.joiner,
         place.failures,
+        key_serde=node.table.key,
         keep=node.keep,
         buffer=GraceBuffer(waiting, node.grace, keep=node.keep),
         values=JoinValues(node.value, is_read=_is_read(above, said=node.is_read)),

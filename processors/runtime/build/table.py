@@ -37,8 +37,9 @@ def _stored(node: nodes.StoredTableNode, place: Place) -> Operator:
         node.path,
         keyed_states(node.path, place),
         node.emit,
+        place.failures,
         reads=reads,
-        failures=place.failures if node.checked else None,
+        checked=node.checked,
         view=view_of(node, place) if node.derived else None,
     )
 
@@ -82,7 +83,12 @@ def _versioned(node: nodes.VersionedTableNode, place: Place) -> Operator:
     (state,) = place.states(node.path)
     assert isinstance(state, SegmentedState)
     return VersionedTableOperator(
-        node.path, state, node.history_ms, place.reads(node), deletes=node.deletes
+        node.path,
+        state,
+        node.history_ms,
+        place.failures,
+        place.reads(node),
+        deletes=node.deletes,
     )
 
 
@@ -90,7 +96,9 @@ def _expire(node: nodes.ExpiryNode, place: Place) -> Operator:
     states = keyed_states(node.path, place)
     (due,) = place.states(f"{node.path}.due")
     assert isinstance(due, SegmentedState)
-    return ExpiryOperator(node.path, states, due, node.after_ms, reads=place.reads(node))
+    return ExpiryOperator(
+        node.path, states, due, node.after_ms, place.failures, reads=place.reads(node)
+    )
 
 
 def _regroup(node: RegroupNode, place: Place) -> Operator:

@@ -46,6 +46,7 @@ def _windowed(node: WindowedNode, place: Place) -> Operator:
         node.window,
         node.emit,
         _folding(node, place),
+        place.failures,
         place.reads(node),
     )
     if not isinstance(node, CountWindowedNode):

@@ -57,7 +57,7 @@ def result(chunk: Chunk | None) -> list[tuple[Any, Any, int]]:
 
 
 def counter(emit: Emit, state: KeyValueState | None = None) -> CountOperator:
-    return CountOperator("c", KeyedStates([state or make_state()]), emit)
+    return CountOperator("c", KeyedStates([state or make_state()]), emit, Policies())
 
 
 def folder(

@@ -37,7 +37,7 @@ def rows(*keys: Any, first: int = 0) -> Chunk:
 
 
 def counter(emit: Emit, reads: Reads, state: KeyValueState | None = None) -> CountOperator:
-    return CountOperator("c", KeyedStates([state or state_of(int)]), emit, reads=reads)
+    return CountOperator("c", KeyedStates([state or state_of(int)]), emit, Policies(), reads=reads)
 
 
 def test_a_row_sees_what_was_before_it_and_in_its_own_ticket() -> None:

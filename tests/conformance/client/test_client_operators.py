@@ -25,13 +25,13 @@ def bids(log):
 
 def test_a_transaction_is_described_from_its_beginning_to_its_end(bids):
     assert bids.transactions() == []
-    with bids.producer(transactional_id="t", transaction_timeout_ms=5_000) as producer:
+    with bids.producer(transactional_id="t", transaction_timeout_ms=600_000) as producer:
         (idle,) = bids.transactions()
         assert (idle.transactional_id, idle.state, idle.start_ms) == ("t", "Empty", None)
         producer.begin_transaction()
         producer.send_columns("bids", None, [b"1"])
         (begun,) = bids.transactions()
-        assert (begun.state, begun.timeout_ms, begun.partitions) == ("Ongoing", 5_000, (BIDS,))
+        assert (begun.state, begun.timeout_ms, begun.partitions) == ("Ongoing", 600_000, (BIDS,))
         assert begun.start_ms is not None
         (writer,) = bids.producers(BIDS)
         assert (writer.producer_id, writer.producer_epoch) == (idle.producer_id, 0)

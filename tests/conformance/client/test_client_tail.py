@@ -12,7 +12,7 @@ from streamlog import TopicPartition
 from streamlog.errors import UnknownPartitionError, UnknownTopicError
 
 BIDS = TopicPartition("bids", 0)
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 def fill(log, *values, **columns):

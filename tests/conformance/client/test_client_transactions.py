@@ -178,7 +178,7 @@ def test_the_commits_future_ends_when_the_transaction_is_durable(bids):
         producer.begin_transaction()
         producer.send("bids", value=b"a")
         future = producer.commit_transaction_async()
-        assert future.result(10) is None
+        assert future.result(60) is None
         producer.begin_transaction()
         producer.send("bids", value=b"b")
         second = producer.commit_transaction_async()

@@ -40,12 +40,12 @@ def test_a_compacted_topic_takes_no_record_without_key(log):
 def test_a_topic_that_becomes_compacted_refuses_from_then_on(log):
     log.create_topic("bids")
     with log.producer() as producer:
-        producer.send("bids", value=b"before").result(10)
+        producer.send("bids", value=b"before").result(60)
         log.alter_topic("bids", config={"cleanup.policy": "compact"})
         with pytest.raises(InvalidRecordError):
             producer.send("bids", value=b"after")
         log.alter_topic("bids", config={"cleanup.policy": None})
-        producer.send("bids", value=b"later").result(10)
+        producer.send("bids", value=b"later").result(60)
     assert values(log) == [b"before", b"later"]
 
 
@@ -66,7 +66,7 @@ def test_a_timestamp_more_than_an_hour_ahead_is_refused_and_nothing_else(log):
 
 
 def test_what_is_refused_leaves_a_transaction_as_it_was(log):
-    log.create_topic("bids", config={"message.timestamp.before.max.ms": "60000"})
+    log.create_topic("bids", config={"message.timestamp.before.max.ms": str(HOUR_MS)})
     with log.producer(transactional_id="t") as producer:
         producer.begin_transaction()
         producer.send("bids", value=b"1")

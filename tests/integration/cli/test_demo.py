@@ -16,6 +16,7 @@ from streamlog.targets import TARGETS_GROUP
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "word_count"
 STREAMLOG = Path(sys.executable).with_name("streamlog")
+PATIENCE_S = 300
 
 pytestmark = pytest.mark.skipif(
     not entry_points(group=TARGETS_GROUP), reason="the distribution is not installed"
@@ -41,7 +42,7 @@ def demo(corpus: Path, root: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
 
 
@@ -104,7 +105,7 @@ def test_a_stop_signal_ends_the_run_in_order(corpus: Path, tmp_path: Path) -> No
     assert process.stderr is not None
     assert "running" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out.split()[0]) == (0, "stopped"), err
 
 
@@ -116,7 +117,7 @@ def run_module(path: Path, text: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     return ended.returncode, ended.stderr
 

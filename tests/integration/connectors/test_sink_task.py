@@ -215,7 +215,7 @@ def test_a_stop_flushes_what_is_in_hand_and_at_once_leaves_it(bench: Bench, at_o
             sink=PluginConfig(name="t", config=None),
             from_=From(topics=["in"], value="str"),
             errors=Errors(),
-            commit=Commit(age_ms=60_000),
+            commit=Commit(age_ms=3_600_000),
         )
         target = SinkTask(document, plugin)
         running = asyncio.create_task(target.run(bench.context(until_idle=False)))

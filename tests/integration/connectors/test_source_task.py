@@ -102,7 +102,7 @@ def test_a_source_that_has_nothing_more_for_now_is_committed(
 
 def test_a_size_forces_a_commit(bench: Bench) -> None:
     source = Scripted(batch(1, "1234"), batch(2, "56789"), batch(3, "0"))
-    bench.run_targets(task(lambda _: source, commit=Commit(size_bytes=9, age_ms=60_000)))
+    bench.run_targets(task(lambda _: source, commit=Commit(size_bytes=9, age_ms=3_600_000)))
     assert source.acknowledged == [2, 3]
 
 
@@ -242,7 +242,7 @@ def test_a_stop_commits_what_is_in_hand_and_at_once_aborts_it(bench: Bench, at_o
     source = Endless()
 
     async def run() -> None:
-        target = task(lambda _: source, commit=Commit(age_ms=60_000))
+        target = task(lambda _: source, commit=Commit(age_ms=3_600_000))
         running = asyncio.create_task(target.run(bench.context(until_idle=False)))
         while target.status().records_out < 2:
             await asyncio.sleep(0)

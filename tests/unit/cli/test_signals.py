@@ -57,7 +57,7 @@ def test_a_third_signal_ends_a_process_whose_loop_is_stuck(number: signal.Signal
         for received in range(3):
             assert process.stdout.readline() == f"{received}\n"
             process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     finally:
         process.kill()  # or it would go on for ever where the test fails
     assert process.returncode == -number

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 
 def command(code: str, *arguments: object) -> list[str]:

@@ -11,7 +11,7 @@ from streamlog import TopicPartition
 from streamlog.errors import LogClosedError
 
 BIDS = TopicPartition("bids", 0)
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 
 @pytest.fixture(params=[":memory:", "disk"])

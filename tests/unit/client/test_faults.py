@@ -28,7 +28,7 @@ def log(files, threaded):
     opened = streamlog.open("/log", files=files, threaded=threaded)
     opened.create_topic("bids")
     with opened.producer() as producer:
-        producer.send("bids", value=b"safe").result(10)
+        producer.send("bids", value=b"safe").result(60)
     yield opened
     with contextlib.suppress(StorageError):
         opened.close()
@@ -46,7 +46,7 @@ def test_a_full_disk_fails_the_write_and_everything_after_and_loses_nothing(log,
     producer = log.producer(batch_size=100)
     handle = producer.send("bids", value=b"x" * 900_000)
     with pytest.raises(DiskFullError, match="Free some"):
-        handle.result(10)
+        handle.result(60)
     with pytest.raises(DiskFullError):
         producer.send_columns("bids", None, [b"x"])
     with pytest.raises(DiskFullError):
@@ -60,9 +60,9 @@ def test_a_failed_sync_acknowledges_nothing_and_ends_writing(log, files):
     producer = log.producer()
     handle = producer.send("bids", value=b"x")
     with pytest.raises(SyncFailedError, match="open it again"):
-        handle.result(10)
+        handle.result(60)
     for attempt in (
-        lambda: producer.send("bids", value=b"y").result(10),
+        lambda: producer.send("bids", value=b"y").result(60),
         lambda: producer.send_columns("bids", None, [b"y"]),
         lambda: producer.flush(),
         lambda: log.create_topic("other"),
@@ -94,7 +94,7 @@ def test_a_failed_sync_fails_a_commit_of_offsets(log, files):
 def test_what_was_read_before_a_failure_can_still_be_read(log, files):
     files.fail("datasync", error=errno.EIO)
     with pytest.raises(SyncFailedError):
-        log.producer().send("bids", value=b"x").result(10)
+        log.producer().send("bids", value=b"x").result(60)
     with log.consumer("bids") as consumer:
         assert [record.value for record in consumer.poll()] == [b"safe"]
 

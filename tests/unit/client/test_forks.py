@@ -52,7 +52,7 @@ def test_a_child_opens_logs_of_its_own_whatever_was_held_when_it_was_forked(run_
                 with streamlog.open(path) as log:
                     log.create_topic("bids")
                     with log.producer() as producer:
-                        print(*log.topics(), producer.send("bids", value=b"a").result(30))
+                        print(*log.topics(), producer.send("bids", value=b"a").result(60))
             sys.exit(0)
         for lock in locks:
             lock.release()
@@ -124,7 +124,7 @@ def test_a_pool_of_forked_workers_may_have_a_log_each(run_program, tmp_path):
             with streamlog.open(f"{sys.argv[1]}/{number}") as log:
                 log.create_topic("bids")
                 with log.producer() as producer:
-                    return producer.send("bids", value=b"%d" % number).result(30)
+                    return producer.send("bids", value=b"%d" % number).result(60)
 
         if __name__ == "__main__":
             with streamlog.open(f"{sys.argv[1]}/parent") as log:
@@ -132,7 +132,7 @@ def test_a_pool_of_forked_workers_may_have_a_log_each(run_program, tmp_path):
                 with multiprocessing.get_context("fork").Pool(2) as pool:
                     print(pool.map(work, range(4)))
                 with log.producer() as producer:
-                    print(producer.send("bids", value=b"a").result(30))
+                    print(producer.send("bids", value=b"a").result(60))
         """,
         tmp_path,
     )

@@ -39,7 +39,7 @@ def test_the_same_directory_is_shared_in_a_process(tmp_path):
         with streamlog.open(str(tmp_path / "data")) as other:
             assert list(other.topics()) == ["bids"]
             producer = other.producer()
-            producer.send("bids", value=b"a").result(10)
+            producer.send("bids", value=b"a").result(60)
         with pytest.raises(LogClosedError):
             other.topics()
         with pytest.raises(ValueError, match="closed"):
@@ -143,7 +143,7 @@ def test_a_forked_child_can_do_nothing_and_harms_nothing(tmp_path):
         log = streamlog.open(sys.argv[1])
         log.create_topic("bids")
         producer = log.producer()
-        producer.send("bids", value=b"a").result(10)
+        producer.send("bids", value=b"a").result(60)
         consumer = log.consumer("bids")
         child = os.fork()
         if child == 0:
@@ -162,7 +162,7 @@ def test_a_forked_child_can_do_nothing_and_harms_nothing(tmp_path):
             log.close()
             sys.exit(0)  # with everything that runs at exit
         assert os.waitpid(child, 0)[1] == 0
-        producer.send("bids", value=b"b").result(10)
+        producer.send("bids", value=b"b").result(60)
         """,
         tmp_path / "data",
     )

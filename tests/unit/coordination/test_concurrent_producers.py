@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PARTITIONS = [TopicPartition("a", number) for number in range(3)]
 PRODUCERS, TRANSACTIONS = 5, 12
 PATIENCE_S = 300
+TIMEOUT_MS = 900_000
 
 
 class Application:
@@ -39,7 +40,7 @@ class Application:
         self.name = name
 
     def run(self) -> None:
-        identity = self.transactions.init_producer(self.name, 60_000)
+        identity = self.transactions.init_producer(self.name, TIMEOUT_MS)
         group = GroupMetadata(group_id=self.name)
         for turn in range(TRANSACTIONS):
             commit = turn % 3 != 2
@@ -138,8 +139,8 @@ def test_a_partition_with_too_much_unsynced_holds_up_nobody_for_ever(tmp_path: P
         coordination.open()
         transactions, groups = coordination.transactions, coordination.groups
         group, stalled, go_on = GroupMetadata(group_id="g"), Event(), Event()
-        first = transactions.init_producer("first", 60_000)
-        second = transactions.init_producer("second", 60_000)
+        first = transactions.init_producer("first", TIMEOUT_MS)
+        second = transactions.init_producer("second", TIMEOUT_MS)
         transactions.send_offsets("first", first, group, {PARTITIONS[0]: 1})
         directory.flusher.wait_durable()
 

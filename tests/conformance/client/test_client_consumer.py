@@ -32,7 +32,8 @@ def columns(fetched):
 
 @pytest.fixture
 def bids(log):
-    log.create_topic("bids")
+    """Four records, of long ago."""
+    log.create_topic("bids", config={"retention.ms": "-1"})
     fill(log, b"a", b"b", b"c", b"d", timestamps=[10, 20, 15, 40])
     return log
 
@@ -277,12 +278,14 @@ def test_wakeup_ends_a_waiting_poll(bids):
 def test_iteration_waits_for_the_next_record_and_ends_at_a_wakeup(bids):
     with bids.consumer("bids") as consumer:
         seen = []
+        filling = Thread(target=fill, args=(bids, b"e"))
         for record in consumer:
             seen.append(record.value)
             if record.value == b"d":
-                Thread(target=fill, args=(bids, b"e")).start()
+                filling.start()
             if record.value == b"e":
                 consumer.wakeup()
+        filling.join()
         assert seen == [b"a", b"b", b"c", b"d", b"e"]
 
 

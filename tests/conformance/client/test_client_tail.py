@@ -22,8 +22,8 @@ def fill(log, *values, **columns):
 
 @pytest.fixture
 def bids(log):
-    """Four records, a millisecond apart, before anybody tails."""
-    log.create_topic("bids")
+    """Four records of long ago, a millisecond apart, before anybody tails."""
+    log.create_topic("bids", config={"retention.ms": "-1"})
     fill(log, b"a", b"b", b"c", b"d", timestamps=[1000, 1001, 1002, 1003])
     return log
 
@@ -121,16 +121,19 @@ def test_a_waiting_iteration_ends_from_another_thread(bids, end):
 
 @pytest.mark.parametrize("end", ["wakeup", "close", "log"])
 def test_an_awaiting_iteration_ends_from_another_thread(bids, end):
+    tail = bids.tail("bids", start=3)
+    ending = {"wakeup": tail.wakeup, "close": tail.close, "log": bids.close}[end]
+    other = threading.Thread(target=ending)
+
     async def main():
-        tail = bids.tail("bids", start=3)
         seen = []
         async for record in tail:
             seen.append(record.value)
-            ending = {"wakeup": tail.wakeup, "close": tail.close, "log": bids.close}[end]
-            threading.Timer(0, ending).start()
+            other.start()
         return seen
 
     assert asyncio.run(main()) == [b"d"]
+    other.join()
 
 
 def test_after_a_wakeup_the_iteration_may_go_on(bids):
@@ -276,6 +279,8 @@ def test_a_reader_beside_the_owner_awaits_too(tmp_path, log):
 
 
 def test_a_tail_has_no_thread_of_its_own(bids):
+    before = threading.active_count()
+
     async def main():
         arrivals = [aiter(bids.tail("bids", start="earliest")) for _ in range(50)]
         for each in arrivals:
@@ -283,11 +288,11 @@ def test_a_tail_has_no_thread_of_its_own(bids):
                 await anext(each)
         waiting = [asyncio.ensure_future(anext(each)) for each in arrivals]
         await asyncio.sleep(0)
-        before = threading.active_count()
+        more = threading.active_count() - before
         await asyncio.to_thread(fill, bids, b"e")
         values = [(await each).value for each in waiting]
-        return before, values
+        return more, values
 
-    before, values = asyncio.run(main())
+    more, values = asyncio.run(main())
     assert values == [b"e"] * 50
-    assert before < 10
+    assert more < 10

@@ -82,7 +82,10 @@ def test_an_empty_write_moves_the_position(store: ByteStore) -> None:
     assert store.position() == position(9)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(history=writes)
 def test_any_history_of_writes_reads_like_a_dict(
     store: ByteStore, history: list[list[tuple[bytes, bytes | None]]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from processors.dsl.foreign_serde import guarded
 from processors.topology.call import check_call
 from processors.topology.graph import check_name
 from streamlog.serdes import serde_for
@@ -62,6 +63,6 @@ def chosen_serde(what: str, spec: Any) -> Serde[Any]:
         what: The operator and the argument: `to at 'lines.to.out': value`.
     """
     try:
-        return serde_for(spec)
+        return guarded(serde_for(spec))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{what}={spec!r}: {error}") from None

@@ -27,7 +27,13 @@ class Channel(ChannelFeed, Generic[K, V]):
     """Takes records from other code of the process: `App.channel` makes it and says more."""
 
     def __init__(self, graph: Graph, name: str, key: Any, value: Any, max_records: int) -> None:
-        super().__init__(name, f"channel:{name}", key=key, value=value, max_records=max_records)
+        super().__init__(
+            name,
+            f"channel:{name}",
+            key=chosen_serde(f"channel {name!r}: key", key),
+            value=chosen_serde(f"channel {name!r}: value", value),
+            max_records=max_records,
+        )
         self._graph = graph
         self._node = ChannelNode(
             path=graph.stable_path("", name, name),

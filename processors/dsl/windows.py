@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from processors.dsl.arguments import check_written_topic
+from processors.dsl.arguments import check_written_topic, chosen_serde
 from processors.topology.duration import Duration, milliseconds
 from processors.topology.windows import (
     CALENDAR_UNITS,
@@ -26,7 +26,6 @@ from processors.topology.windows import (
     Windows,
 )
 from streamlog.errors import did_you_mean
-from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
     from streamlog.serdes import Serde
@@ -185,7 +184,7 @@ def window_keys(key: Any, window: Windows) -> Serde[Any]:
     Args:
         key: The serde of the key itself.
     """
-    return window.keys(serde_for(key))
+    return window.keys(chosen_serde("window_keys: key", key))
 
 
 def check_window(

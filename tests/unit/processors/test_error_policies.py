@@ -155,6 +155,56 @@ def test_records_that_cannot_be_read_and_records_without_a_time() -> None:
     assert told[2]["__streams.errors.message"] == b"the timestamp is -1: negative or missing"
 
 
+class Careless:
+    """A serde whose author did not think of `SerializationError`."""
+
+    name = "careless"
+    exact_keys = False
+    immutable = True
+
+    def serialize(self, value: str) -> bytes:
+        return {"bad": b""}[value] if value == "worse" else value.encode()
+
+    def deserialize(self, data: bytes) -> str:
+        return data.decode()
+
+    def serialize_column(self, values: list[Any]) -> list[Any]:
+        return [None if value is None else self.serialize(value) for value in values]
+
+    def deserialize_column(self, column: list[Any]) -> list[Any]:
+        return [None if data is None else self.deserialize(data) for data in column]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "said"),
+    [
+        (b"\xff", b"v", DeserializationError, "careless: UnicodeDecodeError"),
+        (b"k", b"\xff", DeserializationError, "careless: UnicodeDecodeError"),
+        (b"worse", b"v", ProductionError, "careless: KeyError: 'worse'"),
+        (b"k", b"worse", ProductionError, "careless: KeyError: 'worse'"),
+    ],
+)
+def test_whatever_a_serde_of_the_users_raises_goes_by_the_policy(
+    key: bytes, value: bytes, error: type[RecordError], said: str
+) -> None:
+    def drive(policy: Any) -> TopologyTestDriver:
+        app = App("a", deserialization=policy, production=policy)
+        lines = app.stream("in", key=Careless(), value=Careless())
+        lines.group_by_key().reduce(max).to_stream().to("out")
+        driver = TopologyTestDriver(app, commit_every=100)
+        for number, row in enumerate([(b"a", b"1"), (key, value), (b"b", b"2")]):
+            driver.pipe_bytes("in", row[1], key=row[0], timestamp=number, partition=0)
+        driver.commit()
+        return driver
+
+    with pytest.raises(error, match=said) as caught:
+        drive("fail")
+    assert (caught.value.topic, caught.value.offset, caught.value.key) == ("in", 1, key)
+    driver = drive("skip")
+    assert driver.items("out") == [("a", "1"), ("b", "2")]
+    assert driver.skipped() == {"skipped": 1}
+
+
 def test_a_record_that_cannot_be_read_fails_by_default() -> None:
     with pytest.raises(DeserializationError, match="in: cannot be read for the record of in-0 at"):
         unreadable().commit()

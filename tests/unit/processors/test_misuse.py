@@ -226,6 +226,7 @@ def test_a_processor_says_how_it_is_called_and_made(
         (lambda: App("doc").table("in", key="jsno"), "topic 'in': key"),
         (lambda: App("doc").global_table("in", value="jsno"), "global table 'in': value"),
         (lambda: App("doc").from_iterable([1], name="in", value="jsno"), "iterable 'in': value"),
+        (lambda: App("doc").channel("in", key="jsno"), "channel 'in': key"),
         (lambda: App("doc").state_store("seen", value="jsno"), "state_store('seen'): value"),
         (lambda: stream().map_key(len, key="jsno"), "in.map_key: key"),
         (lambda: stream().map_items(pair, key="jsno"), "in.map_items: key"),
@@ -247,6 +248,18 @@ def test_what_is_no_serde_is_named_with_its_operator(build: Any, at: str) -> Non
     with pytest.raises(ValueError, match="did you mean 'json'") as caught:
         build()
     assert f"{at}='jsno': unknown serde" in str(caught.value)
+
+
+def test_a_serde_of_ones_own_that_is_none_says_what_it_lacks() -> None:
+    class Half:
+        name = "half"
+
+        def serialize_column(self, values: Any) -> Any: ...
+        def deserialize_column(self, column: Any) -> Any: ...
+
+    lacking = "Half lacks exact_keys, immutable, serialize, deserialize"
+    with pytest.raises(TypeError, match=f"topic 'in': key=.*: no serde: .*{lacking}"):
+        App("doc").stream("in", key=Half())
 
 
 class Total(Aggregator[int, int, int]):

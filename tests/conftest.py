@@ -26,6 +26,8 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 KAFKA_SETTINGS = {
+    "num.network.threads": "1",  # who is answered knows that all that was sent before was taken
+    "num.io.threads": "1",
     "transaction.partition.verification.enable": "false",  # any producer id may be chosen
     "log.cleaner.backoff.ms": "50",
     "log.retention.check.interval.ms": "100",

@@ -31,8 +31,10 @@ LAST_LIBRARY = "kafka-streams-test-utils-*.jar"
 
 DEFAULT_LIBRARIES = Path(__file__).resolve().parents[1] / ".kafka-libs"
 CLUSTER_ID = "c3RyZWFtbG9nLXRlc3RzLg"
-START_SECONDS = 90
-STOP_SECONDS = 30
+START_SECONDS = 300
+STOP_SECONDS = 60
+FIRST_PORT, PORTS, PORTS_EACH = 10_000, 20_000, 20
+"""Where `free_ports` looks: below the ports that a system gives to those that connect."""
 
 
 class BrokerError(Exception):
@@ -87,12 +89,23 @@ def java(*arguments: str, heap: str = "256m") -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that nobody listens on now, and that nobody takes before the broker does.
+
+    Those that a system chooses by itself it may give to the next one who connects, even to whoever
+    tries whether the broker is there, and who is then connected to himself. Processes that run at
+    the same time begin at ports of their own.
+    """
+    first = os.getpid() * PORTS_EACH
+    found: list[int] = []
+    for each in range(PORTS):
+        port = FIRST_PORT + (first + each) % PORTS
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the broker does
+            tried.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise BrokerError("no port is free")
 
 
 class KafkaBroker:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from streamlog.topic import Isolation
 
-WAIT_S = 60
+WAIT_S = 240
 NOT_YET = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.LEADER_NOT_AVAILABLE,

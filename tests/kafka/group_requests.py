@@ -22,6 +22,7 @@ OFFSET_COMMIT, FIND_COORDINATOR, JOIN, HEARTBEAT, LEAVE, SYNC, DESCRIBE = 8, 10,
 DYNAMIC, STATIC = 3, 5
 """JoinGroup: before version 4 a new member need not ask twice; from 5 on it may be static."""
 NOT_READY = (14, 15, 16)
+WAIT_S = 240
 
 
 class Joined(NamedTuple):
@@ -50,7 +51,7 @@ class Connection:
 
     def __init__(self, broker: KafkaBroker) -> None:
         host, port = broker.bootstrap.split(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=60)
+        self._socket = socket.create_connection((host, int(port)), timeout=WAIT_S)
         self._answers = self._socket.makefile("rb")
 
     def close(self) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 PRODUCE, LIST_OFFSETS, DELETE_RECORDS, WRITE_MARKERS = 0, 2, 21, 27
 CLIENT = b"streamlog"
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 240_000
+WAIT_S = 240
 NOT_YET = (3, 6)  # UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER
 EARLIEST, LATEST = -2, -1
 
@@ -37,7 +38,7 @@ class RawClient:
 
     def __init__(self, broker: KafkaBroker) -> None:
         host, port = broker.bootstrap.split(":")
-        self._connection = socket.create_connection((host, int(port)), timeout=60)
+        self._connection = socket.create_connection((host, int(port)), timeout=WAIT_S)
         self._answers = self._connection.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -54,7 +55,7 @@ class RawClient:
 
     def wait_leader(self, topic: str) -> None:
         """A topic is there before its partition has a leader."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + WAIT_S
         while self.list_offset(topic, LATEST).error in NOT_YET:
             assert time.monotonic() < deadline, topic
             time.sleep(0.02)

@@ -66,7 +66,7 @@ CONFIGS = {
 NEVER, ALWAYS = "1.0", "0.0"
 """Of `min.cleanable.dirty.ratio`: a log is as dirty as that at most, or at least."""
 MAX_SEQUENCE = (1 << 31) - 1
-WAIT_S = 30
+WAIT_S = 240
 KAFKA_NAMES = {
     0: "",
     1: "OFFSET_OUT_OF_RANGE",

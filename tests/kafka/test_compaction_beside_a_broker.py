@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from streamlog.storage import PartitionLog
 
-WAIT_S = 30
+WAIT_S = 240
 MINUTE_MS = 60_000
 TOPIC = "compaction-beside"
 COMPACTING = {

@@ -15,7 +15,16 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from broker_topics import create_topics
-from group_requests import DYNAMIC, JOIN, STATIC, SYNC, Connection, Described, GroupRequests
+from group_requests import (
+    DYNAMIC,
+    JOIN,
+    STATIC,
+    SYNC,
+    WAIT_S,
+    Connection,
+    Described,
+    GroupRequests,
+)
 
 import streamlog
 from streamlog import TopicPartition
@@ -45,6 +54,8 @@ if TYPE_CHECKING:
     from broker import KafkaBroker
 
 STEPS = 60
+SESSION_MS = 1_800_000
+"""The longest that a broker allows: nobody here sends heartbeats so as to stay."""
 ROUND_TRIPS = 5
 UNKNOWN_TOPIC_OR_PARTITION = 3
 CODES: dict[type, int] = {
@@ -119,7 +130,7 @@ class Beside:
         if self.random.random() < 0.1:
             client.member_id, client.generation = "", -1
         protocols = self.random.choice(ASSIGNORS[: 2 + 2 * (self.random.random() < 0.2)])
-        timeout_ms = 5_999 if self.random.random() < 0.02 else 60_000
+        timeout_ms = 5_999 if self.random.random() < 0.02 else SESSION_MS
         self.fresh += 1
         request = JoinRequest(
             protocol_type="consumer",
@@ -258,11 +269,12 @@ class Beside:
         """Until they are alike: what is described may lie a moment behind what was answered.
 
         A request that stays parked is answered by nothing, so it may still be on its way: a few
-        round trips of another connection let it arrive.
+        round trips of another connection let it arrive, as the broker takes the requests of all
+        connections in one thread.
         """
         for _ in range(ROUND_TRIPS if any(each.parked for each in self.clients) else 0):
             self.requests.describe(self.control)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + WAIT_S
         while not self.is_like(described := self.requests.describe(self.control)):
             assert time.monotonic() < deadline, (described, self.ours.state, self.ours.members)
 

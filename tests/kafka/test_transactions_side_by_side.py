@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 START = 1_700_000_000_000
 PARTITIONS = 2
+TIMEOUT_MS = 900_000
 ROLLING = {"segment.ms": "60000", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
 Kind = Literal["begin", "send", "commit", "abort", "restart", "plain"]
 Outcome = Literal["ok", "state"]
@@ -80,7 +81,9 @@ class Ours:
         self._topic = topic
 
     def start(self, name: str | None) -> Any:
-        return self._log.producer(transactional_id=name and f"{self._topic}-{name}")
+        return self._log.producer(
+            transactional_id=name and f"{self._topic}-{name}", transaction_timeout_ms=TIMEOUT_MS
+        )
 
     def leave(self, client: Any) -> None:
         client.close()
@@ -104,7 +107,11 @@ class Librdkafkas:
     def start(self, name: str | None) -> Any:
         if name is None:
             return producer(self._broker, enable_idempotence=True)
-        client = producer(self._broker, transactional_id=f"{self._topic}-{name}")
+        client = producer(
+            self._broker,
+            transactional_id=f"{self._topic}-{name}",
+            transaction_timeout_ms=TIMEOUT_MS,
+        )
         client.init_transactions(WAIT_S)
         return client
 

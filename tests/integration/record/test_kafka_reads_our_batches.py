@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 READ_TOPIC = Path(__file__).with_name("ReadTopic.java")
 PRODUCE, PRODUCE_VERSION = 0, 7
 UNANSWERED = -99
+WAIT_S = 240
 NOT_YET = (3, 6)  # UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER
 
 COLUMNS = Columns(
@@ -86,7 +87,7 @@ def topics(kafka: KafkaBroker) -> list[str]:
     names = [topic_of(codec) for codec in Codec]
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     for created in admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
-        created.result(30)
+        created.result(WAIT_S)
     for codec in Codec:
         batch = encode_batch(
             COLUMNS.keys, COLUMNS.values, COLUMNS.timestamps, COLUMNS.headers, codec=codec
@@ -99,10 +100,10 @@ def produce(kafka: KafkaBroker, topic: str, batch: bytes) -> None:
     """One raw Produce request for partition 0, acks=all."""
     name, client = topic.encode(), b"streamlog"
     request = pack(f">hhih{len(client)}s", PRODUCE, PRODUCE_VERSION, 1, len(client), client)
-    request += pack(">hhi", -1, -1, 30_000)  # no transactional id, acks, timeout
+    request += pack(">hhi", -1, -1, WAIT_S * 1000)  # no transactional id, acks, timeout
     request += pack(f">ih{len(name)}sii", 1, len(name), name, 1, 0)
     request += pack(">i", len(batch)) + batch
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + WAIT_S
     error = base_offset = UNANSWERED
     # A topic is there before its partition has a leader, which refuses a request at once.
     while error == UNANSWERED or (error in NOT_YET and time.monotonic() < deadline):
@@ -114,7 +115,7 @@ def produce(kafka: KafkaBroker, topic: str, batch: bytes) -> None:
 
 def exchange(kafka: KafkaBroker, request: bytes) -> bytes:
     host, port = kafka.bootstrap.split(":")
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
+    with socket.create_connection((host, int(port)), timeout=WAIT_S) as connection:
         connection.sendall(pack(">i", len(request)) + request)
         with connection.makefile("rb") as answers:
             (size,) = unpack(">i", answers.read(4))
@@ -127,7 +128,7 @@ def consume(kafka: KafkaBroker, topic: str, count: int) -> Iterator[Row]:
     )
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        for message in consumer.consume(count, timeout=60):
+        for message in consumer.consume(count, timeout=WAIT_S):
             assert message.error() is None
             headers = message.headers() or []
             yield Row(

@@ -12,7 +12,6 @@ from processors.errors import ProcessorError
 from processors.operators.chunk import EMPTY, Chunk
 from processors.operators.operator import LocatingFailures, Operator, Origin, reporter
 from processors.operators.processor_kernel import Context, Schedule, run_rows
-from processors.operators.stateless import checked_headers
 from processors.topology.timestamp import NEVER
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ class ProcessOperator(Operator):
         if context.headers_out:
             given = context.headers_out
             places = range(len(context.keys_out))
-            headers = [checked_headers(given[at]) if at in given else [] for at in places]
+            headers = [given.get(at, []) for at in places]
         return Chunk(
             context.keys_out,
             context.values_out,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import ProcessorError
 from processors.topology.duration import milliseconds
-from processors.topology.row import Row
+from processors.topology.row import Row, checked_headers
 from processors.topology.timestamp import checked_time
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
 
@@ -103,12 +103,12 @@ class Context:
         )
 
     def send(self, key: Any, value: Any, timestamp: i64, headers: Any) -> None:
+        if headers:
+            self.headers_out[len(self.keys_out)] = checked_headers(headers)
         self.keys_out.append(key)
         self.values_out.append(value)
         self.timestamps_out.append(timestamp)
         self.tickets_out.append(self.ticket)
-        if headers:
-            self.headers_out[len(self.keys_out) - 1] = headers
 
     def give(self, given: Any) -> None:
         """A row that a function returned or yielded: a `Row`, or a pair of key and value."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from processors.operators.processor_kernel import Context, KeyValueStore
 from processors.state.cached import KeyValueState
 from processors.state.segmented import SegmentedState
-from processors.topology.timestamp import checked_time
+from processors.topology.timestamp import checked_time, no_timestamp
 from processors.topology.versions import Versions
 
 if TYPE_CHECKING:
@@ -214,6 +214,8 @@ class WindowStore(TimeOrderedStore):
         return True
 
     def get(self, key: Any, window_start: int, default: Any = None) -> Any:
+        if type(window_start) is not int:
+            raise no_timestamp(window_start)
         if window_start < self._oldest() or not self.state.has(window_start):
             return default
         return KeyValueStore(self.state.segment(window_start), self.context).get(key, default)

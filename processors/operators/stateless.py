@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import EMPTY, Chunk, rows_of
 from processors.operators.guard import OnFailure, apply, apply_lists, apply_truth
 from processors.operators.operator import Failures, Operator, reporter
+from processors.topology.row import checked_headers
 from processors.topology.timestamp import checked_time
 from streamlog.client.contract import Record
 
@@ -167,24 +167,6 @@ def noting(failed: set[int], report: OnFailure) -> OnFailure:
         failed.add(index)
 
     return note
-
-
-def checked_headers(headers: Any) -> Headers:
-    """Headers of a mapping or of pairs; texts are written as UTF-8."""
-    pairs: Any = headers
-    if isinstance(headers, Mapping):
-        pairs = cast("Mapping[Any, Any]", headers).items()  # of what, the checks below tell
-    return [(name, _header_bytes(name, value)) for name, value in pairs]
-
-
-def _header_bytes(name: Any, value: Any) -> bytes | None:
-    if not isinstance(name, str):
-        raise TypeError(f"header {name!r}: names are texts")
-    if isinstance(value, str):
-        return value.encode()
-    if value is None or isinstance(value, bytes):
-        return value
-    raise TypeError(f"header {name!r}: its value is {value!r}; give bytes, a text or None")
 
 
 class FlatMapOperator(FunctionOperator):

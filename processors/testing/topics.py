@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from processors.operators.stateless import checked_headers
 from processors.topology.duration import milliseconds
+from processors.topology.row import checked_headers
 from streamlog.partitioner import partition_for
 
 if TYPE_CHECKING:
@@ -82,11 +82,8 @@ def headers_of(at: str, headers: Any) -> Headers:
         return []
     try:
         return checked_headers(headers)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{at}: headers={headers!r}: give (name, value) pairs or a mapping; names are texts, "
-            f"values bytes, texts or None ({error})"
-        ) from None
+    except TypeError as error:
+        raise TypeError(f"{at}: {error}") from None
 
 
 class Pipe(Protocol):

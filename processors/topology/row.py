@@ -2,21 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from processors.topology.timestamp import no_timestamp
 
 if TYPE_CHECKING:
     from streamlog.client.contract import Headers
+
+
+def checked_headers(headers: Any) -> list[Any]:
+    """Headers of a mapping or of pairs; texts are written as UTF-8.
+
+    Raises:
+        TypeError: they are neither, or one is none.
+    """
+    pairs: Any = headers
+    if isinstance(headers, Mapping):
+        pairs = cast("Mapping[Any, Any]", headers).items()  # of what, is looked at below
+    try:
+        return [(name, _header_bytes(name, value)) for name, value in pairs]
+    except (TypeError, ValueError) as error:  # a pair has two
+        raise TypeError(
+            f"headers={headers!r}: give (name, value) pairs or a mapping; names are texts, values "
+            f"bytes, texts or None ({error})"
+        ) from None
+
+
+def _header_bytes(name: Any, value: Any) -> Any:
+    if not isinstance(name, str):
+        raise TypeError(f"header {name!r}: names are texts")
+    if isinstance(value, str):
+        return value.encode()
+    if value is None or isinstance(value, bytes):
+        return value
+    raise TypeError(f"header {name!r}: its value is {value!r}; give bytes, a text or None")
 
 
 class Row:
     """Key, value, timestamp and headers. Two rows are equal where all of these are.
 
     It is not changed: `row.replace(value=...)` makes another one.
+
+    >>> from processors import Row
+    >>> Row("ann", 3, 1_000, []).replace(value=4)
+    Row('ann', 4, 1000, [])
+
+    Args:
+        timestamp: Milliseconds since 1970, an int.
+        headers: Pairs of a name and bytes or None; a name may come several times.
+
+    Raises:
+        TypeError: the timestamp is no int.
     """
 
     __slots__ = ("headers", "key", "timestamp", "value")
 
-    def __init__(self, key: Any, value: Any, timestamp: int, headers: Headers) -> None:
+    def __init__(self, key: Any, value: Any, timestamp: Any, headers: Headers) -> None:
+        if type(timestamp) is not int:  # compiled or not, and not as late as when it is given on
+            raise no_timestamp(timestamp)
         self.key: Any = key
         self.value: Any = value
         self.timestamp: int = timestamp

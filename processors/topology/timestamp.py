@@ -20,6 +20,11 @@ def is_timestamp(time: Any) -> bool:
     return type(time) is int and 0 <= time <= MAX_TIMESTAMP
 
 
+def no_timestamp(time: object) -> TypeError:
+    """The error for what is no int."""
+    return TypeError(f"{time!r} is no timestamp: give milliseconds since 1970 as an int")
+
+
 def checked_time(time: Any) -> int:
     """The timestamp itself.
 
@@ -28,7 +33,7 @@ def checked_time(time: Any) -> int:
         InvalidTimestampError: it is before 1970, or too late for a record.
     """
     if type(time) is not int:
-        raise TypeError(f"{time!r} is no timestamp: give milliseconds since 1970 as an int")
+        raise no_timestamp(time)
     if not is_timestamp(time):
         raise InvalidTimestampError(time)
     return time

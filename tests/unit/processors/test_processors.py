@@ -108,6 +108,43 @@ class Ticking:
 
 
 @pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (5, "headers=5: give .*not iterable"),
+        ({"n": 5}, "header 'n': its value is 5"),
+        ([("n",)], "give .name, value. pairs"),
+        ({b"n": b"5"}, "names are texts"),
+    ],
+)
+@pytest.mark.parametrize("sends", [True, False])
+def test_headers_that_are_none_fail_their_record(sends: bool, headers: Any, said: str) -> None:
+    def drive(policy: Any) -> TopologyTestDriver:
+        app, stream = lines(processing=policy)
+
+        def run(row: Row, context: Context) -> Any:
+            if row.value != "bad":
+                yield row
+            elif sends:
+                context.forward("x", headers=headers)
+            else:
+                yield row
+                yield row.replace(headers=headers)
+
+        stream.process(run).to("out", value=str)
+        driver = TopologyTestDriver(app, commit_every=9)
+        for value in ("a", "bad", "b"):
+            driver.pipe("in", value, headers=[("h", b"1")])
+        driver.commit()
+        return driver
+
+    with pytest.raises(ProcessingError, match=said) as caught:
+        drive("fail")
+    assert caught.value.offset == 1
+    found = [(record.value, record.headers) for record in drive("skip").records("out")]
+    assert found == [("a", [("h", b"1")]), ("b", [("h", b"1")])]
+
+
+@pytest.mark.parametrize(
     ("time", "said"),
     [(0.5, "is no timestamp"), (-1, "negative or missing"), (1 << 62, "too late for windows")],
 )
@@ -121,8 +158,7 @@ def test_times_that_no_record_can_have_are_refused_wherever_a_processor_says_one
         with pytest.raises(ProcessingError, match=said):
             TopologyTestDriver(app).pipe("in", "x", key="k")
 
-    if isinstance(time, int):  # a compiled row takes nothing else
-        run(lambda row, context: row.replace(timestamp=time))
+    run(lambda row, context: row.replace(timestamp=time))
     run(lambda row, context: context.forward("x", timestamp=time))
     run(lambda row, context: context.store("prices").put("k", 1, timestamp=time))
     run(lambda row, context: context.store("visits").put("k", time, time, 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from processors.dsl.aggregators import Of, has
 from processors.dsl.arguments import chosen_serde
 from processors.dsl.kept import kept
-from processors.dsl.starts import checked_start
+from processors.dsl.starts import checked_start, json_of
 from processors.errors import TopologyError
 from processors.topology.fold import COUNT, Fold
 from processors.topology.nodes.aggregate import AggregateNode, CountNode, KeyedNode, ReduceNode
@@ -149,8 +149,9 @@ def fold_of(
 
 def serde_of(at: str, aggregator: Aggregator[Any, Any, Any], value: Any) -> Serde[Any]:
     """The serde of what an aggregator keeps: its own, or `value`."""
-    chosen = chosen_serde(f"{at}: value", aggregator.value if value is None else value)
-    return chosen if _is_asked(aggregator, value) else kept(at, chosen)
+    if not _is_asked(aggregator, value):
+        return kept(at, json_of(at, aggregator.start))
+    return chosen_serde(f"{at}: value", aggregator.value if value is None else value)
 
 
 def _is_asked(aggregator: Aggregator[Any, Any, Any], value: object) -> bool:

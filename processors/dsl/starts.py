@@ -55,7 +55,6 @@ def start_of(at: str, initial: Any, value: Any) -> tuple[Callable[[], Any], Serd
 
 def checked_start(at: str, make: Callable[[], Any]) -> Callable[[], Any]:
     """`make`, whose first result is looked at: JSON must give it back."""
-    check_call(f"{at}: initial", make)
     is_checked = False
 
     def start() -> Any:
@@ -73,9 +72,9 @@ def _serde_of(at: str, initial: Any) -> Serde[Any]:
     """JSON, read as a class where it would not be read as that by itself."""
     is_class = inspect.isclass(initial)
     if callable(initial) and not is_class:
-        return serde_for("json")  # what a function makes is not known yet
+        return json_of(at, cast("Callable[[], Any]", initial))
     kind = cast("type[Any]", initial if is_class else type(initial))
-    is_plain = kind in _PLAIN or issubclass(kind, ALIKE) or type(initial) is tuple
+    is_plain = kind in _PLAIN or issubclass(kind, ALIKE)
     try:
         made = cast("Any", initial() if is_class else initial)
         serde = serde_for("json" if is_plain else kind)
@@ -85,6 +84,19 @@ def _serde_of(at: str, initial: Any) -> Serde[Any]:
         ) from None
     _check_kept(at, made, serde)
     return serde
+
+
+def json_of(at: str, make: Callable[[], Any]) -> Serde[Any]:
+    """JSON for what a function makes; of tuples where that is one, or it would become a list.
+
+    All else is looked at behind the first record, as it may depend on the time.
+    """
+    check_call(f"{at}: initial", make)
+    try:
+        is_tuple = type(make()) is tuple
+    except Exception:  # then it fails at a record, which has a policy
+        is_tuple = False
+    return serde_for(tuple if is_tuple else "json")
 
 
 def _check_kept(at: str, made: Any, serde: Serde[Any]) -> None:

@@ -1081,9 +1081,9 @@ class Aggregates(Generic[K, V]):
                 `Aggregator`, which has the functions too.
             merge: One result of two, where sessions become one: `merge(earlier, later)`.
             value: The serde of what is kept. Without it JSON, of the shape of the class that
-                `initial` is or is one of (`set`, a dataclass). What JSON changes, such as bytes
-                in a set or keys that are numbers, is refused in the first result that is not
-                empty: choose `set[bytes]`, `dict[int, int]`.
+                `initial` is or is one of (`set`, a dataclass), or of tuples where it makes one.
+                What JSON changes, such as bytes in a set or keys that are numbers, is refused in
+                the first result that is not empty: choose `set[bytes]`, `dict[int, int]`.
 
             >>> app = App("doc")
             >>> visits = app.stream("visits", value=str).group_by_key()

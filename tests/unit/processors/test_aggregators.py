@@ -282,8 +282,8 @@ def add_in(kept: set[int], value: int) -> set[int]:
         (Limits, lambda kept, value: kept._replace(high=value), Limits(0, 2)),
         (bytes, lambda kept, value: kept + b"%d" % value, b"122"),
         (tuple, lambda kept, value: (*kept, value), (1, 2, 2)),
-        ((0, 0), lambda kept, value: (kept[0] + value, kept[1] + 1), [5, 3]),
-        (lambda: (0, 0), lambda kept, value: (kept[0] + value, kept[1] + 1), [5, 3]),
+        ((0, 0), lambda kept, value: (kept[0] + value, kept[1] + 1), (5, 3)),
+        (lambda: (), lambda kept, value: kept + (value,), (1, 2, 2)),  # noqa: RUF005 - no list
         (int, lambda kept, value: kept + value, 5),
         (dict, lambda kept, value: kept | {str(value): 1}, {"1": 1, "2": 1}),
     ],
@@ -337,6 +337,24 @@ def test_a_start_whose_annotations_nobody_knows_is_refused_when_the_graph_is_bui
     for initial in (Unresolved, Unresolved()):
         with pytest.raises(TypeError, match=said):
             group.aggregate(initial, lambda kept, value: kept)
+
+
+class Range(Aggregator[int, tuple[int, ...], int]):
+    def start(self) -> tuple[int, ...]:
+        return ()
+
+    def add(self, kept: tuple[int, ...], value: int) -> tuple[int, ...]:
+        seen = sorted(kept + (value,))  # noqa: RUF005 - no list
+        return (seen[0], seen[-1])
+
+
+def test_an_aggregator_that_starts_with_a_tuple_is_given_tuples() -> None:
+    app = App("a")
+    group = app.stream("in", value=int).group_by_key()
+    group.aggregate(Range(), name="ranges")
+    driver = TopologyTestDriver(app)
+    pipe(driver, [("k", 2, 0), ("k", 1, 1), ("k", 3, 2)])
+    assert driver.store("ranges")["k"] == (1, 3)
 
 
 class Different(Aggregator[int, set[int], int]):
@@ -425,7 +443,7 @@ def test_results_that_are_empty_or_kept_as_asked_are_not_refused() -> None:
     pipe(driver, [("k", 5, 0), ("k", 5, 1)])
     assert driver.store("counted")["k"] == {5: 2}
     assert driver.store("texts")["k"] == {"5": 1}
-    assert driver.store("lists")["k"] == [[5], [5]]
+    assert driver.store("lists")["k"] == ([5], [5])
     with pytest.raises(
         ProductionError, match=r"'refused': it keeps a list, and json gives back set"
     ):

@@ -99,6 +99,8 @@ class App:
         exchange: ExchangeMode | None = None,
         optimize: bool | Collection[str] | Mapping[str, bool] = True,
     ) -> None:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] # callers err
+            raise TypeError(f"application name {name!r}: give a text")
         if not _LEGAL_NAME.fullmatch(name) or name in {".", ".."}:
             raise ValueError(
                 f"application name {name!r}: names are letters, digits, '.', '_' and '-', as they "
@@ -453,8 +455,11 @@ class App:
             )
 
         def declare(function: Callable[[Any], Any]) -> Agent:
+            called = getattr(function, "__name__", None) if name is None else name
+            if called is None:
+                raise TypeError(f"{at}: {function!r} has no name: give an `async def` function")
             made = Agent(
-                name=self._graph.claim(name or function.__name__),
+                name=self._graph.claim(called),
                 function=function,
                 topic=topic,
                 key=keys,

@@ -91,7 +91,8 @@ def windowed(
     if isinstance(window, SessionWindows) and fold.merge is None and not fold.counts:
         raise TopologyError(
             f"{at}: sessions that come to touch become one, and nothing says how their results do; "
-            "give merge=a function of both, the earlier one first"
+            "give merge=a function of both, the earlier one first (an Aggregator has it as a "
+            "method)"
         )
     if isinstance(window, CountWindows) and late:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from processors.dsl.foreign_serde import guarded
 from processors.topology.call import check_call
@@ -63,6 +63,20 @@ def chosen_serde(what: str, spec: Any) -> Serde[Any]:
         what: The operator and the argument: `to at 'lines.to.out': value`.
     """
     try:
-        return guarded(serde_for(spec))
+        serde = guarded(serde_for(spec))
+        if isinstance(spec, type) and getattr(serde, "is_plain", True) is False:
+            _check_class(cast("type[object]", spec))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{what}={spec!r}: {error}") from None
+    return serde
+
+
+def _check_class(kind: type[object]) -> None:
+    """Raises `TypeError` for a class that no JSON text is read as; every record would say so."""
+    from msgspec.inspect import CustomType, type_info  # slow to import, as all of it
+
+    if kind is not object and isinstance(type_info(kind), CustomType):
+        raise TypeError(
+            f"no serde: JSON is not read as a {kind.__qualname__}, which is no dataclass, "
+            "msgspec.Struct, TypedDict or NamedTuple; make it one, or give a Serde"
+        )

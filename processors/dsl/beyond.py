@@ -31,6 +31,7 @@ def dedupe_node(
 ) -> StatefulProcessValuesNode:
     """Passes what was not seen within a time before."""
     path = graph.stable_path(parent.path, "dedupe", name)
+    check_functions(f"dedupe at {path!r}", [identify], "value")
     within_ms = _at_least_one(milliseconds(within, f"{path}: within"), f"{path}: within")
 
     class Dedupe:
@@ -58,7 +59,7 @@ def dedupe_node(
                 if time < now - within_ms:
                     self.seen.delete(same)
 
-    return _node(path, parent, identify, Dedupe, identity, serde_for(int), "key_value")
+    return _node(path, parent, Dedupe, identity, serde_for(int), "key_value")
 
 
 def rate_limit_node(
@@ -88,7 +89,7 @@ def rate_limit_node(
             if passed < limit and self.passed.put(context.key, passed + 1, period):
                 context.forward()
 
-    return _node(path, parent, None, RateLimit, key, serde_for(int), "window", per_ms)
+    return _node(path, parent, RateLimit, key, serde_for(int), "window", per_ms)
 
 
 def take_node(
@@ -139,7 +140,7 @@ def take_node(
                     self.context.send(key, values, now, [])
                     self.waiting.delete(key)
 
-    return _node(path, parent, None, Take, key, value, "timestamped", store="waiting")
+    return _node(path, parent, Take, key, value, "timestamped", store="waiting")
 
 
 _STORES = {"key_value": "seen", "window": "passed"}
@@ -148,7 +149,6 @@ _STORES = {"key_value": "seen", "window": "passed"}
 def _node(
     path: str,
     parent: Node,
-    function: Callable[[Any], Any] | None,
     made: type,
     key: Serde[Any],
     value: Serde[Any],
@@ -157,8 +157,6 @@ def _node(
     *,
     store: str | None = None,
 ) -> StatefulProcessValuesNode:
-    if function is not None:
-        check_functions(f"dedupe at {path!r}", [function], "value")
     declared = StateStore(
         name=f"{path}.{store or _STORES[kind]}",
         kind=kind,

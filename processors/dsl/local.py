@@ -11,6 +11,7 @@ from processors.dsl.stream import Stream
 from processors.errors import TopologyError
 from processors.runtime.channel import ChannelFeed
 from processors.runtime.rows import Rows
+from processors.topology.call import check_call
 from processors.topology.nodes.local import ChannelNode, IterableNode
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def iterable_rows(
             f"iterable {name!r}: {rows!r} can be read once only, and every start of the "
             "application reads it anew: give a function that makes it (lambda: ...), or a list"
         )
-    if not callable(rows) and not hasattr(rows, "__iter__"):
+    if isinstance(rows, str | bytes):
+        raise TopologyError(f"iterable {name!r}: {rows!r} is one value: give a list, [{rows!r}]")
+    if callable(rows):
+        check_call(f"iterable {name!r}", rows)
+    elif not hasattr(rows, "__iter__"):
         raise TopologyError(
             f"iterable {name!r}: {rows!r} is neither an iterable nor a function that makes one"
         )

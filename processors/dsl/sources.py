@@ -122,7 +122,7 @@ def _start(topic: str, start: datetime | timedelta | str | None) -> Start | None
         return Start("earliest" if start == "earliest" else "latest")
     try:
         return Start("ago", milliseconds(start, f"stream({topic!r}): start"))
-    except ValueError as error:
-        raise ValueError(
+    except (TypeError, ValueError) as error:
+        raise type(error)(
             f"{error}; start is 'earliest', 'latest', a datetime, or a duration before now"
-        ) from error
+        ) from None

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
-from processors.dsl.arguments import chosen_serde
+from processors.dsl.arguments import check_functions, chosen_serde
 from processors.errors import TopologyError
 from processors.topology.call import check_call
 from processors.topology.graph import check_name
@@ -109,6 +109,7 @@ def branch_node(
             f"{path}: give predicates, branch(is_large, is_small), or give them names, "
             "branch(large=is_large, small=is_small); one of the two"
         )
+    check_functions(f"branch at {path!r}", [*predicates, *named.values()], "value")
     branches: list[tuple[str, Callable[[Any], Any] | None]] = [
         *((str(number), predicate) for number, predicate in enumerate(predicates)),
         *named.items(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from processors.dsl.arguments import check_written_topic, chosen_serde
+from processors.dsl.arguments import check_function, check_written_topic, chosen_serde
 from processors.topology.duration import Duration, milliseconds
 from processors.topology.windows import (
     CALENDAR_UNITS,
@@ -206,6 +206,8 @@ def check_window(
         )
     if isinstance(late_to, str):
         check_written_topic(f"windowed_by at {path!r}: late_to", late_to)
+    elif late_to is not None:
+        check_function(f"windowed_by at {path!r}: late_to", late_to, "late records")
     if advance not in ("stream_time", "wall_clock"):
         raise ValueError(
             f"windowed_by at {path!r}: advance={advance!r}: choose 'stream_time' or 'wall_clock' "

@@ -44,7 +44,7 @@ def milliseconds(value: Duration, what: str) -> int:
     else:
         found = value
     if found < 0:
-        raise ValueError(f"{what}={value!r}: must not be negative")
+        raise ValueError(f"{what}={value!r}: must not be negative; give 0 or more")
     if found > _LONGEST:
         raise ValueError(f"{what}={value!r}: is longer than times go")
     return found

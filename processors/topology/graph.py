@@ -92,7 +92,10 @@ class Graph:
             return f"{parent}.{kind}"
         check_name("operator name", name)
         if name in self._paths:
-            raise TopologyError(f"two operators are named {name!r}: names are unique")
+            raise TopologyError(
+                f"two operators are named {name!r}: what each keeps is found again by its name; "
+                "give one of them another"
+            )
         return name
 
 

@@ -115,6 +115,35 @@ def test_async_functions_are_refused_wherever_plain_ones_are_called(build: Any) 
             "choose 'inner' or 'left': the other stream's records",
         ),
         (lambda: group().count(name=3), TypeError, "operator name 3: give a text"),
+        (lambda: stream().branch(None), TopologyError, "branch at 'in.branch': None cannot be"),
+        (lambda: stream().branch(a=len, b=None), TopologyError, "None cannot be called"),
+        (lambda: stream().dedupe(None, within=5), TopologyError, "dedupe at 'in.dedupe': None"),
+        (
+            lambda: group().windowed_by(Tumbling(5), late_to=later),
+            TopologyError,
+            "windowed_by at 'in.group_by_key.windowed_by': late_to: later is an async function",
+        ),
+        (
+            lambda: group().windowed_by(Tumbling(5), late_to=pair),
+            TopologyError,
+            "late_to: pair(left, right) is called with (late records): missing",
+        ),
+        (
+            lambda: group().windowed_by(Session(5)).aggregate(Total()),
+            TopologyError,
+            "give merge=a function of both, the earlier one first (an Aggregator has it as a",
+        ),
+        (lambda: App(None), TypeError, "application name None: give a text"),
+        (lambda: App("a").stream("in", start=5.5), TypeError, "start is 'earliest', 'latest'"),
+        (lambda: App("a").from_iterable("xyz", name="x"), TopologyError, "give a list, ['xyz']"),
+        (lambda: App("a").from_iterable(later, name="x"), TopologyError, "is an async function"),
+        (lambda: App("a").from_iterable(pair, name="x"), TopologyError, "is called with ()"),
+        (lambda: App("a").agent("in")("x"), TypeError, "agent of 'in': 'x' has no name: give an"),
+        (
+            lambda: stream().map(len).to("out", value=Total),
+            TypeError,
+            "Total'>: no serde: JSON is not read as a Total, which is no dataclass, msgspec.Struct",
+        ),
     ],
 )
 def test_misuse_is_refused_when_the_graph_is_built(

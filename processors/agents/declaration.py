@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 class Keyed(NamedTuple):
-    """Yielded by an agent to send a value under a key other than that of its event."""
+    """Yielded by an agent to send a value under a key other than that of its event.
+
+    >>> from processors import Keyed
+    >>> app = App("doc")
+    >>> @app.agent("orders", to="totals")
+    ... async def by_shop(orders):
+    ...     async for order in orders:
+    ...         yield Keyed(order["shop"], order["total"])
+    """
 
     key: Any
     value: Any
@@ -33,7 +41,15 @@ class Sink:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agent:
-    """An agent as declared. Its name is part of its consumer group: renaming starts it anew."""
+    """An agent as declared. Its name is part of its consumer group: renaming starts it anew.
+
+    Made by `App.agent`, which has the example.
+
+    Attributes:
+        function: The user's `async def`.
+        topic, key, value: What it reads, and how.
+        sink: Where what it yields goes; None where it yields nothing.
+    """
 
     name: str
     function: Callable[[Any], Any]
@@ -58,4 +74,5 @@ class Agent:
 
     @property
     def yields(self) -> bool:
+        """Whether it gives values on."""
         return inspect.isasyncgenfunction(self.function)

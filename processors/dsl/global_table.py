@@ -16,7 +16,10 @@ V = TypeVar("V")
 
 
 class GlobalTable(Generic[K, V]):
-    """The last value of each key of a topic, in all its partitions: for `Stream.join`."""
+    """The last value of each key of a topic, in all its partitions: for `Stream.join`.
+
+    Made by `App.global_table`, which has the example.
+    """
 
     def __init__(self, graph: Graph, node: GlobalTableNode) -> None:
         self._graph = graph
@@ -24,10 +27,12 @@ class GlobalTable(Generic[K, V]):
 
     @property
     def graph(self) -> Graph:
+        """That of its application."""
         return self._graph
 
     @property
     def node(self) -> GlobalTableNode:
+        """What it is in the graph."""
         return self._node
 
 

@@ -34,7 +34,7 @@ SAME: Final = _Same()
 
 
 class Schedule:
-    """One timer of a processor. `cancel` ends it."""
+    """One timer of a processor, as `Context.schedule` makes it. `cancel` ends it."""
 
     def __init__(self, interval_ms: int, function: Callable[[int], object], name: str) -> None:
         self.interval_ms: int = interval_ms
@@ -44,6 +44,7 @@ class Schedule:
         self.cancelled: bool = False
 
     def cancel(self) -> None:
+        """It is not called again."""
         self.cancelled = True
 
 
@@ -51,6 +52,22 @@ class Context:
     """What a processor knows beside its record, and how it sends records on.
 
     One a task. It is valid during the call that it was given to, or that of a timer.
+
+    >>> app = App("doc")
+    >>> class Idle:
+    ...     def init(self, context):
+    ...         self.context, self.seen = context, 0
+    ...         context.schedule("1m", self.tell)
+    ...     def process(self, row):
+    ...         self.seen += 1
+    ...     def tell(self, now):
+    ...         self.context.forward(self.seen, key="so far", timestamp=now)
+    >>> app.stream("clicks", value=str).process(Idle, value=int).to("out")
+    >>> driver = TopologyTestDriver(app)
+    >>> for minute in (0, 0, 1):
+    ...     driver.pipe("clicks", "/", timestamp=minute * 60_000)
+    >>> driver.items("out")
+    [('so far', 1), ('so far', 3)]
 
     Attributes:
         key, value, timestamp, headers: Of the record in hand; None and the time, in a timer.
@@ -92,6 +109,10 @@ class Context:
 
         In a timer there is none: key and value are None then, the time is the stream time, or the
         clock's before any record came.
+
+        Raises:
+            TypeError, InvalidTimestampError: a time or headers that cannot be.
+            ProcessorError: another key in `process_values`, which leaves keys alone.
         """
         if self.keeps_key and key is not SAME and key != self.key:
             raise ProcessorError(self.path, "process_values leaves keys alone; use process")
@@ -103,6 +124,7 @@ class Context:
         )
 
     def send(self, key: Any, value: Any, timestamp: i64, headers: Any) -> None:
+        """As `forward`, with everything given and nothing but headers looked at."""
         if headers:
             self.headers_out[len(self.keys_out)] = checked_headers(headers)
         self.keys_out.append(key)
@@ -124,7 +146,11 @@ class Context:
             )
 
     def store(self, name: Any) -> Any:
-        """A store that is attached to this processor, by its name or as `state_store` gave it."""
+        """A store that is attached to this processor, by its name or as `state_store` gave it.
+
+        Raises:
+            ProcessorError: it is not in `process(..., stores=[...])`.
+        """
         wanted: str = name if isinstance(name, str) else name.name
         found = self._stores.get(wanted)
         if found is None:
@@ -167,6 +193,9 @@ class Context:
         Args:
             interval: Milliseconds, a text such as "10s", or a timedelta.
             name: What the state is found again by; the number of the schedule where not given.
+
+        Raises:
+            ProcessorError: not in `init`, no duration of a millisecond or more, or no function.
         """
         if not self.initialising:
             raise ProcessorError(self.path, "schedule() is called in init, when a task starts")
@@ -282,7 +311,20 @@ def run_rows(
 class KeyValueStore:
     """Keys and values. Owned by one task.
 
-    Values that can be changed in place are copied on their way in and out: put them back.
+    Values that can be changed in place are copied on their way in and out: put them back. What the
+    serdes refuse is raised by the call.
+
+    >>> app = App("doc")
+    >>> bids = app.state_store("bids", value=int)
+    >>> def highest(row, context):
+    ...     store = context.store("bids")
+    ...     if row.value > store.get(row.key, 0):
+    ...         store[row.key] = row.value
+    ...     return row.replace(value=store[row.key])
+    >>> app.stream("in", value=int).process(highest, stores=[bids], value=int).to("out")
+    >>> rows = [("hat", 5), ("hat", 3), ("cap", 1)]
+    >>> TopologyTestDriver(app).run("in", rows).items("out")
+    [('hat', 5), ('hat', 5), ('cap', 1)]
     """
 
     def __init__(self, state: KeyValueState, context: Context) -> None:
@@ -301,6 +343,7 @@ class KeyValueStore:
                 self.value_type = kind
 
     def entry(self, key: Any) -> Entry:
+        """What is kept of a key, for the stores that are built on this one."""
         if type(key) is not self.key_type:
             # 1.0 and True equal 1, but are no keys of a store of ints.
             key = self.key_serde.deserialize(self.key_serde.serialize(key))
@@ -340,6 +383,7 @@ class KeyValueStore:
         return self.value_serde.deserialize(self.value_serde.serialize(value))
 
     def write(self, entry: Entry, value: Any, timestamp: i64) -> None:
+        """Changes an entry; taken back where the call fails and the policy is to go on."""
         if self.context.undo is not None:
             self.context.undo.append((entry, entry.value, entry.timestamp))
         entry.value = value

@@ -72,7 +72,19 @@ class KeyedStore:
 
 
 class TimestampedStore(KeyedStore):
-    """As a `KeyValueStore`; `timed` gives a value with its timestamp."""
+    """As a `KeyValueStore`; `timed` gives a value with its timestamp.
+
+    >>> app = App("doc")
+    >>> seen = app.state_store("seen", "timestamped", value=str)
+    >>> def since(row, context):
+    ...     store = context.store("seen")
+    ...     before = store.timed(row.key)
+    ...     store.put(row.key, row.value)
+    ...     return row.key, None if before is None else row.timestamp - before[1]
+    >>> app.stream("in", value=str).process(since, stores=[seen], value=int).to("out")
+    >>> TopologyTestDriver(app).run("in", [("ann", "/", 5), ("ann", "/a", 12)]).items("out")
+    [('ann', None), ('ann', 7)]
+    """
 
     def timed(self, key: Any) -> tuple[Any, int] | None:
         """The value and its timestamp, or None."""
@@ -85,7 +97,18 @@ class TimestampedStore(KeyedStore):
 
 
 class VersionedStore(KeyedStore):
-    """Keys with their values over time. A write before the retained history is refused quietly."""
+    """Keys with their values over time. A write before the retained history is refused quietly.
+
+    >>> app = App("doc")
+    >>> prices = app.state_store("prices", "versioned", value=int, retention="1h")
+    >>> def was(row, context):
+    ...     store = context.store("prices")
+    ...     store.put(row.key, row.value)
+    ...     return row.key, store.get(row.key, as_of=6)
+    >>> app.stream("in", value=int).process(was, stores=[prices], value=int).to("out")
+    >>> TopologyTestDriver(app).run("in", [("tea", 3, 5), ("tea", 4, 9)]).values("out")
+    [3, 3]
+    """
 
     def __init__(self, state: KeyValueState, context: Context, retention_ms: int | None) -> None:
         super().__init__(state, context)
@@ -203,7 +226,19 @@ class TimeOrderedStore:
 
 
 class WindowStore(TimeOrderedStore):
-    """One value a key and window, found by the window's start."""
+    """One value a key and window, found by the window's start.
+
+    >>> app = App("doc")
+    >>> hours = app.state_store("hours", "window", value=int, retention="1d")
+    >>> def per_hour(row, context):
+    ...     store, hour = context.store("hours"), row.timestamp // 3_600_000 * 3_600_000
+    ...     store.put(row.key, store.get(row.key, hour, 0) + 1, hour)
+    ...     return row.key, len(store.fetch(row.key))
+    >>> app.stream("in", value=str).process(per_hour, stores=[hours], value=int).to("out")
+    >>> rows = [("ann", "/", 5), ("ann", "/", 6), ("ann", "/", 3_600_000)]
+    >>> TopologyTestDriver(app).run("in", rows).values("out")
+    [1, 1, 2]
+    """
 
     def put(self, key: Any, value: Any, window_start: int) -> bool:
         """Stores a value; None deletes. False where the window is too old to be kept."""
@@ -214,6 +249,7 @@ class WindowStore(TimeOrderedStore):
         return True
 
     def get(self, key: Any, window_start: int, default: Any = None) -> Any:
+        """The value of the window that begins there, or `default`; of one too old, `default`."""
         if type(window_start) is not int:
             raise no_timestamp(window_start)
         if window_start < self._oldest() or not self.state.has(window_start):
@@ -235,7 +271,22 @@ class WindowStore(TimeOrderedStore):
 
 
 class SessionStore(TimeOrderedStore):
-    """One value a key, session start and session end; kept by the end."""
+    """One value a key, session start and session end; kept by the end.
+
+    >>> app = App("doc")
+    >>> visits = app.state_store("visits", "session", value=int, retention="1d")
+    >>> def extend(row, context):
+    ...     store, now = context.store("visits"), row.timestamp
+    ...     start, pages = now, 1
+    ...     for begin, end, value in store.find(row.key, now - 100, now):
+    ...         store.remove(row.key, begin, end)
+    ...         start, pages = min(start, begin), pages + value
+    ...     store.put(row.key, start, now, pages)
+    ...     return row.key, store.fetch(row.key)
+    >>> app.stream("in", value=str).process(extend, stores=[visits]).to("out")
+    >>> TopologyTestDriver(app).run("in", [("ann", "/", 5), ("ann", "/a", 80)]).values("out")
+    [[[5, 5, 1]], [[5, 80, 2]]]
+    """
 
     def put(self, key: Any, start: int, end: int, value: Any) -> bool:
         """Stores a session's value; None deletes. False where it is too old to be kept."""
@@ -254,10 +305,12 @@ class SessionStore(TimeOrderedStore):
         return True
 
     def get(self, key: Any, start: int, end: int, default: Any = None) -> Any:
+        """The value of just this session, or `default`."""
         found = dict(self._of(key, end)) if end >= self._oldest() else {}
         return found.get(start, default)
 
     def remove(self, key: Any, start: int, end: int) -> None:
+        """Deletes a session; nothing happens where there is none."""
         self.put(key, start, end, None)
 
     def fetch(self, key: Any) -> list[tuple[int, int, Any]]:

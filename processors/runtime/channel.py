@@ -83,6 +83,15 @@ class ChannelFeed:
             timestamp: Milliseconds; without it, the time of this call.
             timeout_ms: Waits so long, also for an application that is still to start.
 
+            >>> app = App("doc")
+            >>> hits = app.channel("hits")
+            >>> hits.stream().map(lambda hit: hit["page"]).to("pages", value=str)
+            >>> hits.send({"page": "/"}, key="ann", timestamp=5)
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.commit()
+            >>> driver.items("pages")
+            [('ann', '/')]
+
         Raises:
             SerializationError: the key or the value is none that its serde writes.
             ChannelFullError: it is full after `timeout_ms`; without one, where no application takes

@@ -49,6 +49,16 @@ Order = Literal["arrival", "timestamps"]
 class TopologyTestDriver:
     """Runs the streams of an application in the calling thread.
 
+    Without a log: topics are lists, and each piped record is processed and committed at once,
+    unless `commit_every` says otherwise.
+
+    >>> app = App("doc")
+    >>> app.stream("lines", value=str).map(str.upper).to("loud", value=str)
+    >>> with TopologyTestDriver(app) as driver:
+    ...     driver.pipe("lines", "hello", key="ann", timestamp=5)
+    ...     driver.items("loud")
+    [('ann', 'HELLO')]
+
     Args:
         app: As `run` would get it; its error policies hold.
         partitions: Of every source topic, or by topic (others have one).
@@ -138,6 +148,14 @@ class TopologyTestDriver:
     ) -> None:
         """One record, written with the serdes of the source. Its key chooses the partition.
 
+        >>> app = App("doc")
+        >>> app.stream("clicks", value=str).to("out")
+        >>> driver = TopologyTestDriver(app)
+        >>> driver.pipe("clicks", "/", key="ann", timestamp=5, headers={"from": "web"})
+        >>> record = driver.records("out")[0]
+        >>> record.key, record.timestamp, record.headers
+        ('ann', 5, [('from', b'web')])
+
         Args:
             timestamp: Milliseconds since 1970, or a datetime with a time zone.
             headers: Pairs of name and value, or a mapping; texts are written as UTF-8.
@@ -168,7 +186,15 @@ class TopologyTestDriver:
         headers: SomeHeaders | None = None,
         partition: int | None = None,
     ) -> None:
-        """One record as it lies in a topic, whether or not the source can read it."""
+        """One record as it lies in a topic, whether or not the source can read it.
+
+        >>> app = App("doc", deserialization="skip")
+        >>> app.stream("numbers", value=int).to("out")
+        >>> driver = TopologyTestDriver(app)
+        >>> driver.pipe_bytes("numbers", b"no number")
+        >>> driver.values("out"), driver.skipped()
+        ([], {'skipped': 1})
+        """
         self._source_serdes(topic)
         time = time_of(f"pipe to {topic!r}: timestamp", timestamp)
         pairs = headers_of(f"pipe to {topic!r}", headers)
@@ -182,7 +208,16 @@ class TopologyTestDriver:
                 self.commit()
 
     def input_topic(self, topic: str, *, start: Time = 0, advance: Duration = 0) -> InputTopic:
-        """Pipes into a topic with timestamps from `start` on, each `advance` after the last one."""
+        """Pipes into a topic with timestamps from `start` on, each `advance` after the last one.
+
+        >>> app = App("doc")
+        >>> app.stream("clicks", value=str).to("out")
+        >>> driver = TopologyTestDriver(app)
+        >>> clicks = driver.input_topic("clicks", start=1_000, advance="1s")
+        >>> clicks.pipe_all(["/", "/a"])
+        >>> [record.timestamp for record in driver.records("out")]
+        [1000, 2000]
+        """
         self._source_serdes(topic)
         advance_ms = milliseconds(advance, "input_topic: advance")
         start_ms = time_of(f"input_topic of {topic!r}: start", start)
@@ -191,7 +226,12 @@ class TopologyTestDriver:
     def run(self, topic: str, rows: Iterable[Any]) -> TopologyTestDriver:
         """Pipes values or `(key, value)` pairs, one millisecond apart, and commits.
 
-        A row `(key, value, timestamp)` has a time of its own.
+        A row `(key, value, timestamp)` has a time of its own. It gives the driver back.
+
+            >>> app = App("doc")
+            >>> app.stream("clicks", value=str).group_by_key().count().to_stream().to("counts")
+            >>> TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).map("counts")
+            {'ann': 2}
         """
         self.input_topic(topic, start=self.stream_time + 1, advance=1).pipe_all(rows)
         self.commit()
@@ -202,6 +242,15 @@ class TopologyTestDriver:
 
         What was sent into channels and the rows of iterables are piped first, these to their end.
         What waits for answers is looked at again.
+
+            >>> app = App("doc")
+            >>> app.stream("clicks", value=str).group_by_key().count().to_stream().to("counts")
+            >>> driver = TopologyTestDriver(app, commit_every=100)
+            >>> for page in ("/", "/a"):
+            ...     driver.pipe("clicks", page, key="ann")
+            >>> driver.commit()
+            >>> driver.items("counts")
+            [('ann', 2)]
         """
         try:
             self._take()
@@ -212,12 +261,22 @@ class TopologyTestDriver:
     def advance_wall_clock(self, by: Duration) -> None:
         """Moves the wall clock, runs what is due by then, and commits.
 
+        Time goes on here without records, where sources and windows are to go by the clock. What
+        is due several times in between runs once, as after a stall.
+
         Args:
             by: Milliseconds, a text like "10s", or a timedelta.
 
-        Time goes on here without records, where sources and windows are to go by the clock.
-
-        What is due several times in between runs once, as after a stall.
+            >>> from processors import Tumbling
+            >>> app = App("doc")
+            >>> clicks = app.stream("clicks", value=str).group_by_key()
+            >>> minutes = clicks.windowed_by(Tumbling("1m"), advance="wall_clock")
+            >>> minutes.count(emit="final").to_stream().to("counts")
+            >>> driver = TopologyTestDriver(app)
+            >>> driver.pipe("clicks", "/", key="ann", timestamp=0)
+            >>> driver.advance_wall_clock("1m")
+            >>> driver.values("counts")
+            [1]
         """
         by_ms = milliseconds(by, "advance_wall_clock: by")
         self.commit()
@@ -230,6 +289,13 @@ class TopologyTestDriver:
 
         State is dropped, whatever it was kept in, and restored from the changelogs that this driver
         holds. What was piped and not committed is processed by the new one.
+
+            >>> app = App("doc")
+            >>> app.stream("clicks", value=str).group_by_key().count().to_stream().to("counts")
+            >>> driver = TopologyTestDriver(app).run("clicks", [("ann", "/")])
+            >>> driver.restart()
+            >>> driver.run("clicks", [("ann", "/a")]).values("counts")
+            [1, 2]
         """
         self._stores.restore(
             {store.changelog: self._topics[store.changelog].rows for store in self.plan.stores}
@@ -237,7 +303,10 @@ class TopologyTestDriver:
         self._engine = self._start()
 
     def close(self) -> None:
-        """Removes what lies on the disk; calls that nobody has answered end."""
+        """Removes what lies on the disk; calls that nobody has answered end.
+
+        As the end of a `with` does, and the fixture `topology_driver` behind the test.
+        """
         self._stores.close()
         self._calls.end()
 
@@ -262,6 +331,17 @@ class TopologyTestDriver:
         Args:
             key, value: Serdes, where the topic is none that the application writes or reads.
             at_most: So many; the others stay for the next call.
+
+            >>> app = App("doc")
+            >>> app.stream("numbers", value=int).to("out")
+            >>> driver = TopologyTestDriver(app).run("numbers", [("a", 7), ("b", 8)])
+            >>> [(each.key, each.offset) for each in driver.records("out", at_most=1)]
+            [('a', 0)]
+            >>> [(each.key, each.offset) for each in driver.records("out")]
+            [('b', 1)]
+
+        Raises:
+            UnknownTopicError: the application neither reads nor writes such a topic.
         """
         found = self._topics.get(topic)
         if found is None:
@@ -286,21 +366,46 @@ class TopologyTestDriver:
         ]
 
     def values(self, topic: str, *, value: Any = None) -> list[Any]:
-        """As `records`, only the values."""
+        """As `records`, only the values.
+
+        >>> app = App("doc")
+        >>> app.stream("numbers", value=int).to("out")
+        >>> TopologyTestDriver(app).run("numbers", [7, 8]).values("out")
+        [7, 8]
+        """
         return [record.value for record in self.records(topic, value=value)]
 
     def items(self, topic: str, *, key: Any = None, value: Any = None) -> list[tuple[Any, Any]]:
-        """As `records`, only `(key, value)` pairs."""
+        """As `records`, only `(key, value)` pairs.
+
+        >>> app = App("doc")
+        >>> app.stream("numbers", value=int).to("out")
+        >>> TopologyTestDriver(app).run("numbers", [("a", 7), ("a", None)]).items("out")
+        [('a', 7), ('a', None)]
+        """
         return [(record.key, record.value) for record in self.records(topic, key=key, value=value)]
 
     def read_map(self, topic: str, *, key: Any = None, value: Any = None) -> dict[Any, Any]:
-        """As `records`, the last value of each key."""
+        """As `records`, the last value of each key; None where that is a tombstone. Also: `map`.
+
+        >>> app = App("doc")
+        >>> app.stream("numbers", value=int).to("out")
+        >>> TopologyTestDriver(app).run("numbers", [("a", 7), ("b", 1), ("a", 8)]).read_map("out")
+        {'a': 8, 'b': 1}
+        """
         return dict(self.items(topic, key=key, value=value))
 
     map = read_map
 
     def output_topic(self, topic: str, *, key: Any = None, value: Any = None) -> OutputTopic:
-        """Reads one topic, record by record or all at once."""
+        """Reads one topic, record by record or all at once.
+
+        >>> app = App("doc")
+        >>> app.stream("numbers", value=int).to("out")
+        >>> out = TopologyTestDriver(app).run("numbers", [7, 8]).output_topic("out")
+        >>> out.read().value, len(out), out.values(), out.is_empty
+        (7, 1, [8], True)
+        """
         if topic not in self._topics:
             raise UnknownTopicError(topic, self._topics)
         return OutputTopic(self.records, self._waiting_in, topic, key, value)
@@ -325,6 +430,11 @@ class TopologyTestDriver:
             expected: Values, `(key, value)` pairs or `(key, value, timestamp)` triples.
             any_order: Compares the rows in the order of what they print as.
 
+            >>> app = App("doc")
+            >>> app.stream("numbers", value=int).to("out")
+            >>> driver = TopologyTestDriver(app).run("numbers", [("a", 7), ("b", 8)])
+            >>> driver.assert_output("out", [("a", 7), ("b", 8)])
+
         Raises:
             AssertionError: it is something else.
         """
@@ -344,22 +454,51 @@ class TopologyTestDriver:
             A `StoreView`; of values over time a `VersionedView`, of what lies in the order of time,
             such as windows, a `SegmentedView`; of sessions, sliding and count windows a
             `SessionView`.
+
+            >>> app = App("doc")
+            >>> counts = app.stream("clicks", value=str).group_by_key().count(name="counts")
+            >>> TopologyTestDriver(app).run("clicks", [("ann", "/")]).store("counts")["ann"]
+            1
         """
         nodes = (node for sub in self.plan.topology.subtopologies for node in sub.nodes)
         window = next((getattr(node, "window", None) for node in nodes if node.path == name), None)
         return view_of(self._stores.named(name), self._stores.kind_of(name), window)
 
     def skipped(self) -> dict[str, int]:
-        """How many records the error policies have skipped, and how many are dead letters."""
+        """How many records the error policies have skipped, and how many are dead letters.
+
+        Only what has happened: `{}` where nothing failed.
+
+            >>> app = App("doc", processing="dead_letter")
+            >>> app.stream("numbers", value=int).map(lambda n: 1 // n).to("out")
+            >>> driver = TopologyTestDriver(app).run("numbers", [0, 1])
+            >>> driver.skipped(), len(driver.records("doc-dead-letters"))
+            ({'dead_letters': 1}, 1)
+        """
         return self._engine.failures.counters()
 
     def late_records(self) -> dict[str, int]:
-        """How many records came too late for all of their windows, by the aggregate's path."""
+        """How many records came too late for all of their windows, by the aggregate's path.
+
+        >>> from processors import Tumbling
+        >>> app = App("doc")
+        >>> clicks = app.stream("clicks", value=str).group_by_key()
+        >>> seconds = clicks.windowed_by(Tumbling("1s")).count(name="seconds")
+        >>> rows = [("ann", "/", 5_000), ("ann", "/late", 100)]
+        >>> TopologyTestDriver(app).run("clicks", rows).late_records()
+        {'seconds': 1}
+        """
         return self._engine.late_records
 
     @property
     def topics(self) -> set[str]:
-        """The topics that have records, internal ones included."""
+        """The topics that have records, internal ones included.
+
+        >>> app = App("doc")
+        >>> app.stream("in", value=str).to("out")
+        >>> sorted(TopologyTestDriver(app).run("in", ["a"]).topics)
+        ['in', 'out']
+        """
         return {name for name, topic in self._topics.items() if topic.rows}
 
     # Inside.

@@ -110,7 +110,20 @@ class Read(Protocol):
 
 
 class InputTopic:
-    """Pipes records into one topic, with timestamps that go on by themselves."""
+    """Pipes records into one topic, with timestamps that go on by themselves.
+
+    Made by `TopologyTestDriver.input_topic`.
+
+    >>> app = App("doc")
+    >>> app.stream("clicks", value=str).to("out")
+    >>> driver = TopologyTestDriver(app)
+    >>> clicks = driver.input_topic("clicks", start=1_000, advance=10)
+    >>> clicks.pipe("/", key="ann")
+    >>> clicks.advance_time("1s")
+    >>> clicks.pipe("/a", key="ann")
+    >>> [record.timestamp for record in driver.records("out")]
+    [1000, 2010]
+    """
 
     def __init__(self, pipe: Pipe, topic: str, start: int, advance: int) -> None:
         self._pipe = pipe
@@ -163,6 +176,14 @@ class InputTopic:
 class OutputTopic:
     """Reads one topic, with its serdes chosen once. What was read is not given again.
 
+    Made by `TopologyTestDriver.output_topic`.
+
+    >>> app = App("doc")
+    >>> app.stream("numbers", value=int).to("out")
+    >>> out = TopologyTestDriver(app).run("numbers", [("a", 7), ("b", 8)]).output_topic("out")
+    >>> out.read().key, out.items(), out.is_empty
+    ('a', [('b', 8)], True)
+
     `len()` is how many records wait to be read; with none, it is false.
     """
 
@@ -195,9 +216,11 @@ class OutputTopic:
         return not len(self)
 
     def records(self) -> list[Record]:
+        """All that wait to be read."""
         return self._read(self._topic, key=self._key, value=self._value)
 
     def values(self) -> list[Any]:
+        """Their values."""
         return [record.value for record in self.records()]
 
     def items(self) -> list[tuple[Any, Any]]:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 
 class StoreView:
-    """A store of all tasks, as a mapping of keys to values."""
+    """A store of all tasks, as a mapping of keys to values.
+
+    >>> app = App("doc")
+    >>> prices = app.table("prices", value=int, name="now")
+    >>> store = TopologyTestDriver(app).run("prices", [("tea", 3), ("jam", 4)]).store("now")
+    >>> store["tea"], store.get("ham"), "jam" in store, sorted(store), store.timestamp("jam")
+    (3, None, True, ['jam', 'tea'], 1)
+    """
 
     def __init__(self, states: Sequence[KeyValueState]) -> None:
         self._states = states
@@ -33,6 +40,7 @@ class StoreView:
         return self.get(key) is not None
 
     def get(self, key: Any, default: Any = None) -> Any:
+        """The value, or `default`."""
         value = self._state(key).get(key)
         return default if value is None else value
 
@@ -42,13 +50,14 @@ class StoreView:
             yield from state.items()
 
     def keys(self) -> Iterator[Any]:
+        """As `items`, only the keys."""
         return (key for key, _ in self.items())
 
     def __iter__(self) -> Iterator[Any]:
         return self.keys()
 
     def timestamp(self, key: Any) -> int:
-        """The timestamp of the key's value."""
+        """The timestamp of the key's value; -1 where it never had one."""
         return self._state(key).entry(key).timestamp
 
     def __len__(self) -> int:
@@ -60,7 +69,14 @@ class StoreView:
 
 
 class VersionedView(StoreView):
-    """A store of values over time, as a mapping of keys to their newest values."""
+    """A store of values over time, as a mapping of keys to their newest values.
+
+    >>> app = App("doc")
+    >>> prices = app.table("prices", value=int, versioned="1h", name="now")
+    >>> store = TopologyTestDriver(app).run("prices", [("tea", 3, 5), ("tea", 4, 9)]).store("now")
+    >>> store["tea"], store.get("tea", as_of=7), store.history("tea")
+    (4, 3, [(3, 5), (4, 9)])
+    """
 
     def get(self, key: Any, default: Any = None, *, as_of: int | None = None) -> Any:
         """The newest value, or the one that held at a time."""
@@ -78,6 +94,7 @@ class VersionedView(StoreView):
         )
 
     def items(self) -> Iterator[tuple[Any, Any]]:
+        """Keys and newest values, task by task."""
         for key, versions in super().items():
             value, _ = versions.newest()
             if value is not None:
@@ -93,6 +110,14 @@ class SessionView:
     """Sessions of all tasks, or other windows that lie with their key.
 
     As a mapping its keys are `(key, start, end)`.
+
+    >>> from processors import Session
+    >>> app = App("doc")
+    >>> clicks = app.stream("clicks", value=str).group_by_key()
+    >>> visits = clicks.windowed_by(Session("1s")).count(name="visits")
+    >>> store = TopologyTestDriver(app).run("clicks", [("ann", "/"), ("ann", "/a")]).store("visits")
+    >>> store.fetch("ann"), store["ann", 0, 1]
+    ([(0, 1, 2)], 2)
 
     Args:
         end_of: Gives the end of a window, by its start and the time of its last record.
@@ -135,6 +160,15 @@ class SegmentedView:
     """A store in order of time, of all tasks: what a key had at a time, such as a window's start.
 
     As a mapping its keys are `(key, time)`.
+
+    >>> from processors import Tumbling
+    >>> app = App("doc")
+    >>> clicks = app.stream("clicks", value=str).group_by_key()
+    >>> counts = clicks.windowed_by(Tumbling(10)).count(name="counts")
+    >>> rows = [("ann", "/", 3), ("ann", "/a", 12)]
+    >>> store = TopologyTestDriver(app).run("clicks", rows).store("counts")
+    >>> store["ann", 10], store.fetch("ann", start=10)
+    (1, [(10, 1)])
     """
 
     def __init__(self, states: Sequence[SegmentedState]) -> None:

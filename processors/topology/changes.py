@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 class Change(NamedTuple):
-    """None where the key had or has nothing."""
+    """What a key of a table had and has; None where that is nothing. See `Table.changes`.
+
+    >>> from processors import Change
+    >>> Change(old=3, new=None)
+    Change(old=3, new=None)
+    """
 
     old: Any
     new: Any

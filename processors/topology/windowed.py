@@ -26,6 +26,10 @@ _SESSION: Final = struct.Struct(">qq")
 class Windowed(NamedTuple):
     """The key of a windowed table.
 
+    >>> from processors import Windowed
+    >>> Windowed("ann", 0, 60_000).start
+    0
+
     Attributes:
         start: The first millisecond of the window; of a count window its first record's number.
         end: Behind the last one; of sessions and sliding windows the last one itself.

@@ -48,6 +48,8 @@ POSITION_KEY: Final = b"\xff.position"
 ESCAPE: Final = b"\xff"
 BULK_ROWS: Final = 100_000
 """From this many rows on, a write goes by sorted file ingest: 0.25 instead of 0.9 µs a row."""
+L0_FILES: Final = 12
+"""So many flushed files are merged into the level below at once; RocksDB's own choice is 4."""
 
 _DAMAGE: Final = ("Corruption", "No such file or directory", "Invalid argument")
 
@@ -84,7 +86,7 @@ class RocksDB:
                 if name not in self._existing:
                     self._db.create_column_family(name, self._options())
                     self._existing.add(name)
-                found = RocksStore(self._path, self._db, name, self._write_options)
+                found = RocksStore(self._path, self._db, name, self._write_options, self._options())
             self._stores[name] = found
         return found
 
@@ -135,6 +137,13 @@ class RocksDB:
         options.set_memtable_prefix_bloom_ratio(0.1)
         options.set_memtable_whole_key_filtering(True)
         options.set_db_write_buffer_size(self._memory_bytes // 2)
+        # Nine in ten bits of all filters are those of the last level: without them the others stay
+        # in the cache, and what is looked up is there most of the time. What is not costs a block.
+        options.set_optimize_filters_for_hits(True)
+        # Flushed files are small beside the level below, of which each compaction rewrites much.
+        options.set_level_zero_file_num_compaction_trigger(L0_FILES)
+        options.set_level_zero_slowdown_writes_trigger(3 * L0_FILES)
+        options.set_level_zero_stop_writes_trigger(4 * L0_FILES)
         options.set_max_background_jobs(2)
         options.set_keep_log_file_num(2)
         options.set_max_log_file_size(1 << 20)
@@ -145,12 +154,15 @@ class RocksDB:
 class RocksStore:
     """Meets `ByteStore` with one column family."""
 
-    def __init__(self, path: Path, db: Rdict, name: str, write_options: WriteOptions) -> None:
+    def __init__(
+        self, path: Path, db: Rdict, name: str, write_options: WriteOptions, options: Options
+    ) -> None:
         self._path = path
         self._db = db
         self._family = db.get_column_family(name)
         self._handle = db.get_column_family_handle(name)
         self._write_options = write_options
+        self._options = options
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         escaped = [key if key < ESCAPE else ESCAPE + key for key in keys]
@@ -236,7 +248,7 @@ class RocksStore:
         # What a crash left here may be linked to a file that RocksDB has taken over already:
         # opening it for writing would truncate both.
         file.unlink(missing_ok=True)
-        writer = SstFileWriter(Options(raw_mode=True))
+        writer = SstFileWriter(self._options)  # with filters, as the files that RocksDB writes
         writer.open(str(file))
         for key, value in sorted(latest.items()):
             if value is None:

@@ -191,12 +191,14 @@ class StreamJoinOperator(Operator):
         join, times = self.join, self.states[0]
         self._begin()
         joined = Joined()
+        is_same = right is left  # a stream with itself, be it in two stores
         left, left_input = self._input(left, join.left, self.left)
         if join.is_self:
             right = left
             join.run_self(left_input, joined)
         else:
-            right, right_input = self._input(right, join.right, self.right)
+            # What the left side could not keep has failed, and is reported once.
+            right, right_input = self._input(left if is_same else right, join.right, self.right)
             join.run(left_input, right_input, joined)
         join.end()
         times.set_scalar(STREAM_TIME, join.stream_time)

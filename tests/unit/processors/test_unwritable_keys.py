@@ -162,6 +162,25 @@ def test_the_record_fails_by_the_policy_of_production(
         assert driver.skipped() == {counter: 2}
 
 
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("fails", ["key", "value"])
+def test_a_stream_joined_with_itself_reports_a_row_once_in_one_store_or_two(
+    fails: str, single: bool
+) -> None:
+    app = App("a", production="dead_letter", optimize={"single_store_self_joins": single})
+    picky = Picky(exact_keys=False)
+    stream = app.stream("in", key=picky if fails == "key" else str, value=str)
+    if fails == "value":
+        stream = stream.map(lambda value: object() if value == "bad" else value)
+    stream.join(stream, pair, within=5, name="j").to("out")
+    driver = TopologyTestDriver(app, commit_every=9)
+    for text in (b"a", b"bad", b"b"):
+        driver.pipe_bytes("in", text, key=text)
+    driver.commit()
+    assert driver.values("out") == [["a", "a"], ["b", "b"]]
+    assert driver.skipped() == {"dead_letters": 1}
+
+
 def test_what_a_table_holds_and_nobody_can_read_is_no_failure_of_the_row_that_looks_it_up() -> None:
     class Forgetful(Picky):
         forgot = False

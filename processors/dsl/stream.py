@@ -887,7 +887,9 @@ class Stream(Generic[K, V]):
 
         Args:
             within: A list goes on although it is shorter, when its first record is so old in stream
-                time; without it, lists wait for the n-th value.
+                time. That is looked at with each record of its key, and for all keys whenever
+                stream time passes a multiple of it, so the others wait for up to twice as long.
+                Without it, lists wait for the n-th value.
             value: The serde of the lists; JSON where it is not given.
 
             >>> app = App("doc")

@@ -120,6 +120,14 @@ def test_what_has_waited_long_goes_on(chunk_size: int) -> None:
     assert found == [("a", [1, 2]), ("a", [4]), ("b", [3])]
 
 
+@pytest.mark.parametrize("chunk_size", CHUNKS)
+def test_what_has_waited_just_so_long_goes_on(chunk_size: int) -> None:
+    driver = make(chunk_size, lambda s: s.take(3, within=10))
+    pipe(driver, ("a", 1, 0), ("b", 2, 10), ("c", 3, 13), ("d", 4, 22), ("e", 5, 23), ("f", 6, 30))
+    found = [(r.key, r.value, r.timestamp) for r in driver.records("out")]
+    assert found == [("a", [1], 10), ("b", [2], 22), ("c", [3], 30)]
+
+
 @pytest.mark.parametrize(
     "build",
     [

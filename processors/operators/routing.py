@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from processors.errors import ProcessorsError
+from processors.errors import ProcessorsError, ResultTooLargeError
 from processors.operators.chunk import EMPTY, Chunk, rows_of
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
 from processors.operators.operator import Failures, Operator, reporter
+from processors.operators.sink import OVERHEAD_BYTES, largest, sizes
 from streamlog.errors import UnknownTopicError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class RoutedSinkOperator(Operator):
     Args:
         topic: Where there is no `route`.
         partition_count: Of a topic; None where there is no such topic.
+        max_bytes: The largest batch that a topic takes.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class RoutedSinkOperator(Operator):
         encoder: Encoder,
         outbox: Outbox,
         partition_count: Callable[[str], int | None],
+        max_bytes: Callable[[str], int],
     ) -> None:
         super().__init__(path)
         self._topic = topic
@@ -90,6 +93,8 @@ class RoutedSinkOperator(Operator):
         self._outbox = outbox
         self._partition_count = partition_count
         self._counts: dict[str, int] = {}
+        self._max_bytes = max_bytes
+        self._limits: dict[str, int] = {}
 
     def process(self, chunk: Chunk) -> Chunk:
         encoder = self._encoder
@@ -105,6 +110,7 @@ class RoutedSinkOperator(Operator):
             for partition in partitions or ():
                 places.setdefault((topic, partition), []).append(index)
         encoded, kept = self._encode(rows)
+        kept = self._without_large(encoded, kept, [topic for topic, _ in addresses])
         for (topic, partition), indexes in places.items():
             wanted = [kept[index] for index in indexes if index in kept]
             self._outbox.add(topic, encoded.take(wanted), partition)
@@ -135,6 +141,25 @@ class RoutedSinkOperator(Operator):
         report = reporter(self._encoder.failures, "production", self.path, rows.tickets, hint)
         for index, topic in zip(missing, topics, strict=True):
             report(index, UnknownTopicError(topic, ()))
+
+    def _without_large(
+        self, encoded: Chunk, kept: dict[int, int], topics: list[str]
+    ) -> dict[int, int]:
+        """Of the rows that are written, those that a batch of their topic can hold."""
+        for topic in set(topics) - self._limits.keys():
+            self._limits[topic] = self._max_bytes(topic)
+        if largest(encoded) <= min(self._limits.values(), default=0) - OVERHEAD_BYTES:
+            return kept
+        report = reporter(self._encoder.failures, "production", self.path, encoded.tickets)
+        found = sizes(encoded)
+        fitting: dict[int, int] = {}
+        for index, place in kept.items():
+            limit = self._limits[topics[index]]
+            if found[place] <= limit - OVERHEAD_BYTES:
+                fitting[index] = place
+            else:
+                report(place, ResultTooLargeError(topics[index], found[place], limit))
+        return fitting
 
     def _encode(self, rows: Chunk) -> tuple[Chunk, dict[int, int]]:
         """Those that can be written, as bytes, and where each of the rows is among them."""

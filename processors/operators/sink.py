@@ -89,18 +89,28 @@ class SinkOperator(Operator):
         return EMPTY
 
     def _leave_out_large(self, rows: Chunk) -> Chunk:
-        assert rows.keys is not None
-        assert rows.values is not None
-        keys: list[bytes | None] = rows.keys
-        values: list[bytes | None] = rows.values
         most = self.max_bytes - OVERHEAD_BYTES
-        if longest(values) + longest(keys) <= most:
+        if largest(rows) <= most:
             return rows
         report = reporter(self.encoder.failures, "production", self.path, rows.tickets)
         large: list[int] = []
-        for index, (key, value) in enumerate(zip(keys, values, strict=True)):
-            size = len(key or b"") + len(value or b"")
+        for index, size in enumerate(sizes(rows)):
             if size > most:
                 report(index, ResultTooLargeError(self.topic, size, self.max_bytes))
                 large.append(index)
         return rows.without(large) if large else rows
+
+
+def largest(rows: Chunk) -> int:
+    """What no key and value together, which are bytes, have more of."""
+    assert rows.keys is not None
+    assert rows.values is not None
+    return longest(rows.keys) + longest(rows.values)
+
+
+def sizes(rows: Chunk) -> list[int]:
+    """The bytes of key and value of each row."""
+    assert rows.keys is not None
+    assert rows.values is not None
+    pairs = zip(rows.keys, rows.values, strict=True)
+    return [len(key or b"") + len(value or b"") for key, value in pairs]

@@ -74,6 +74,7 @@ def _routed_sink(node: SinkNode, parts: Parts) -> Operator:
         encoder,
         parts.outbox,
         parts.partition_count,
+        parts.max_bytes,
     )
 
 

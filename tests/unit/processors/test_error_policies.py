@@ -258,15 +258,26 @@ def test_dead_letters_belong_to_the_transaction() -> None:
     assert driver.topics == {"in", "poison", "out"}
 
 
-def test_a_result_that_its_topic_cannot_hold_is_a_failure_of_production() -> None:
+@pytest.mark.parametrize(
+    "to",
+    [
+        {"topic": "out"},
+        {"topic": lambda row: "out", "topics": ["out"]},
+        {"topic": "out", "partition": lambda row, count: [0, 0]},
+    ],
+)
+def test_a_result_that_its_topic_cannot_hold_is_a_failure_of_production(to: Any) -> None:
     def driver(**policies: Any) -> TopologyTestDriver:
         app = App("a", **policies)
-        app.stream("in", value=int).map(lambda size: "x" * size).to("out", value=str)
+        large = app.stream("in", value=int).map(lambda size: "x" * size)
+        large.to(**to, value=str, name="sink")
         return TopologyTestDriver(app, commit_every=100)
 
     sizes = [1, 2_000_000, 3, 600_000, 600_000]
     skipping = driver(production="skip").run("in", sizes)
-    assert list(map(len, skipping.values("out"))) == [1, 3, 600_000, 600_000]
+    copies = 2 if "partition" in to else 1
+    found = list(map(len, skipping.values("out")))
+    assert found == [each for each in (1, 3, 600_000, 600_000) for _ in range(copies)]
     assert skipping.skipped() == {"skipped": 1}
-    with pytest.raises(ProductionError, match=r"to\.out.*in-0 at offset 1 .*'out'.*max\.message"):
+    with pytest.raises(ProductionError, match=r"sink: .*in-0 at offset 1 .*'out'.*max\.message"):
         driver().run("in", sizes)

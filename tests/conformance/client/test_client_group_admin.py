@@ -148,9 +148,10 @@ def test_no_offset_is_committed_for_what_is_not_there(bids, partition, error):
 
 
 def test_static_members_that_are_gone_can_be_removed(bids):
+    long = {"group": "h", "session_timeout_ms": 1_800_000}
     with (
-        bids.consumer("bids", group="h", group_instance_id="one") as one,
-        bids.consumer("bids", group="h", group_instance_id="two") as two,
+        bids.consumer("bids", group_instance_id="one", **long) as one,
+        bids.consumer("bids", group_instance_id="two", **long) as two,
     ):
         for consumer in (one, two, one, two):
             consumer.poll()

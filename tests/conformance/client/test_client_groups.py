@@ -320,7 +320,9 @@ def test_who_is_no_member_may_not_commit_for_a_group_that_has_some(many):
 
 def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(many):
     def static(name):
-        return many.consumer("bids", group="g", group_instance_id=name)
+        return many.consumer(
+            "bids", group="g", group_instance_id=name, session_timeout_ms=1_800_000
+        )
 
     with static("one") as one, static("two") as two:
         poll_in_turn(one, two)

@@ -207,10 +207,15 @@ def test_members_of_a_killed_process_are_no_members(command: Command, orders: Pa
 
 
 def test_static_members_that_will_not_come_back_are_removed(command: Command, orders: Path) -> None:
+    long = 1_800_000  # so long the members are there when they have gone
     with (
         streamlog.open(orders) as log,
-        log.consumer("orders", group="tills", group_instance_id="till-1") as one,
-        log.consumer("orders", group="tills", group_instance_id="till-2") as two,
+        log.consumer(
+            "orders", group="tills", group_instance_id="till-1", session_timeout_ms=long
+        ) as one,
+        log.consumer(
+            "orders", group="tills", group_instance_id="till-2", session_timeout_ms=long
+        ) as two,
     ):
         for consumer in (one, two, one, two):
             consumer.poll()

@@ -179,11 +179,23 @@ def test_rounds_of_any_size_give_the_same_output(name: str, emit: str) -> None:
             assert found[topic] == rows, (topic, chunk_size)
 
 
-def test_dead_letters_come_in_the_order_of_the_records() -> None:
-    written = run(survivors, "latest", chunk_size=4_096)
-    letters = [rows for topic, rows in written.items() if "dead-letters" in topic]
-    operators = [dict(row[4])["__streams.errors.operator"] for rows in letters for row in rows]
-    assert set(operators) == {b"lines.filter", b"lines.filter.map_key"}
+@pytest.mark.parametrize("chunk_size", [1, 7, 4_096])
+def test_dead_letters_of_several_operators_come_in_the_order_of_their_records(
+    chunk_size: int,
+) -> None:
+    def fail_for(rest: int) -> Callable[[int], int]:
+        return lambda value: value if value % 3 != rest else 1 // 0
+
+    app = App("a", processing="dead_letter")
+    app.stream("in", value=int).map(fail_for(1)).map(fail_for(0)).to("out", value=int)
+    driver = TopologyTestDriver(app, commit_every=100, chunk_size=chunk_size)
+    for number in range(12):
+        driver.pipe("in", number)
+    driver.commit()
+    letters = driver.records("a-dead-letters", value=int)
+    assert [letter.value for letter in letters] == [0, 1, 3, 4, 6, 7, 9, 10]
+    places = [dict(letter.headers)["__streams.errors.operator"] for letter in letters]
+    assert places == [b"in.map.map", b"in.map"] * 4
 
 
 @pytest.mark.parametrize("emit", ["latest", "every"])

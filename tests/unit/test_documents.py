@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from processors import App
+import processors
+from processors import App, Grouped, Stream, Table, TableGrouped
+from processors.dsl.stream import CoGrouped, WindowedGroup
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text()
@@ -52,6 +54,28 @@ def test_the_architecture_names_files_that_exist() -> None:
     files.append("/setup.py")
     missing = [name for name in named if not any(file.endswith("/" + name) for file in files)]
     assert missing == []
+
+
+LANGUAGE = (ROOT / "docs" / "language.md").read_text()
+
+
+def test_the_language_is_listed_whole_and_names_nothing_that_is_not_there() -> None:
+    owners = (App, Stream, Grouped, WindowedGroup, CoGrouped, Table, TableGrouped)
+    methods = {name for each in owners for name in dir(each) if name[0] != "_"}
+    here = " ".join(row.split("|")[1] for row in LANGUAGE.splitlines() if row.startswith("| "))
+    words = set(re.findall(r"\w+", here))
+    assert methods - words - {"plan"} == set()
+    assert set(processors.__all__) - words - KINDS == set()
+    called = set(re.findall(r"(?:^|[ `.])([a-z_]+)(?=\()", here)) | set(
+        re.findall(r"`([a-z_]+)`", here)
+    )
+    assert called - methods - {"context", "schedule", "window_keys"} == set()
+
+
+KINDS = {"Agent", "Channel", "GlobalTable", "Grouped", "Keyed", "Row", "Store", "Stream"} | {
+    *("Table", "TableGrouped", "Change", "Context")
+}
+"""What the methods give and take; the language is what is called."""
 
 
 def test_the_readmes_log_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from streamlog.serdes import Serde
 
 
+NO_TIME = "stream(..., invalid_timestamp=) leaves such records out, or gives them a time"
+
+
 class SourceOperator(Operator):
     """Raw columns to keys and values, under the deserialization policy.
 
@@ -61,11 +64,11 @@ class SourceOperator(Operator):
         keys, failed = deserialize_rows(self.key, chunk.keys, self._reporter(chunk))
         return (chunk.without(failed) if failed else chunk).with_keys(keys)
 
-    def _reporter(self, chunk: Chunk) -> OnFailure:
-        return reporter(self.failures, "deserialization", self.path, chunk.tickets)
+    def _reporter(self, chunk: Chunk, hint: str = "") -> OnFailure:
+        return reporter(self.failures, "deserialization", self.path, chunk.tickets, hint)
 
     def _refuse_timestamps(self, chunk: Chunk) -> Chunk:
-        report = self._reporter(chunk)
+        report = self._reporter(chunk, NO_TIME)
         times = enumerate(chunk.timestamps)
         refused = [index for index, time in times if not 0 <= time <= MAX_TIMESTAMP]
         for index in refused:

@@ -213,7 +213,8 @@ def test_a_record_that_cannot_be_read_fails_by_default() -> None:
 def test_a_negative_timestamp_fails_by_default() -> None:
     app = App("a")
     app.stream("in", value=str).to("out")
-    with pytest.raises(DeserializationError, match="the timestamp is -1: negative or missing"):
+    said = r"the timestamp is -1: negative or missing; stream\(..., invalid_timestamp=\) leaves"
+    with pytest.raises(DeserializationError, match=said):
         TopologyTestDriver(app).pipe("in", "x", timestamp=-1)
 
 

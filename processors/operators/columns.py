@@ -21,11 +21,6 @@ def spread(partitions: list[int], count: i64) -> list[list[int]]:
     return rows
 
 
-def pick(column: list[Any], indexes: list[int]) -> list[Any]:
-    """The items at these places, in their order."""
-    return [column[index] for index in indexes]
-
-
 def repeat_rows(column: list[Any], counts: list[int]) -> list[Any]:
     """Each item as often as its count says."""
     repeated: list[Any] = []
@@ -73,5 +68,13 @@ def are_within(column: list[Any], highest: i64) -> bool:
     for item in column:
         number: i64 = item
         if number < 0 or number > highest:
+            return False
+    return True
+
+
+def are_exactly(kind: type, column: list[Any]) -> bool:
+    """Whether every item is of this type; a subclass is not."""
+    for item in column:  # noqa: SIM110 - as above
+        if type(item) is not kind:
             return False
     return True

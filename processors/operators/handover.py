@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.columns import has_null
+from processors.operators.columns import are_exactly, has_null
 from processors.operators.copier import Copier, is_plain
 from streamlog.errors import SerializationError
 from streamlog.serdes import BYTES, DOUBLE, LONG, STRING
-from streamlog.serdes.kernel import are_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -77,8 +77,12 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 @pytest.fixture
 def numbers(run: Run) -> None:
-    """Two partitions; the records of partition 0 are 0, 2, 4, ... with timestamps 0, 2000, ..."""
-    assert run("topics", "create", "numbers", "--partitions", "2").code == 0
+    """Two partitions; the records of partition 0 are 0, 2, 4, ... with timestamps 0, 2000, ...
+
+    They are of long ago, and stay.
+    """
+    create = ("topics", "create", "numbers", "--partitions", "2", "-c", "retention.ms=-1")
+    assert run(*create).code == 0
     with streamlog.open(os.environ["STREAMLOG_LOG"]) as log, log.producer() as producer:
         for number in range(10):
             producer.send(

@@ -41,7 +41,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two partitions; a transaction that was aborted, one that was committed with offsets."""
     directory = tmp_path_factory.mktemp("template") / "log"
     with streamlog.open(directory) as log:
-        log.create_topic("orders", 2, config={"segment.bytes": "600"})
+        log.create_topic("orders", 2, config={"segment.bytes": "600", "retention.ms": "-1"})
         with log.producer(transactional_id="writer") as producer:
             producer.begin_transaction()
             producer.send("orders", value="never", partition=0, timestamp=500)

@@ -23,7 +23,8 @@ from processors import App
     ],
 )
 def test_it_begins_where_it_is_told_to_and_then_goes_on(bench, start: Any, seen: list[str]) -> None:
-    bench.log.create_topic("in")
+    for topic in ("in", "out"):
+        bench.log.create_topic(topic, config={"retention.ms": "-1"})
     with bench.log.producer() as producer:
         for second, value in enumerate(["a", "b", "c"], 1):
             producer.send("in", value=value, timestamp=second * 1_000)

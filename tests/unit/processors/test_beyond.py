@@ -146,3 +146,10 @@ def test_numbers_are_at_least_one(build: Any) -> None:
 def test_what_identifies_is_a_function() -> None:
     with pytest.raises(TopologyError, match="'id' cannot be called"):
         make(build=lambda s: s.dedupe("id", within=1))
+
+
+@pytest.mark.parametrize("chunk_size", CHUNKS)
+def test_what_is_older_by_more_than_the_time_is_no_duplicate(chunk_size: int) -> None:
+    driver = make(chunk_size, lambda s: s.dedupe(str, within=20))
+    pipe(driver, ("k", 1, 100), ("k", 1, 10), ("k", 1, 110), ("k", 1, 90), ("k", 1, 121))
+    assert [record.timestamp for record in driver.records("out")] == [100, 10, 121]

@@ -270,3 +270,16 @@ def test_misuse_is_refused_when_the_graph_is_built(
 
 def windowed(app: App, window: Any) -> Any:
     return app.stream("in", value=str).group_by_key().windowed_by(window).count()
+
+
+def test_what_waits_is_shared_with_nobody() -> None:
+    app = App("a")
+    updates = app.table("in", emit="every")
+    updates.suppress(2).to_stream().to("out")
+    updates.to_stream().peek(lambda value: value.append("changed")).to("beside")
+    driver = TopologyTestDriver(app, commit_every=10, chunk_size=1)
+    driver.pipe("in", ["a"], key="k", timestamp=0)
+    driver.pipe("in", ["b"], key="l", timestamp=9)
+    driver.commit()
+    assert driver.values("beside") == [["a", "changed"], ["b", "changed"]]
+    assert driver.items("out") == [("k", ["a"])]

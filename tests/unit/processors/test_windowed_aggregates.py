@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from processors import App, Calendar, Hopping, Session, Sliding, Tumbling, Unlimited, Windowed
+from processors import (
+    App,
+    Calendar,
+    CountWindow,
+    Hopping,
+    Session,
+    Sliding,
+    Tumbling,
+    Unlimited,
+    Windowed,
+)
 from processors.testing import TopologyTestDriver
 
 Piped = tuple[str, Any, int]
@@ -290,3 +300,16 @@ def test_a_mutable_result_is_not_shared_between_sliding_windows(emit: str) -> No
     pipe(driver, ("k", "a", 10), ("k", "b", 15), ("k", "c", 12))
     last = {key[1]: value for key, value, _ in out(driver)}
     assert last == {0: ["a"], 11: ["b", "c"], 5: ["a", "b", "c"], 13: ["b"]}
+
+
+@pytest.mark.parametrize("window", [Tumbling(10), Session(10), Sliding(10), CountWindow(5)])
+def test_each_result_has_the_headers_of_its_record(window: Any) -> None:
+    app = App("a")
+    group = app.stream("in", value=str).group_by_key()
+    group.windowed_by(window).count(emit="every").to_stream().to("out")
+    driver = TopologyTestDriver(app, commit_every=10)
+    for number in (1, 2):
+        driver.pipe("in", "x", key="k", timestamp=5, headers={"n": str(number)})
+    driver.commit()
+    found = [record.headers for record in driver.records("out")]
+    assert found == [[("n", b"1")], [("n", b"2")]]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from processors.topology.timestamp import no_timestamp
-
-if TYPE_CHECKING:
-    from streamlog.client.contract import Headers
 
 
 def checked_headers(headers: Any) -> list[Any]:
@@ -50,7 +47,8 @@ class Row:
 
     Args:
         timestamp: Milliseconds since 1970, an int.
-        headers: Pairs of a name and bytes or None; a name may come several times.
+        headers: Pairs of a name and bytes, a text or None, or a mapping; looked at where the row is
+            given on. A row that comes has pairs, in which a name may come several times.
 
     Raises:
         TypeError: the timestamp is no int.
@@ -58,7 +56,7 @@ class Row:
 
     __slots__ = ("headers", "key", "timestamp", "value")
 
-    def __init__(self, key: Any, value: Any, timestamp: Any, headers: Headers) -> None:
+    def __init__(self, key: Any, value: Any, timestamp: Any, headers: Any) -> None:
         if type(timestamp) is not int:  # compiled or not, and not as late as when it is given on
             raise no_timestamp(timestamp)
         self.key: Any = key

@@ -23,7 +23,7 @@ def test_a_function_returns_a_row_or_a_pair_or_nothing() -> None:
     def choose(row: Row, context: Context) -> Any:
         match row.value:
             case "row":
-                return Row("k", "made", 77, [("h", b"1")])
+                return Row("k", "made", 77, {"h": "1"})
             case "pair":
                 return ("p", "made")
             case _:

@@ -198,7 +198,7 @@ def _agree(
             settled = {entry: partitions[entry] for entry in meeting if entry in partitions}
             if len(set(settled.values())) > 1:
                 named = {_topic(topology, entry): count for entry, count in settled.items()}
-                raise CopartitionError(node.path, dict(sorted(named.items())))
+                raise CopartitionError(node.said, dict(sorted(named.items())))
             if settled:
                 partitions.update(dict.fromkeys(meeting, next(iter(settled.values()))))
 

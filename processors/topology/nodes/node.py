@@ -82,6 +82,11 @@ class Node:
         """What a drawing says of it."""
         return self.kind
 
+    @property
+    def said(self) -> str:
+        """What errors call it: the path of what the user wrote, where it is a part of that."""
+        return self.path
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FunctionNode(Node):

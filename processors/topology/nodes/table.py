@@ -168,6 +168,10 @@ class TableJoinNode(TableNode):
     how: How
 
     @property
+    def said(self) -> str:
+        return self.path.removesuffix(".rows")
+
+    @property
     def preserved(self) -> tuple[bool, bool]:
         """Of the left and the right side: whether values without a partner are kept."""
         return self.how in ("left", "outer"), self.how in ("right", "outer")

@@ -174,8 +174,9 @@ def test_tables_that_cannot_meet_are_refused() -> None:
     with pytest.raises(ValueError, match="choose 'inner', 'left', 'right' or 'outer'"):
         table.join(app.table("names", value=int), max, how=wrong)
     table.join(app.table("names", value=int), max)
-    with pytest.raises(CopartitionError, match=r"'names' has 2, 'prices' has 3"):
+    with pytest.raises(CopartitionError, match=r"'names' has 2, 'prices' has 3") as caught:
         TopologyTestDriver(app, partitions={"prices": 3, "names": 2})
+    assert caught.value.operator == "prices.table.join"
 
 
 def test_a_versioned_table_knows_what_its_keys_had() -> None:

@@ -14,11 +14,13 @@ from typing import Literal
 KERNELS = (
     "streamlog.record.kernel",
     "streamlog.record.murmur2",
+    "streamlog.serdes.kernel",
     "streamlog.storage.offset_map",
     "streamlog.storage.record_filter",
     "streamlog.client.kernel",
     "processors.operators.columns",
     "processors.operators.copier",
+    "processors.operators.guard",
     "processors.operators.plain",
     "processors.operators.steps",
     "processors.operators.foreign_key_kernel",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import chain, compress, pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from processors.operators.columns import repeat_rows
+from processors.operators.columns import pick, repeat_rows
 from processors.operators.deferred import Deferred
 from processors.topology.row import Row
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from streamlog.client.contract import Headers
     from streamlog.serdes import Serde
-
-T = TypeVar("T")
 
 
 class Encoded:
@@ -127,7 +125,7 @@ class Chunk:
             truth[index] = False
         return self.select(truth)
 
-    def take(self, indexes: Sequence[int]) -> Chunk:
+    def take(self, indexes: list[int]) -> Chunk:
         """The rows at `indexes`, in that order."""
         return Chunk(
             self.keys and pick(self.keys, indexes),
@@ -159,10 +157,6 @@ def rows_of(chunk: Chunk) -> list[Row]:
     headers = list(map(list, chunk.headers)) if chunk.headers else _no_headers(chunk)
     columns = zip(chunk.keys, chunk.values, chunk.timestamps, headers, strict=True)
     return [Row(*row) for row in columns]
-
-
-def pick(column: Sequence[T], indexes: Sequence[int]) -> list[T]:
-    return list(map(column.__getitem__, indexes))
 
 
 def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:

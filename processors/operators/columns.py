@@ -21,6 +21,11 @@ def spread(partitions: list[int], count: i64) -> list[list[int]]:
     return rows
 
 
+def pick(column: list[Any], indexes: list[int]) -> list[Any]:
+    """The items at these places, in their order."""
+    return [column[index] for index in indexes]
+
+
 def repeat_rows(column: list[Any], counts: list[int]) -> list[Any]:
     """Each item as often as its count says."""
     repeated: list[Any] = []

@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from processors.errors import StateError
-from processors.operators.chunk import EMPTY, Chunk, Encoded, pick
+from processors.operators.chunk import EMPTY, Chunk, Encoded
+from processors.operators.columns import pick
 from processors.operators.deferred import Deferred
 from processors.operators.key_names import without_refused
 from processors.operators.mark import UNKNOWN, Mark
@@ -110,7 +111,7 @@ class WindowedTableOperator(Operator):
             windowed_keys(rows.keys, rows.starts, rows.ends),
             rows.values,
             rows.timestamps,
-            pick(chunk.tickets, rows.indexes),
+            pick(list(chunk.tickets), rows.indexes),
             headers and pick(headers, rows.indexes),
             olds=rows.olds if self.reads.olds else None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from processors.operators.chunk import pick
+from processors.operators.columns import pick
 from processors.runtime.order import count_due, due_times, merge_sources
 
 if TYPE_CHECKING:

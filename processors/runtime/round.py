@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from processors.operators.chunk import EMPTY, Chunk, pick
+from processors.operators.chunk import EMPTY, Chunk
+from processors.operators.columns import pick
 from processors.operators.operator import Origin
 from processors.runtime.order import split_tickets
 
@@ -106,5 +107,5 @@ class Round:
             self._split = split_tickets(places, block.sources, len(block.columns), self.first)
         return self._split
 
-    def _pick(self, name: ColumnName, rows: Sequence[int]) -> list[Any]:
+    def _pick(self, name: ColumnName, rows: list[int]) -> list[Any]:
         return pick(self._block.column(name), rows)

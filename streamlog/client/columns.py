@@ -5,7 +5,15 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING
 
-from streamlog.client.kernel import MAX_TIMESTAMP, ROW_OVERHEAD, Queue, Rows, cut_rows, scatter
+from streamlog.client.kernel import (
+    MAX_TIMESTAMP,
+    ROW_OVERHEAD,
+    Queue,
+    Rows,
+    are_small_times,
+    cut_rows,
+    scatter,
+)
 from streamlog.errors import UnknownPartitionError
 
 if TYPE_CHECKING:
@@ -75,12 +83,9 @@ def check_timestamp(timestamp: int) -> int:
 
 def check_timestamps(timestamps: Sequence[int]) -> list[int]:
     times = timestamps if isinstance(timestamps, list) else list(timestamps)
-    if not {int}.issuperset(map(type, times)):
-        return [check_timestamp(each) for each in times]
-    if times:
-        check_timestamp(min(times))
-        check_timestamp(max(times))
-    return times
+    if are_small_times(times):
+        return times
+    return [check_timestamp(each) for each in times]
 
 
 def check_headers(headers: Headers) -> Headers:

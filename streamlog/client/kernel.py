@@ -22,6 +22,7 @@ ROW_OVERHEAD: Final = 32
 """The most that the fields around key, value and headers of one record can take."""
 HEADER_OVERHEAD: Final = 10
 MAX_TIMESTAMP: Final = (1 << 63) - 2
+_SMALL_TIME: Final = 1 << 60
 
 
 class Waiter(Protocol):
@@ -233,6 +234,17 @@ def headers_bound(headers: Headers) -> i64:
         if value is not None:
             size += len(value)
     return size
+
+
+def are_small_times(column: list[Any]) -> bool:
+    """Whether a short look shows that all are timestamps: ints, none negative or very large."""
+    for item in column:
+        if type(item) is not int:
+            return False
+        time: int = item
+        if time < 0 or time > _SMALL_TIME:
+            return False
+    return True
 
 
 def cut_rows(

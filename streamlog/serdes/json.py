@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, is_typeddict
 import msgspec
 
 from streamlog.errors import SerializationError
+from streamlog.serdes.kernel import apply_all, types_of
 from streamlog.serdes.serde import convert_column, refuse
 
 if TYPE_CHECKING:
@@ -58,17 +59,18 @@ class JsonSerde:
             raise SerializationError(self.name, str(error)) from error
 
     def serialize_column(self, values: Sequence[Any]) -> list[bytes | None]:
-        types = set(map(type, values))
+        column = list(values)
+        types = types_of(column)
         if _NONE_TYPE not in types and all(issubclass(kind, self._accepted) for kind in types):
             try:
-                return list(map(self._encode, values))
+                return apply_all(self._encode, column)
             except _FAILURES:
                 pass  # find the row below
         return convert_column(self.serialize, values)
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[Any]:
         try:
-            return list(map(self._decode, column))  # type: ignore[arg-type] # None raises TypeError
+            return apply_all(self._decode, list(column))  # None raises TypeError
         except _FAILURES:
             return convert_column(self.deserialize, column)
 

@@ -15,12 +15,13 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from streamlog.errors import SerializationError
+from streamlog.serdes.kernel import decode_texts, types_of
 from streamlog.serdes.serde import convert_column, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BYTES_OR_NULL: Final = {bytes, type(None)}
+_BYTES_OR_NULL: Final[set[type]] = {bytes, type(None)}
 _LONG: Final = struct.Struct(">q")
 _DOUBLE: Final = struct.Struct(">d")
 
@@ -56,7 +57,7 @@ class StringSerde:
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[str | None]:
         try:
-            return list(map(bytes.decode, column))  # type: ignore[arg-type] # None raises TypeError
+            return decode_texts(list(column))
         except (TypeError, UnicodeDecodeError):
             return convert_column(self.deserialize, column)
 
@@ -77,8 +78,9 @@ class BytesSerde:
     def serialize_column(
         self, values: Sequence[bytes | bytearray | memoryview | None]
     ) -> list[bytes | None]:
-        if _BYTES_OR_NULL.issuperset(map(type, values)):
-            return list(values)  # type: ignore[arg-type] # just checked, one C-level pass
+        column: list[Any] = list(values)
+        if types_of(column) <= _BYTES_OR_NULL:
+            return column
         return convert_column(self.serialize, values)
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[bytes | None]:
@@ -116,9 +118,10 @@ class LongSerde:
             raise refuse(self.name, data, "bytes") from None
 
     def serialize_column(self, values: Sequence[int | None]) -> list[bytes | None]:
-        if {int}.issuperset(map(type, values)):
+        column: list[Any] = list(values)
+        if types_of(column) <= {int}:
             try:
-                return list(map(_LONG.pack, values))
+                return list(map(_LONG.pack, column))
             except struct.error:
                 pass  # one is over 64 bits: find it below
         return convert_column(self.serialize, values)
@@ -157,8 +160,9 @@ class DoubleSerde:
             raise refuse(self.name, data, "bytes") from None
 
     def serialize_column(self, values: Sequence[float | None]) -> list[bytes | None]:
-        if {float}.issuperset(map(type, values)):
-            return list(map(_DOUBLE.pack, values))
+        column: list[Any] = list(values)
+        if types_of(column) <= {float}:
+            return list(map(_DOUBLE.pack, column))
         return convert_column(self.serialize, values)
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[float | None]:
@@ -186,8 +190,9 @@ class RawSerde:
     def serialize_column(
         self, values: Sequence[bytes | str | bytearray | memoryview | None]
     ) -> list[bytes | None]:
-        if _BYTES_OR_NULL.issuperset(map(type, values)):
-            return list(values)  # type: ignore[arg-type] # just checked, one C-level pass
+        column: list[Any] = list(values)
+        if types_of(column) <= _BYTES_OR_NULL:
+            return column
         return convert_column(self.serialize, values)
 
     def deserialize_column(self, column: Sequence[bytes | None]) -> list[bytes | None]:

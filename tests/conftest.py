@@ -18,11 +18,18 @@ from broker import KafkaBroker, why_no_broker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A shared runner stalls now and then, and no test here is about time.
+# A shared runner stalls now and then, and no test here is about time. By default a commit is shown
+# the same examples wherever it is tested; HYPOTHESIS_PROFILE=thorough draws others, and more.
 settings.register_profile(
-    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
+    "default",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=100,
+    derandomize=True,
 )
-settings.register_profile("thorough", settings.get_profile("default"), max_examples=5_000)
+settings.register_profile(
+    "thorough", settings.get_profile("default"), max_examples=5_000, derandomize=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 KAFKA_SETTINGS = {

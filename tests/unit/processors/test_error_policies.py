@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from users_serdes import Careless
 
 from processors import App
 from processors.errors import DeserializationError, ProcessingError, ProductionError, RecordError
@@ -153,26 +154,6 @@ def test_records_that_cannot_be_read_and_records_without_a_time() -> None:
     told = [dict(each.headers) for each in found]
     assert [headers["__streams.errors.offset"] for headers in told] == [b"1", b"2", b"3"]
     assert told[2]["__streams.errors.message"] == b"the timestamp is -1: negative or missing"
-
-
-class Careless:
-    """A serde whose author did not think of `SerializationError`."""
-
-    name = "careless"
-    exact_keys = False
-    immutable = True
-
-    def serialize(self, value: str) -> bytes:
-        return {"bad": b""}[value] if value == "worse" else value.encode()
-
-    def deserialize(self, data: bytes) -> str:
-        return data.decode()
-
-    def serialize_column(self, values: list[Any]) -> list[Any]:
-        return [None if value is None else self.serialize(value) for value in values]
-
-    def deserialize_column(self, column: list[Any]) -> list[Any]:
-        return [None if data is None else self.deserialize(data) for data in column]
 
 
 @pytest.mark.parametrize(

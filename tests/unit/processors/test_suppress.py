@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from users_serdes import Picky
 
 from processors import App, Session, Sliding, Tumbling, Unlimited
 from processors.errors import ProductionError, SuppressFullError, TopologyError
 from processors.state.cached import DEFAULT_CACHE_BYTES
 from processors.testing import TopologyTestDriver
-from streamlog.errors import SerializationError
 
 Piped = tuple[str, Any, int]
 
@@ -79,28 +79,6 @@ def test_it_fails_where_it_was_told_to() -> None:
     with pytest.raises(SuppressFullError, match=r"2 updates of .* max_records=1 allow") as caught:
         drive(("a", "1", 1), ("b", "2", 2), until=100, max_records=1, full="fail")
     assert (caught.value.operator, caught.value.records) == ("s", 2)
-
-
-class Picky:
-    """Reads keys that it does not write."""
-
-    name = "picky"
-    exact_keys = False
-    immutable = True
-
-    def serialize(self, value: str) -> bytes:
-        if value == "bad":
-            raise SerializationError(self.name, "a bad one")
-        return value.encode()
-
-    def deserialize(self, data: bytes) -> str:
-        return data.decode()
-
-    def serialize_column(self, values: list[Any]) -> list[bytes]:
-        return list(map(self.serialize, values))
-
-    def deserialize_column(self, column: list[Any]) -> list[str]:
-        return list(map(self.deserialize, column))
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from users_serdes import Picky
 
 from processors import App, CountWindow, Hopping, Session, Sliding, Tumbling
 from processors.errors import ProductionError, StateError
@@ -22,30 +23,6 @@ ROWS = [
     (b"bad", b"5", 3),
     (b"late", b"6", 200),
 ]
-
-
-class Picky:
-    """Texts, of which it reads all and writes all but one."""
-
-    name = "picky"
-    immutable = True
-
-    def __init__(self, *, exact_keys: bool) -> None:
-        self.exact_keys = exact_keys
-
-    def serialize(self, value: str) -> bytes:
-        if value == "bad":
-            raise SerializationError(self.name, "a bad one")
-        return value.encode()
-
-    def deserialize(self, data: bytes) -> str:
-        return data.decode()
-
-    def serialize_column(self, values: list[Any]) -> list[Any]:
-        return [None if value is None else self.serialize(value) for value in values]
-
-    def deserialize_column(self, column: list[Any]) -> list[Any]:
-        return [None if data is None else self.deserialize(data) for data in column]
 
 
 class Inputs:

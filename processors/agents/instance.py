@@ -11,6 +11,7 @@ from processors.agents.declaration import Keyed
 from processors.agents.store import CURRENT, WriteSet
 from processors.agents.stream import AgentStream
 from processors.errors import AgentError, ProcessorsError, StateError
+from processors.operators.columns import fill_gaps
 from processors.operators.handover import deserialize_rows
 from streamlog.client.contract import Record
 
@@ -71,8 +72,7 @@ class _Run:
             self.failed.setdefault(index, error)
 
         values, failed = deserialize_rows(serde, column, fail)
-        for index in failed:  # ascending, so every insertion lands where the row stood
-            values.insert(index, None)
+        fill_gaps(values, failed, None)
         return values
 
     def record(self, index: int, keys: Sequence[Any], values: Sequence[Any]) -> Record:

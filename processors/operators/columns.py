@@ -34,6 +34,15 @@ def repeat_rows(column: list[Any], counts: list[int]) -> list[Any]:
     return repeated
 
 
+def fill_gaps(column: list[Any], places: list[int], absent: Any) -> None:
+    """Puts `absent` at these places of what the column is to be, from which it has what is left.
+
+    Places ascend, so every insertion lands where the row stood.
+    """
+    for place in places:
+        column.insert(place, absent)
+
+
 def has_null(column: list[Any]) -> bool:
     """Whether an item is None.
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import EMPTY, Chunk, merge_chunks
-from processors.operators.columns import has_null
+from processors.operators.columns import fill_gaps, has_null
 from processors.operators.foreign_key_kernel import answer_rows, resolve, subscribe
 from processors.operators.guard import apply
 from processors.operators.handover import serialize_rows
@@ -61,13 +61,11 @@ class ForeignKeys:
     def _extract(self, values: list[Any], tickets: Sequence[int], *, is_new: bool) -> list[Any]:
         function = self._foreign_key.function
         keys, failed = apply(function, values, self._report("processing", tickets, is_new=is_new))
-        for index in failed:  # ascending, so every insertion lands where the row stood
-            keys.insert(index, None)
+        fill_gaps(keys, failed, None)
         report = self._report("production", tickets, is_new=is_new)
         encoded: list[Any]
         encoded, failed = serialize_rows(self._foreign_key.right, keys, report)
-        for index in failed:
-            encoded.insert(index, None)
+        fill_gaps(encoded, failed, None)
         return encoded
 
     def _report(self, kind: Any, tickets: Sequence[int], *, is_new: bool) -> OnFailure:
@@ -187,8 +185,7 @@ class ResolveOperator(Operator):
         assert rows.values is not None
         report = reporter(self._failures, "processing", self.path, rows.tickets)
         results, failed = apply(of_pairs(self._joiner), rows.values, report)
-        for index in failed:  # ascending, so every insertion lands where the row stood
-            results.insert(index, None)
+        fill_gaps(results, failed, None)
         return rows.with_values(results)
 
     def _resolve(self, answers: Chunk) -> Chunk:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from processors.operators.columns import are_exactly
+from processors.operators.columns import are_exactly, fill_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +83,5 @@ def _apply_to_all(
     function: Callable[[Any], Any], column: list[Any], on_failure: OnFailure, absent: Any
 ) -> list[Any]:
     results, failed = apply(function, column, on_failure)
-    for index in failed:  # ascending, so every insertion lands where the row stood
-        results.insert(index, absent)
+    fill_gaps(results, failed, absent)
     return results

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from processors.operators.columns import has_null
+from processors.operators.columns import fill_gaps, has_null
 from processors.operators.guard import apply, apply_truth
 from processors.operators.handover import is_sound, serialize_rows
 from processors.operators.keyed_table import KeyedTableOperator
@@ -70,8 +70,7 @@ class StoreOperator(KeyedTableOperator):
     def _hand_over(self, values: list[Any], tickets: Sequence[int]) -> list[Any]:
         report = reporter(self.failures, "production", self.path, tickets)
         encoded, failed = serialize_rows(self.value_serde, values, report)
-        for index in failed:
-            encoded.insert(index, None)
+        fill_gaps(encoded, failed, None)
         return self.value_serde.deserialize_column(encoded)
 
 
@@ -210,8 +209,7 @@ class TableFunctionOperator(DerivedTableOperator):
 class TableMapOperator(TableFunctionOperator):
     def derive(self, keys: list[Any] | None, values: list[Any], on_failure: OnFailure) -> list[Any]:
         results, failed = apply(self.function, values, on_failure)
-        for index in failed:  # ascending, so every insertion lands where the row stood
-            results.insert(index, None)
+        fill_gaps(results, failed, None)
         return results
 
 

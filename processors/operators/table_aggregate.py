@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.operators.chunk import Chunk
+from processors.operators.columns import fill_gaps
 from processors.operators.copier import Copier
 from processors.operators.folding import needs_shield
 from processors.operators.guard import apply
@@ -94,8 +95,7 @@ class RegroupOperator(Operator):
             return _NOWHERE if key is None or selected is None else (key, selected)
 
         pairs, failed = apply(group, column, on_failure)
-        for index in failed:  # ascending, so every insertion lands where the row stood
-            pairs.insert(index, _NOWHERE)
+        fill_gaps(pairs, failed, _NOWHERE)
         return pairs
 
     def _is_same(self, first: Any, second: Any) -> bool:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.operators.chunk import Chunk, merge_chunks
+from processors.operators.columns import fill_gaps
 from processors.operators.guard import apply
 from processors.operators.operator import Failures, Operator, reporter
 from processors.operators.table_kernel import join_rows, of_pairs, pair_up
@@ -116,8 +117,7 @@ class TableJoinOperator(Operator):
     def _join(self, pairs: list[Any], on_failure: OnFailure) -> list[Any]:
         """The results of the pairs, None for pairs that are None and where the joiner failed."""
         results, failed = apply(of_pairs(self._joiner), pairs, on_failure)
-        for index in failed:  # ascending, so every insertion lands where the row stood
-            results.insert(index, None)
+        fill_gaps(results, failed, None)
         return results
 
 

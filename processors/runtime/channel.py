@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from processors.errors import ChannelFullError
+from processors.runtime.wake import make_wake
 from processors.topology.timestamp import is_timestamp
 from streamlog.client.contract import FetchedColumns
 from streamlog.serdes import serde_for
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from streamlog.client.contract import Headers
@@ -126,7 +125,6 @@ class ChannelFeed:
         row = self._encode(value, key, timestamp, headers)
         import asyncio  # here: it takes as long as a third of `from processors import App`
 
-        loop = asyncio.get_running_loop()
         while True:
             room = asyncio.Event()
             with self._changed:
@@ -134,7 +132,7 @@ class ChannelFeed:
                     break
                 if self._wake is None:
                     raise self._nobody_reads()
-                self._waiters.append(_in_loop(loop, room))
+                self._waiters.append(make_wake(room))
             await room.wait()
         self._tell()
 
@@ -240,11 +238,3 @@ class ChannelFeed:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter()
-
-
-def _in_loop(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[], None]:
-    def wake() -> None:
-        with suppress(RuntimeError):  # a loop that is closed has nobody left who waits
-            loop.call_soon_threadsafe(event.set)
-
-    return wake

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from processors.runtime.pace import FIRST_ROUND, choose_commit_at, choose_round_size
+from processors.runtime.wake import make_wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,13 +155,8 @@ class Work:
         self._pending_since_ms = None
         self._ahead = 0
         self._progress.begin_commit()
-        call, wake = self._loop.call_soon_threadsafe, self._wake.set
-
-        def tell(_: object) -> None:
-            with suppress(RuntimeError):  # the loop has seen that it is durable, and has ended
-                call(wake)
-
-        self._transactions.begin_commit().add_done_callback(tell)
+        wake = make_wake(self._wake)
+        self._transactions.begin_commit().add_done_callback(lambda _: wake())
 
     def _end_commit(self) -> None:
         self._transactions.end_commit()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from processors.errors import CorruptStoreError
@@ -26,6 +26,7 @@ from processors.runtime.start import Site, Starter
 from processors.runtime.stores import Stores
 from processors.runtime.top import TopTable, find_last_table
 from processors.runtime.topics import missing_sources
+from processors.runtime.wake import make_wake
 from processors.runtime.work import Work
 from processors.state.position import NO_BOOT_ID
 from streamlog.errors import (
@@ -35,7 +36,7 @@ from streamlog.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -198,27 +199,6 @@ class Worker:
 
     def _state_path(self, context: RunContext) -> Path:
         return context.state_dir / self.name / "rocksdb"
-
-
-def make_wake(event: asyncio.Event) -> Callable[[], None]:
-    """A function that sets the event from any thread; calls before the loop looks are one."""
-    loop = asyncio.get_running_loop()
-    on_its_way = False
-
-    def arrive() -> None:
-        nonlocal on_its_way
-        on_its_way = False
-        event.set()
-
-    def wake() -> None:
-        nonlocal on_its_way
-        # Two threads may both get past this: then the event is set twice, which does no harm.
-        if not on_its_way:
-            on_its_way = True
-            with suppress(RuntimeError):  # the loop has ended, so nobody waits
-                loop.call_soon_threadsafe(arrive)
-
-    return wake
 
 
 def _set_aside(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from processors.runtime.worker import make_wake
+from processors.runtime.wake import make_wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
